@@ -1,0 +1,61 @@
+//! Latency buckets: log-linear, eight to an octave, so a bucket is at most 12.5 % wide.
+//!
+//! In: a duration in ns. Out: an octave (the map key's part) and a slot inside it.
+//! Octave 0 holds 0..8 ns exactly; octave `n` holds `2^(n+2) .. 2^(n+3)` ns in eight equal slots.
+
+/// Slots in an octave.
+pub const SLOTS: usize = 8;
+/// Octaves there are: the last one is open upwards (values are clamped into it).
+pub const OCTAVES: u8 = 42;
+
+/// The octave that `ns` falls in.
+#[inline(always)]
+pub const fn octave(ns: u64) -> u8 {
+    if ns < SLOTS as u64 {
+        return 0;
+    }
+    let octave = (63 - ns.leading_zeros()) as u8 - 2;
+    if octave >= OCTAVES { OCTAVES - 1 } else { octave }
+}
+
+/// The slot of `ns` inside its octave, below [`SLOTS`].
+#[inline(always)]
+pub const fn slot(ns: u64) -> usize {
+    let octave = octave(ns);
+    if octave == 0 {
+        return (ns & 7) as usize;
+    }
+    ((ns >> (octave - 1)) & 7) as usize
+}
+
+/// The half-open range of ns `[low, high)` that a slot of an octave covers.
+pub const fn range_ns(octave: u8, slot: usize) -> (u64, u64) {
+    if octave == 0 {
+        return (slot as u64, slot as u64 + 1);
+    }
+    let width = 1u64 << (octave - 1);
+    let low = (SLOTS as u64 + slot as u64) * width;
+    (low, low + width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_lies_in_its_range_and_buckets_are_narrow() {
+        let mut ns = 0u64;
+        while ns < 1 << 43 {
+            let (low, high) = range_ns(octave(ns), slot(ns));
+            assert!(low <= ns && ns < high, "{ns} outside {low}..{high}");
+            assert!(ns < 8 || (high - low) * 8 <= low, "{ns}: {low}..{high} too wide");
+            ns += ns / 97 + 1;
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_the_last_octave_stays_in_it() {
+        assert_eq!(octave(u64::MAX), OCTAVES - 1);
+        assert!(slot(u64::MAX) < SLOTS);
+    }
+}

@@ -1,0 +1,71 @@
+//! The `lock` probe's records.
+//!
+//! In: contention begin and end. Out: wait rows per (process, kind, lock, stacks).
+
+use crate::histogram::SLOTS;
+
+/// Bits of the contention tracepoints' `flags` (kernel: `LCB_F_*`, include/trace/events/lock.h).
+pub mod flag {
+    /// The waiter spins.
+    pub const SPIN: u32 = 1;
+    /// Wanted for reading.
+    pub const READ: u32 = 2;
+    /// Wanted for writing.
+    pub const WRITE: u32 = 4;
+    /// A real-time lock.
+    pub const RT: u32 = 8;
+    /// A per-CPU reader-writer semaphore.
+    pub const PERCPU: u32 = 16;
+    /// A mutex.
+    pub const MUTEX: u32 = 32;
+}
+
+/// Context levels, in which waits nest.
+pub mod context {
+    /// A task, in a system call or a kernel thread.
+    pub const TASK: u32 = 0;
+    /// A softirq.
+    pub const SOFTIRQ: u32 = 1;
+    /// A hardirq.
+    pub const HARDIRQ: u32 = 2;
+    /// A non-maskable interrupt.
+    pub const NMI: u32 = 3;
+}
+
+/// Key of a lock row: all of it is known when the wait begins.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LockKey {
+    /// Process; 0 for waits in interrupts.
+    pub tgid: u32,
+    /// Contention [`flag`]s of the first phase, less the spin bit of sleeping locks.
+    pub kind: u16,
+    /// [`context`] level.
+    pub context: u8,
+    /// Octave of the wait, see [`crate::histogram`]; kept in the key so that rows stay small.
+    pub octave: u8,
+    /// The lock's address where it is static data (it has a symbol), else 0.
+    pub lock: u64,
+    /// Kernel stack at the begin of the wait.
+    pub kernel: u64,
+    /// User stack at the begin of the wait; 0 for spins.
+    pub user: u64,
+    /// The CPU that writes this row.
+    pub cpu: u32,
+    /// Explicit padding.
+    pub pad: u32,
+}
+crate::shared_record!(LockKey, 40);
+
+/// One octave of a lock row's waits.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LockRow {
+    /// Waits per slot of the octave.
+    pub slots: [u32; SLOTS],
+    /// Sum of waits, ns.
+    pub total_ns: u64,
+    /// Longest wait, ns.
+    pub max_ns: u64,
+}
+crate::shared_record!(LockRow, 48);

@@ -1,0 +1,88 @@
+//! Everything that can go otherwise on the kernel side: one closed list, declared once.
+//!
+//! In: nothing. Out: [`Outcome`], the index into the per-CPU `OUTCOMES` counters, which user
+//! space matches without a catch-all arm.
+
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One way in which an event did not become a plain row.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u32)]
+        pub enum Outcome { $($(#[$doc])* $name,)* }
+
+        impl Outcome {
+            /// All outcomes, in counter order.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+outcomes! {
+    /// System calls that ended (the population the syscall losses are a share of).
+    Calls,
+    /// Lock waits that ended.
+    LockWaits,
+    /// CPU samples taken inside the target.
+    Samples,
+    /// Stacks taken.
+    Stacks,
+    /// Lost: no room for a new latency row.
+    SyscallRowFull,
+    /// Lost: no room for a new row of slow calls.
+    SlowRowFull,
+    /// Lost: no room for a new errno row.
+    ErrorRowFull,
+    /// Lost: no room for a new lock row.
+    LockRowFull,
+    /// Lost: no room for a new row of CPU samples.
+    CpuRowFull,
+    /// Lost: no memory for a thread's state, its calls go unseen.
+    ThreadStateFull,
+    /// Lost: the ring buffer was full, the frames of a stack did not arrive (its weight did).
+    StackRingFull,
+    /// Lost: the ring buffer was full, a process event did not arrive.
+    EventRingFull,
+    /// Lost: more locks nested than a thread's state holds.
+    LockNestingFull,
+    /// Discarded: a contention end without its begin (in progress at attach).
+    LockUnmatchedEnd,
+    /// Missing: the kernel could not give the kernel stack.
+    KernelStackMissing,
+    /// Missing: the kernel could not give the user stack.
+    UserStackMissing,
+    /// Truncated: the kernel stack is deeper than a record.
+    KernelStackTruncated,
+    /// Truncated: the user stack is deeper than a record.
+    UserStackTruncated,
+    /// Class, no loss: an exit in a thread just made by clone, fork or vfork.
+    CloneChild,
+    /// Class, no loss: an exit whose enter was never traced (refused by seccomp, or skipped by ptrace).
+    RefusedCall,
+    /// Class, no loss: calls already in flight at attach that ended while recording.
+    InFlightAtAttach,
+    /// Class, no loss: a thread died inside a call.
+    EndedByDeath,
+    /// Class, no loss: a call interrupted and restarted by the kernel, joined into one.
+    Restarted,
+    /// Class, no loss: contention on this profiler's own locks, in events.
+    OwnLock,
+    /// Class, no loss: contention on this profiler's own locks, in ns.
+    OwnLockNs,
+    /// Class, no loss: lock waits in an interrupt, kept apart from the interrupted process.
+    InterruptLock,
+}
+
+/// How many counters there are.
+pub const OUTCOMES: usize = Outcome::ALL.len();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_index_is_the_position_in_the_list() {
+        for (index, outcome) in Outcome::ALL.iter().enumerate() {
+            assert_eq!(*outcome as usize, index);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The `syscall` probe's records: per-thread state, latency rows, slow rows.
+//!
+//! In: what the programs see. Out: rows user space drains once a second.
+
+use crate::histogram::SLOTS;
+
+/// No call: the thread runs user code.
+pub const NO_CALL: u32 = u32::MAX;
+
+/// Key of a latency row. The CPU is part of it, so a row has one writer and needs no atomics,
+/// and memory is taken only for CPUs where the process really ran.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LatencyKey {
+    /// Process.
+    pub tgid: u32,
+    /// System call number.
+    pub nr: u16,
+    /// Octave of the latency, see [`crate::histogram`].
+    pub octave: u8,
+    /// Explicit padding.
+    pub pad: u8,
+    /// The CPU that writes this row.
+    pub cpu: u32,
+}
+crate::shared_record!(LatencyKey, 12);
+
+/// One octave of a latency histogram.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LatencyRow {
+    /// Calls per slot of the octave.
+    pub slots: [u32; SLOTS],
+    /// Sum of latencies, ns.
+    pub total_ns: u64,
+    /// Longest latency, ns.
+    pub max_ns: u64,
+}
+crate::shared_record!(LatencyRow, 48);
+
+/// Key of an error counter.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ErrorKey {
+    /// Process.
+    pub tgid: u32,
+    /// System call number.
+    pub nr: u16,
+    /// Positive errno.
+    pub errno: u16,
+    /// The CPU that writes this row.
+    pub cpu: u32,
+}
+crate::shared_record!(ErrorKey, 12);
+
+/// Where the kernel stack of a slow call comes from.
+pub mod source {
+    /// There is none: the call neither slept long nor met a sample.
+    pub const NONE: u32 = 0;
+    /// The longest wait off the CPU.
+    pub const WAIT: u32 = 1;
+    /// A CPU sample inside the call.
+    pub const SAMPLE: u32 = 2;
+}
+
+/// Key of a row of slow calls.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlowKey {
+    /// Process.
+    pub tgid: u32,
+    /// System call number.
+    pub nr: u32,
+    /// Kernel stack during the call.
+    pub kernel: u64,
+    /// User stack that made the call.
+    pub user: u64,
+    /// [`source`] of the kernel stack.
+    pub source: u32,
+    /// The CPU that writes this row.
+    pub cpu: u32,
+}
+crate::shared_record!(SlowKey, 32);
+
+/// Sum of slow calls with one pair of stacks.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SlowRow {
+    /// Calls.
+    pub count: u64,
+    /// Sum of latencies, ns.
+    pub total_ns: u64,
+    /// Longest latency, ns.
+    pub max_ns: u64,
+    /// Part of `total_ns` off the CPU, ns.
+    pub off_cpu_ns: u64,
+}
+crate::shared_record!(SlowRow, 32);

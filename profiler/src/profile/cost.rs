@@ -1,0 +1,54 @@
+//! What measuring cost.
+//!
+//! In: program statistics sampled in short windows, own resource usage. Out: plain figures.
+
+use serde::{Deserialize, Serialize};
+
+/// Cost of one kernel-side program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramCost {
+    /// Program name.
+    pub program: String,
+    /// Runs inside the measured windows.
+    pub runs: u64,
+    /// Time of those runs, ns (includes about 20 ns a run for the measurement itself).
+    pub run_ns: u64,
+    /// Skipped by the kernel's recursion guard over the whole session.
+    pub recursion_misses: u64,
+}
+
+/// Cost of the session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Kernel-side programs.
+    pub programs: Vec<ProgramCost>,
+    /// Length of the windows in which program run time was measured, ns.
+    pub window_ns: u64,
+    /// CPUs of the machine (shares are of one CPU × this).
+    pub cpus: u32,
+    /// User CPU of the profiler while recording, ns.
+    pub user_ns: u64,
+    /// System CPU of the profiler while recording, ns.
+    pub system_ns: u64,
+    /// Peak resident memory of the profiler, bytes.
+    pub peak_rss_bytes: u64,
+    /// Memory of its BPF maps, bytes.
+    pub map_bytes: u64,
+    /// The same for a machine with 256 possible CPUs, bytes.
+    pub map_bytes_256_cpus: u64,
+}
+
+impl Cost {
+    /// Share of the whole machine that the kernel-side programs took, 0..=1, extrapolated from
+    /// the measured windows; `None` when nothing was measured.
+    pub fn programs_share(&self) -> Option<f64> {
+        let run_ns: u64 = self.programs.iter().map(|program| program.run_ns).sum();
+        (self.window_ns > 0).then(|| run_ns as f64 / (self.window_ns as f64 * f64::from(self.cpus.max(1))))
+    }
+
+    /// Share of the whole machine that the profiler's own process took over `duration_ns`, 0..=1.
+    pub fn process_share(&self, duration_ns: u64) -> f64 {
+        let spent = self.user_ns.saturating_add(self.system_ns) as f64;
+        spent / (duration_ns.max(1) as f64 * f64::from(self.cpus.max(1)))
+    }
+}

@@ -1,0 +1,198 @@
+//! The loss ledger: everything that is not in the rows, by class, with its population.
+//!
+//! In: kernel-side outcome counters and user-side findings. Out: number and share per class.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The six ways to be absent, and the one that is no loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LossKind {
+    /// The kernel had no room.
+    Lost,
+    /// We had no room.
+    Dropped,
+    /// Implausible, thrown away.
+    Discarded,
+    /// A stack was cut.
+    Truncated,
+    /// No stack, or no name for it.
+    Missing,
+    /// Asked to ignore.
+    Filtered,
+    /// No loss: a class that must not be mistaken for one.
+    Class,
+}
+
+macro_rules! classes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:ident, of $population:ident;)*) => {
+        /// A class of the ledger.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Class { $($(#[$doc])* $name,)* }
+
+        impl Class {
+            /// All classes in the order they are shown.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// What it is, in words a person reads.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Which kind of loss it is.
+            pub const fn kind(self) -> LossKind {
+                match self { $(Self::$name => LossKind::$kind,)* }
+            }
+
+            /// What it is a share of.
+            pub const fn population(self) -> Population {
+                match self { $(Self::$name => Population::$population,)* }
+            }
+        }
+    };
+}
+
+/// What a class is counted against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Population {
+    /// System calls that ended.
+    Calls,
+    /// Lock waits that ended.
+    LockWaits,
+    /// CPU samples.
+    Samples,
+    /// Stacks taken.
+    Stacks,
+    /// Frames seen.
+    Frames,
+    /// Weight of a picture, in its own unit.
+    Weight,
+    /// Nothing to compare with.
+    None,
+}
+
+classes! {
+    /// No room for a latency row.
+    SyscallRowFull = "calls without room for their row", Lost, of Calls;
+    /// No room for a row of slow calls.
+    SlowRowFull = "slow calls without room for their stacks", Lost, of Calls;
+    /// No room for an errno row.
+    ErrorRowFull = "errors without room for their row", Lost, of Calls;
+    /// No room for a lock row.
+    LockRowFull = "lock waits without room for their row", Lost, of LockWaits;
+    /// No room for a sample row.
+    CpuRowFull = "samples without room for their row", Lost, of Samples;
+    /// No memory for a thread's state.
+    ThreadStateFull = "calls of threads without state", Lost, of Calls;
+    /// Frames lost in the ring buffer.
+    StackRingFull = "stacks lost, ring buffer full", Lost, of Stacks;
+    /// Process events lost in the ring buffer.
+    EventRingFull = "process events lost, ring buffer full", Lost, of None;
+    /// Nested deeper than a thread's state.
+    LockNestingFull = "lock waits nested too deep", Lost, of LockWaits;
+    /// Programs skipped because they were already running on that CPU.
+    RecursionMiss = "events skipped by the kernel's recursion guard", Lost, of Calls;
+    /// Contention end without begin.
+    LockUnmatchedEnd = "lock waits that began before attach", Discarded, of LockWaits;
+    /// A row whose counters ran backwards, or a record we could not read.
+    Implausible = "records that make no sense", Discarded, of None;
+    /// User space had no room for another stack.
+    StackDropped = "stacks over the profiler's own limit", Dropped, of Stacks;
+    /// Kernel stack missing.
+    KernelStackMissing = "kernel stacks missing", Missing, of Stacks;
+    /// User stack missing.
+    UserStackMissing = "user stacks missing", Missing, of Stacks;
+    /// Kernel stack cut.
+    KernelStackTruncated = "kernel stacks cut at 127 frames", Truncated, of Stacks;
+    /// User stack cut.
+    UserStackTruncated = "user stacks cut at 127 frames", Truncated, of Stacks;
+    /// Kernel frames without name.
+    KernelFrameUnnamed = "kernel frames without a name", Missing, of Frames;
+    /// User frames without name.
+    UserFrameUnnamed = "user frames without a name", Missing, of Frames;
+    /// clone, fork, vfork children.
+    CloneChild = "exits of new clone/fork children", Class, of None;
+    /// Refused by seccomp.
+    RefusedCall = "calls refused before entry (seccomp, ptrace)", Class, of Calls;
+    /// In flight at attach.
+    InFlightAtAttach = "calls that began before attach", Class, of Calls;
+    /// In flight at the end.
+    InFlightAtEnd = "calls still in flight at the end", Class, of Calls;
+    /// Died in a call.
+    EndedByDeath = "calls ended by the thread's death", Class, of Calls;
+    /// Interrupted, restarted, joined.
+    Restarted = "interrupted calls joined with their restart", Class, of Calls;
+    /// Own locks, events.
+    OwnLock = "contention on the profiler's own locks", Class, of LockWaits;
+    /// Own locks, ns.
+    OwnLockNs = "ns spent in the profiler's own locks", Class, of None;
+    /// Interrupt waits.
+    InterruptLock = "lock waits in interrupts, kept apart", Class, of LockWaits;
+}
+
+/// Counts per class and the populations they are a share of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    counts: BTreeMap<Class, u64>,
+    populations: BTreeMap<Population, u64>,
+}
+
+impl Ledger {
+    /// Counts `events` of a class.
+    pub fn count(&mut self, class: Class, events: u64) {
+        if events > 0 {
+            let total = self.counts.entry(class).or_default();
+            *total = total.saturating_add(events);
+        }
+    }
+
+    /// Grows a population.
+    pub fn grow(&mut self, population: Population, events: u64) {
+        if events > 0 {
+            let total = self.populations.entry(population).or_default();
+            *total = total.saturating_add(events);
+        }
+    }
+
+    /// Adds another ledger.
+    pub fn add(&mut self, other: &Self) {
+        for (&class, &events) in &other.counts {
+            self.count(class, events);
+        }
+        for (&population, &events) in &other.populations {
+            self.grow(population, events);
+        }
+    }
+
+    /// Events of a class.
+    pub fn get(&self, class: Class) -> u64 {
+        self.counts.get(&class).copied().unwrap_or(0)
+    }
+
+    /// Size of a population.
+    pub fn population(&self, population: Population) -> u64 {
+        self.populations.get(&population).copied().unwrap_or(0)
+    }
+
+    /// Share of a class in its population plus itself where it is not part of it, 0..=1;
+    /// `None` when there is nothing to compare with.
+    pub fn share(&self, class: Class) -> Option<f64> {
+        let population = self.population(class.population()).max(self.get(class));
+        (class.population() != Population::None && population > 0)
+            .then(|| self.get(class) as f64 / population as f64)
+    }
+
+    /// Classes that occurred, in the order they are shown.
+    pub fn occurred(&self) -> impl Iterator<Item = (Class, u64)> + '_ {
+        Class::ALL.iter().map(|class| (*class, self.get(*class))).filter(|(_, events)| *events > 0)
+    }
+
+    /// Real losses that occurred: everything but [`LossKind::Class`] and [`LossKind::Filtered`].
+    pub fn losses(&self) -> impl Iterator<Item = (Class, u64)> + '_ {
+        self.occurred().filter(|(class, _)| !matches!(class.kind(), LossKind::Class | LossKind::Filtered))
+    }
+}

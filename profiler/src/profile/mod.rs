@@ -1,0 +1,83 @@
+//! The profile: what one session measured, in user-space terms; a leaf that every stage shares.
+//!
+//! In: [`Chunk`]s, in the order they were recorded (live or replayed).
+//! Out: [`Profile`], from which everything is rendered.
+
+pub mod chunk;
+pub mod cost;
+pub mod environment;
+pub mod histogram;
+pub mod ledger;
+pub mod process;
+pub mod rows;
+pub mod stack;
+pub mod target;
+
+pub use chunk::{Chunk, End, Header, Interval, ProbePlan};
+pub use cost::{Cost, ProgramCost};
+pub use environment::Environment;
+pub use histogram::Histogram;
+pub use ledger::{Class, Ledger, LossKind};
+pub use process::{Pid, Process, ProcessTable, Tid};
+pub use rows::{CpuRow, CpuRows, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows};
+pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
+pub use target::TargetNote;
+
+/// A whole session: the sum of its chunks.
+#[derive(Clone, Debug, Default)]
+pub struct Profile {
+    /// What was asked and where.
+    pub header: Header,
+    /// Recorded time so far, ns (monotonic, from the first program attached to the last drain).
+    pub duration_ns: u64,
+    /// Processes seen, by pid.
+    pub processes: ProcessTable,
+    /// Stacks and their frames.
+    pub stacks: StackTable,
+    /// System calls.
+    pub syscall: SyscallRows,
+    /// Lock waits.
+    pub lock: LockRows,
+    /// CPU samples.
+    pub cpu: CpuRows,
+    /// Calls in flight when recording ended.
+    pub in_flight: Vec<InFlightCall>,
+    /// Everything lost, and the classes beside it.
+    pub ledger: Ledger,
+    /// What measuring cost.
+    pub cost: Cost,
+    /// Set when the capture's tail is missing: what is known of it, as one sentence.
+    pub missing_tail: Option<String>,
+}
+
+impl Profile {
+    /// Adds one chunk.
+    pub fn apply(&mut self, chunk: Chunk) {
+        match chunk {
+            Chunk::Header(header) => self.header = *header,
+            Chunk::Interval(interval) => self.apply_interval(*interval),
+            Chunk::Symbols(symbols) => self.stacks.resolve(symbols),
+            Chunk::End(end) => self.apply_end(*end),
+        }
+    }
+
+    fn apply_interval(&mut self, interval: Interval) {
+        self.duration_ns = self.duration_ns.max(interval.end_ns);
+        for process in interval.processes {
+            self.processes.see(process);
+        }
+        self.stacks.extend(interval.modules, interval.frames, interval.stacks);
+        self.syscall.add(&interval.syscall);
+        self.lock.add(&interval.lock);
+        self.cpu.add(&interval.cpu);
+        self.ledger.add(&interval.ledger);
+    }
+
+    fn apply_end(&mut self, end: End) {
+        self.duration_ns = end.duration_ns;
+        self.in_flight = end.in_flight;
+        self.ledger.add(&end.ledger);
+        self.cost = end.cost;
+        self.header.environment.at_end = end.counters;
+    }
+}
