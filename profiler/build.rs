@@ -4,8 +4,6 @@
 //! Without an object the file is empty and `cfg(ebpf_stub)` is set, so that plain `cargo build`,
 //! `clippy` and `test` work on stable Rust with no BPF toolchain; the tool then explains itself when run.
 
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo on stdout")]
-
 use std::{env, fs, io, path::PathBuf};
 
 fn main() -> io::Result<()> {
