@@ -3,5 +3,7 @@
 //! `cli` → `target` → `probe` → `collect` → `symbol` → `capture` → `render`; all of them share
 //! `profile`, the leaf. Stages never import each other; `command` puts them together.
 
+pub mod collect;
 pub mod failure;
+pub mod probe;
 pub mod profile;
