@@ -11,7 +11,7 @@ use std::os::fd::AsFd as _;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData};
 use aya::{Ebpf, Pod};
-use profiler_common::lock::{self, LockKey, LockRow};
+use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::sample::SampleKey;
 use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
 use profiler_common::{Control, epoch_of};
@@ -106,32 +106,5 @@ fn wait_for_programs() {
     if result != 0 {
         // Kernels with nohz_full refuse it; programs run for microseconds.
         std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-}
-
-impl Drained {
-    /// The rows as user space counts them. Stacks must be known by then: `interrupt` tells whether
-    /// a kernel stack was taken in an interrupt, and in which.
-    pub fn lock_kind(kind: u16) -> crate::profile::rows::LockKind {
-        use crate::profile::rows::LockKind::{
-            Mutex, PercpuRwsemRead, PercpuRwsemWrite, Rtmutex, RwlockRead, RwlockWrite, RwsemRead,
-            RwsemWrite, Spin, Unknown,
-        };
-        let flags = u32::from(kind);
-        let has = |bit| flags & bit != 0;
-        match () {
-            () if has(lock::flag::MUTEX) => Mutex,
-            () if has(lock::flag::RT) => Rtmutex,
-            () if has(lock::flag::PERCPU) && has(lock::flag::WRITE) => PercpuRwsemWrite,
-            () if has(lock::flag::PERCPU) => PercpuRwsemRead,
-            () if has(lock::flag::SPIN) && has(lock::flag::READ) => RwlockRead,
-            () if has(lock::flag::SPIN) && has(lock::flag::WRITE) => RwlockWrite,
-            () if has(lock::flag::SPIN) => Spin,
-            () if has(lock::flag::READ) => RwsemRead,
-            () if has(lock::flag::WRITE) => RwsemWrite,
-            // An rtmutex passes no flags at all.
-            () if flags == 0 => Rtmutex,
-            () => Unknown,
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! them with symbols into intervals.
 
 mod batch;
+mod convert;
 mod cost;
 mod drain;
 mod event;
