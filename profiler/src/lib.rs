@@ -3,5 +3,10 @@
 //! `cli` → `target` → `probe` → `collect` → `symbol` → `capture` → `render`; all of them share
 //! `profile`, the leaf. Stages never import each other; `command` puts them together.
 
+pub mod check;
+pub mod command;
+pub mod environment;
 pub mod failure;
+pub mod machine;
+pub mod plan;
 pub mod profile;
