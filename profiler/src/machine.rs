@@ -114,17 +114,30 @@ pub fn line(text: &str, limit: usize) -> String {
 
 /// Active LSMs in order.
 pub fn lsms() -> Told<Vec<String>> {
-    fact("/sys/kernel/security/lsm").map(|text| parse_lsms(&text))
+    security("lsm").map(|text| parse_lsms(&text))
 }
 
 /// The lockdown mode: `none`, `integrity`, `confidentiality`.
 pub fn lockdown() -> Told<String> {
-    match fact("/sys/kernel/security/lockdown") {
+    match security("lockdown") {
         Told::Is(text) => match chosen(&text) {
             Some(mode) => Told::Is(mode.to_owned()),
             None => Told::Not("/sys/kernel/security/lockdown names no mode".to_owned()),
         },
         Told::Not(why) => Told::Not(why),
+    }
+}
+
+/// A fact of securityfs, which is often not mounted in containers and small guests.
+fn security(name: &str) -> Told<String> {
+    match fact(&format!("/sys/kernel/security/{name}")) {
+        Told::Not(why) if why.ends_with("does not exist") => {
+            let mounts = mounts();
+            let mounted = mounts.lines().any(|mount| file_system(mount) == Some("securityfs"));
+            let cause = if mounted { "this kernel does not tell it" } else { "securityfs is not mounted" };
+            Told::Not(cause.to_owned())
+        }
+        told => told,
     }
 }
 

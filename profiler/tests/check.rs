@@ -66,7 +66,7 @@ fn a_user_without_rights_gets_a_whole_report() {
     let untold: Vec<&Value> =
         report["lines"].as_array().unwrap().iter().filter(|line| line["state"] == "not told").collect();
     for line in untold {
-        assert!(!line["note"].as_str().unwrap().is_empty(), "{line}");
+        assert!(!line["notes"][0].as_str().unwrap().is_empty(), "{line}");
         assert!(!line["mend"].as_str().unwrap().is_empty(), "{line}");
     }
 }

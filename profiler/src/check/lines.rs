@@ -36,13 +36,12 @@ pub fn judge(facts: &Facts) -> Vec<Line> {
 }
 
 fn line(mark: Mark, subject: &str, state: impl Into<String>) -> Line {
-    let (note, mend) = (String::new(), String::new());
-    Line { mark, subject: subject.to_owned(), state: state.into(), note, mend }
+    Line { mark, subject: subject.to_owned(), state: state.into(), notes: Vec::new(), mend: String::new() }
 }
 
 impl Line {
     fn note(mut self, note: &str) -> Self {
-        self.note = note.to_owned();
+        self.notes.push(note.to_owned());
         self
     }
 
@@ -54,7 +53,11 @@ impl Line {
 
 /// A line for a fact that was not told.
 fn untold(subject: &str, why: &str, mend: &str) -> Line {
-    let mend = if why.ends_with("by this user") { "run as root to tell" } else { mend };
+    let mend = match why {
+        _ if why.ends_with("by this user") => "run as root to tell",
+        _ if why.ends_with("does not tell it") => "",
+        _ => mend,
+    };
     line(Mark::Warn, subject, "not told").note(why).mend(mend)
 }
 
@@ -84,7 +87,7 @@ fn lockdown(lockdown: &Told<String>) -> Line {
         Told::Not(why) => untold("lockdown", why, MOUNT_SECURITYFS),
         Told::Is(mode) if mode == "confidentiality" => line(Mark::No, "lockdown", mode.as_str())
             .note("programs may not read kernel memory; kprobes and tracefs are closed")
-            .mend("boot with lockdown=integrity or none"),
+            .mend("boot without lockdown=confidentiality"),
         Told::Is(mode) => line(Mark::Ok, "lockdown", mode.as_str()),
     }
 }
@@ -121,21 +124,20 @@ fn capabilities(facts: &Facts) -> Line {
     };
     let missing: Vec<&Capability> = lacking.iter().filter(|capability| needed(capability)).collect();
     let who = if facts.uid == 0 { "root".to_owned() } else { format!("uid {}", facts.uid) };
+    let notes = purposes(&lacking);
     if missing.is_empty() {
-        return line(Mark::Ok, "capabilities", format!("{who}, all that are needed"))
-            .note(&purposes(&lacking));
+        return Line { notes, ..line(Mark::Ok, "capabilities", format!("{who}, all that are needed")) };
     }
     let vital = [Capability::Bpf, Capability::Perfmon].iter().any(|capability| missing.contains(&capability));
     let stood_in = facts.capabilities.has(Capability::SysAdmin);
     let mark = if vital && !stood_in { Mark::No } else { Mark::Warn };
-    line(mark, "capabilities", format!("{who}, {} missing", missing.len()))
-        .note(&purposes(&lacking))
-        .mend(grant)
+    let state = format!("{who}, {} missing", missing.len());
+    Line { notes, ..line(mark, "capabilities", state) }.mend(grant)
 }
 
-fn purposes(lacking: &[Capability]) -> String {
-    let told = lacking.iter().map(|capability| format!("no {}: {}", capability.name(), capability.purpose()));
-    told.collect::<Vec<_>>().join("; ")
+/// One phrase for each missing capability.
+fn purposes(lacking: &[Capability]) -> Vec<String> {
+    lacking.iter().map(|capability| format!("no {}: {}", capability.name(), capability.purpose())).collect()
 }
 
 fn trial(subject: &str, trial: Trial, works: &str, fails: &str) -> Line {
@@ -152,7 +154,7 @@ fn refusal(trial: Trial) -> String {
 fn counter(cycles: Trial) -> Line {
     match cycles {
         Trial::Works => line(Mark::Ok, "cycle counter", "opens")
-            .note("not used yet: this version samples by the CPU clock"),
+            .note("this version samples by the CPU clock all the same"),
         Trial::Refused(libc::ENOENT | libc::EOPNOTSUPP | libc::ENODEV) => {
             line(Mark::Warn, "cycle counter", "none")
                 .note("samples come from the CPU clock, which is blind while interrupts are off")
@@ -186,7 +188,7 @@ fn perf_paranoid(facts: &Facts) -> Line {
             } else if *value > -1 {
                 Line { mark: Mark::Warn, ..set }
                     .note("binds this user: no sampling of whole CPUs")
-                    .mend("CAP_PERFMON")
+                    .mend("run as root, or with CAP_PERFMON")
             } else {
                 set
             }
@@ -256,10 +258,10 @@ fn spin_locks(kind: &SpinLocks) -> Line {
 }
 
 fn cgroups(layout: CgroupLayout) -> Line {
-    let told = |note: &str| line(Mark::Ok, "cgroups", layout.name()).note(note);
+    let named = line(Mark::Ok, "cgroups", layout.name());
     match layout {
-        CgroupLayout::V2 | CgroupLayout::Hybrid => told(""),
-        CgroupLayout::V1 => told("containers are told apart by their controllers' own ids"),
+        CgroupLayout::V2 | CgroupLayout::Hybrid => named,
+        CgroupLayout::V1 => named.note("containers are told apart by their controllers' own ids"),
         CgroupLayout::Unmounted => line(Mark::Warn, "cgroups", "not mounted")
             .note("containers, pods and units cannot be told apart; --pid and --comm can")
             .mend("mount -t cgroup2 none /sys/fs/cgroup"),

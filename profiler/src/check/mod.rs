@@ -47,8 +47,8 @@ pub struct Line {
     pub subject: String,
     /// What is the case.
     pub state: String,
-    /// What it means, where that is not plain; empty otherwise.
-    pub note: String,
+    /// What it means, where that is not plain, one phrase each.
+    pub notes: Vec<String>,
     /// What makes it better; empty where nothing is to be done.
     pub mend: String,
 }

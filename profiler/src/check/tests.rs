@@ -70,7 +70,7 @@ fn no_line_is_wider_than_a_hundred_columns() {
 fn each_line_that_is_not_well_says_what_helps_or_what_it_means() {
     for (name, facts) in machines() {
         for line in Report::new(facts).lines.iter().filter(|line| line.mark != Mark::Ok) {
-            assert!(!line.mend.is_empty() || !line.note.is_empty(), "{name}: {line:?}");
+            assert!(!line.mend.is_empty() || !line.notes.is_empty(), "{name}: {line:?}");
         }
     }
 }

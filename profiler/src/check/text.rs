@@ -33,17 +33,16 @@ pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> io::Result<
 }
 
 fn write_line(line: &Line, verbose: bool, out: &mut dyn Write) -> io::Result<()> {
-    let short = line.state.len() + line.note.len() + STATE + 2 <= COLUMNS;
-    // What is as it should be needs no second line, unless it was asked for.
-    let own_line = !line.note.is_empty() && !short && (verbose || line.mark != Mark::Ok);
-    let state = if short && !line.note.is_empty() {
-        format!("{}; {}", line.state, line.note)
-    } else {
-        line.state.clone()
+    let joined = match line.notes.as_slice() {
+        [note] => format!("{}; {note}", line.state),
+        _ => line.state.clone(),
     };
-    write_row(line.mark, &line.subject, &state, out)?;
-    if own_line {
-        write_note("", &line.note, out)?;
+    let short = joined.chars().count() + STATE <= COLUMNS;
+    write_row(line.mark, &line.subject, if short { &joined } else { &line.state }, out)?;
+    // What is as it should be needs no second line, unless it was asked for.
+    let (shown, told) = (verbose || line.mark != Mark::Ok, short && line.notes.len() == 1);
+    for note in line.notes.iter().filter(|_| shown && !told) {
+        write_note("", note, out)?;
     }
     if line.mend.is_empty() { Ok(()) } else { write_note("mend: ", &line.mend, out) }
 }
@@ -57,9 +56,13 @@ fn write_probe(verdict: &Verdict, verbose: bool, out: &mut dyn Write) -> io::Res
     for miss in &verdict.assessment.misses {
         write_note("misses: ", miss, out)?;
     }
-    for obstacle in &verdict.assessment.obstacles {
+    let obstacles = &verdict.assessment.obstacles;
+    for (position, obstacle) in obstacles.iter().enumerate() {
         write_note("why: ", &obstacle.cause, out)?;
-        write_note("mend: ", &obstacle.mend, out)?;
+        // Several causes with one mend name it once, after the last.
+        if obstacles.get(position + 1).is_none_or(|next| next.mend != obstacle.mend) {
+            write_note("mend: ", &obstacle.mend, out)?;
+        }
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::trial::{self, Trial};
 use crate::machine::{self, CgroupLayout, Told};
 
 /// The mend for missing capabilities.
-pub(super) const ROOT_MEND: &str = "run as root (sudo), or see `profiler check` on capabilities";
+pub(super) const ROOT_MEND: &str = "run as root (sudo), or grant the capabilities that are missing";
 
 /// Everything the plan depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

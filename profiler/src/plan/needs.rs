@@ -97,7 +97,7 @@ fn memory_obstacle(facts: &Facts) -> Option<Obstacle> {
     } else {
         "programs that read kernel memory are refused"
     };
-    Some(obstacle(cause, "boot with lockdown=integrity or none"))
+    Some(obstacle(cause, "boot without lockdown=confidentiality"))
 }
 
 fn perf_obstacle(facts: &Facts) -> Option<Obstacle> {

@@ -131,7 +131,7 @@ fn lockdown_confidentiality_takes_the_stacks_of_waits_and_is_named() {
     let plans = plan(&facts, Probe::ALL);
     assert_eq!(plans[0].backend, "raw-tracepoint");
     assert!(told(&plans[0], "lockdown is confidentiality"), "{plans:?}");
-    assert!(told(&plans[0], "mend: boot with lockdown=integrity"), "{plans:?}");
+    assert!(told(&plans[0], "mend: boot without lockdown=confidentiality"), "{plans:?}");
 }
 
 #[test]
