@@ -41,3 +41,21 @@ fn kind_name(constant: &str) -> String {
 fn line((name, count): (String, usize)) -> String {
     if count > 1 { format!("{name} ×{count}") } else { name }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_as_people_write_them() {
+        let known = aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT;
+        assert_eq!(kind_name(&format!("{known:?}")), "raw_tracepoint");
+        assert_eq!(kind_name("__MAX_BPF_PROG_TYPE"), "unknown");
+    }
+
+    #[test]
+    fn equal_programs_share_a_line() {
+        assert_eq!(line(("kprobe a".to_owned(), 3)), "kprobe a ×3");
+        assert_eq!(line(("kprobe a".to_owned(), 1)), "kprobe a");
+    }
+}

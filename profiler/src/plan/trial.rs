@@ -79,7 +79,11 @@ struct ProgramLoad {
     log: [u64; 2],
     kernel_version: u32,
     flags: u32,
+    name: [u8; 16],
 }
+
+/// What the trial's programs are called in a list of programs, while they exist.
+pub const PROGRAM: &str = "profiler_trial";
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
@@ -95,11 +99,15 @@ pub fn read_kernel() -> Trial {
 }
 
 fn load_program(instructions: &[Instruction]) -> Trial {
+    let mut name = [0; 16];
+    // The last byte stays NUL; the name is shorter.
+    name[..PROGRAM.len()].copy_from_slice(PROGRAM.as_bytes());
     let attributes = ProgramLoad {
         program_type: BPF_PROG_TYPE_RAW_TRACEPOINT,
         instruction_count: instructions.len() as u32,
         instructions: instructions.as_ptr() as u64,
         licence: c"Dual MIT/GPL".as_ptr() as u64,
+        name,
         ..ProgramLoad::default()
     };
     // SAFETY: the attributes, the instructions and the licence outlive the call, the size given is
