@@ -12,3 +12,4 @@ pub mod machine;
 pub mod plan;
 pub mod probe;
 pub mod profile;
+pub mod symbol;
