@@ -1,1 +1,53 @@
-fn main() {}
+//! The one door to building, testing and measuring the profiler.
+//!
+//! In: `cargo xtask COMMAND`. Out: built binaries under `target/`, test and benchmark results; on a
+//! fresh machine also what the command needs, installed through `scripts/`, each step announced.
+#![expect(
+    clippy::print_stdout,
+    reason = "a developer's tool talks on stdout; nothing here runs in an incident"
+)]
+
+mod build;
+mod command;
+mod setup;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building the kernel side needs: a `core` for BPF and bpf-linker
+    Setup,
+    /// Build the kernel-side object, then the tool
+    Build(build::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Setup => setup::kernel_toolchain(&workspace).map(drop),
+        Command::Build(options) => build::run(&workspace, &options),
+    }
+}

@@ -1,0 +1,11 @@
+# Sourced by the other scripts: `as_root CMD…` runs CMD as root, through sudo if need be.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo -- "$@"
+    else
+        echo "setup: '$*' needs root, and there is no sudo: run this once as root" >&2
+        return 1
+    fi
+}

@@ -1,0 +1,128 @@
+//! In: how long to burn CPU, or how many calls to make. Out: CPU time by the threads' own clocks.
+
+use std::{hint::black_box, io, thread};
+
+use crate::{
+    report::Report,
+    system::{self, Random, cpu_time},
+};
+
+/// Two functions burning 70 to 30, in slices of random length, for that much CPU time.
+pub fn seventy_thirty(ms: u64) -> Report {
+    let mut random = Random::new();
+    let (mut seventy, mut thirty) = (0, 0);
+    while seventy + thirty < ms * 1_000_000 {
+        // 0.1 to 2.1 ms: no beat with any sampling frequency.
+        let slice = 100_000 + random.next() % 2_000_000;
+        // Each side follows its own sum, so that the ratio holds whatever the slices were.
+        if seventy * 3 <= thirty * 7 {
+            seventy += burn_seventy(slice);
+        } else {
+            thirty += burn_thirty(slice);
+        }
+    }
+    Report::new().with("seventy_ns", seventy).with("thirty_ns", thirty)
+}
+
+#[inline(never)]
+fn burn_seventy(nanoseconds: u64) -> u64 {
+    let (begin, mut value) = (cpu_time(), 1_u64);
+    while cpu_time() - begin < nanoseconds {
+        for step in 0..20_000_u64 {
+            value = black_box(value.wrapping_mul(31) ^ step);
+        }
+    }
+    cpu_time() - begin
+}
+
+#[inline(never)]
+fn burn_thirty(nanoseconds: u64) -> u64 {
+    let (begin, mut value) = (cpu_time(), 1_u64);
+    while cpu_time() - begin < nanoseconds {
+        for step in 0..20_000_u64 {
+            value = black_box(value.wrapping_add(17).rotate_left(5) ^ step);
+        }
+    }
+    cpu_time() - begin
+}
+
+/// `count` calls of `getppid` in each thread.
+pub fn getppid_loop(count: u64, threads: u64) -> io::Result<Report> {
+    let workers: Vec<_> = (0..threads.max(1)).map(|_| thread::spawn(move || call_getppid(count))).collect();
+    let mut total = 0;
+    for worker in workers {
+        total += worker.join().map_err(|_| io::Error::other("a thread died"))?;
+    }
+    let calls = count * threads.max(1);
+    Ok(Report::new()
+        .with("calls", calls)
+        .with("cpu_ns", total)
+        .with("ps_per_call", total.saturating_mul(1000) / calls.max(1)))
+}
+
+#[inline(never)]
+fn call_getppid(count: u64) -> u64 {
+    let begin = cpu_time();
+    for _ in 0..count {
+        black_box(system::getppid());
+    }
+    cpu_time() - begin
+}
+
+/// A walk down the branches: which of the eight comes next is the next digit of the path.
+struct Walk {
+    path: u64,
+    depth: u64,
+    nanoseconds: u64,
+}
+
+/// `count` distinct user stacks of `depth` frames, each with one `getppid` and some CPU time.
+pub fn many_stacks(count: u64, depth: u64, us: u64) -> Report {
+    let begin = cpu_time();
+    for index in 0..count {
+        step(&mut Walk { path: index, depth, nanoseconds: us * 1000 });
+    }
+    let distinct = if depth >= 21 { count } else { count.min(1 << (3 * depth)) };
+    Report::new().with("stacks", distinct).with("calls", count).with("cpu_ns", cpu_time() - begin)
+}
+
+#[inline(always)]
+fn step(walk: &mut Walk) {
+    if walk.depth == 0 {
+        return leaf(walk);
+    }
+    walk.depth -= 1;
+    let digit = walk.path % 8;
+    walk.path /= 8;
+    match digit {
+        0 => branch::<0>(walk),
+        1 => branch::<1>(walk),
+        2 => branch::<2>(walk),
+        3 => branch::<3>(walk),
+        4 => branch::<4>(walk),
+        5 => branch::<5>(walk),
+        6 => branch::<6>(walk),
+        _ => branch::<7>(walk),
+    }
+}
+
+#[inline(never)]
+fn branch<const DIGIT: u64>(walk: &mut Walk) {
+    // Both keep the eight apart: different bodies are not merged, and the call is no tail call.
+    black_box(DIGIT);
+    step(walk);
+    black_box(DIGIT);
+}
+
+#[inline(never)]
+fn leaf(walk: &Walk) {
+    black_box(system::getppid());
+    if walk.nanoseconds > 0 {
+        let begin = cpu_time();
+        while cpu_time() - begin < walk.nanoseconds {
+            for step in 0..2_000_u64 {
+                black_box(step.wrapping_mul(31));
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Programs that know the answer, for tests, demo and benchmarks to measure.
+//!
+//! In: `workload [--wait] [--linger] NAME [NUMBER…]`; with `--wait` it prints `ready` and starts at a line
+//! on stdin, with `--linger` it stays until another line (or end of input) after its result.
+//! Out: one JSON line with what the workload knows by its own clock. The control channel uses `readv`
+//! and `poll` only, so that counts of `read` are the workload's own.
+
+mod burn;
+mod contend;
+mod exits;
+mod report;
+mod stall;
+mod system;
+mod timed;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use report::Report;
+
+const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
+  pipe-reads N MS          N reads, each answered after MS by a child
+  nanosleep N MS           N sleeps of MS
+  futex N MS               N futex waits, each woken after MS by a child
+  interrupted-sleep N MS   N sleeps of MS, each stopped and continued half way
+  getppid-loop N [THREADS] N calls per thread, by the threads' own CPU time
+  dup-close THREADS MS     threads on one fd table
+  pipe-contend THREADS MS  threads on one pipe
+  burn-70-30 MS            two functions that share the CPU 70 to 30
+  many-stacks N DEPTH US   N distinct user stacks, each one call and US of CPU time
+  spawn N                  N children: 5 getppid and one nanosleep of 2 ms each
+  hang-read                blocks in read until killed; prints ready first
+  exit-in-call MS          exit_group while a thread is blocked in read
+  stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
+  stalled-fpos N MS        the file position lock held likewise
+  demo MS                  late pipes, contention and CPU together";
+
+fn main() -> ExitCode {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let mut flag = |name: &str| {
+        let before = words.len();
+        words.retain(|word| word != name);
+        words.len() != before
+    };
+    let (wait, linger) = (flag("--wait"), flag("--linger"));
+    match run(&words, wait, linger) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "workload: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(words: &[String], wait: bool, linger: bool) -> io::Result<()> {
+    let Some((name, numbers)) = words.split_first() else { return Err(io::Error::other(USAGE)) };
+    let numbers = numbers.iter().map(|word| number(word)).collect::<io::Result<Vec<u64>>>()?;
+    if wait {
+        report::line("ready")?;
+        system::wait_for_line();
+    }
+    report::line(&dispatch(name, &numbers)?.finish(name))?;
+    if linger {
+        system::wait_for_line();
+    }
+    Ok(())
+}
+
+fn number(word: &str) -> io::Result<u64> {
+    word.parse().map_err(|_| io::Error::other(format!("{word}: not a number\n{USAGE}")))
+}
+
+fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
+    match (name, numbers) {
+        ("pipe-reads", &[count, ms]) => timed::pipe_reads(count, ms),
+        ("nanosleep", &[count, ms]) => timed::nanosleep(count, ms),
+        ("futex", &[count, ms]) => timed::futex(count, ms),
+        ("interrupted-sleep", &[count, ms]) => timed::interrupted_sleep(count, ms),
+        ("getppid-loop", &[count]) => burn::getppid_loop(count, 1),
+        ("getppid-loop", &[count, threads]) => burn::getppid_loop(count, threads),
+        ("dup-close", &[threads, ms]) => contend::dup_close(threads, ms),
+        ("pipe-contend", &[threads, ms]) => contend::pipe_contend(threads, ms),
+        ("burn-70-30", &[ms]) => Ok(burn::seventy_thirty(ms)),
+        ("many-stacks", &[count, depth, us]) => Ok(burn::many_stacks(count, depth, us)),
+        ("spawn", &[count]) => exits::spawn(count),
+        ("hang-read", &[]) => exits::hang_read(),
+        ("exit-in-call", &[ms]) => exits::exit_in_call(ms),
+        ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
+        ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
+        ("demo", &[ms]) => contend::demo(ms),
+        _ => Err(io::Error::other(USAGE)),
+    }
+}

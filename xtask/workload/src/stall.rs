@@ -1,0 +1,176 @@
+//! In: how often and how long. Out: kernel locks held for a known time. The holder copies to or from a
+//! page that userfaultfd reports missing, and keeps the lock until the page is filled in; the waiter is
+//! let go once the holder is known to stand in the fault. Needs CAP_SYS_PTRACE or the sysctl
+//! `vm.unprivileged_userfaultfd=1`.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::fd::AsRawFd,
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+};
+
+use crate::{
+    report::Report,
+    system::{self, now},
+};
+
+const PAGE: usize = 4096;
+/// `_UFFDIO_API`, `_UFFDIO_REGISTER` and `_UFFDIO_ZEROPAGE` of linux/userfaultfd.h, x86-64.
+const UFFDIO_API: u64 = 0xc018_aa3f;
+const UFFDIO_REGISTER: u64 = 0xc020_aa00;
+const UFFDIO_ZEROPAGE: u64 = 0xc020_aa04;
+const UFFD_API: u64 = 0xaa;
+const REGISTER_MODE_MISSING: u64 = 1;
+/// Bytes of one message read from the descriptor.
+const MESSAGE: usize = 32;
+
+/// A page whose first touch blocks until `fill`.
+struct StallingPage {
+    uffd: i32,
+    address: usize,
+}
+
+impl StallingPage {
+    fn new() -> io::Result<Self> {
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping, nothing replaced.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, access, flags, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: takes flags only.
+        let uffd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) } as i32;
+        if uffd < 0 {
+            return Err(named("userfaultfd", &io::Error::last_os_error()));
+        }
+        let stalling = Self { uffd, address: page as usize };
+        stalling.control(UFFDIO_API, &mut [UFFD_API, 0, 0, 0])?;
+        stalling.control(UFFDIO_REGISTER, &mut [page as u64, PAGE as u64, REGISTER_MODE_MISSING, 0])?;
+        Ok(stalling)
+    }
+
+    fn control(&self, request: u64, argument: &mut [u64; 4]) -> io::Result<()> {
+        // SAFETY: every request used here reads and writes at most four words.
+        match unsafe { libc::ioctl(self.uffd, request, argument.as_mut_ptr()) } {
+            0 => Ok(()),
+            _ => Err(named("userfaultfd ioctl", &io::Error::last_os_error())),
+        }
+    }
+
+    /// Blocks until somebody stands in a fault on the page.
+    fn await_fault(&self) -> io::Result<()> {
+        let mut message = [0; MESSAGE];
+        match system::read(self.uffd, &mut message) {
+            got if got == MESSAGE as isize => Ok(()),
+            got => Err(named("userfaultfd read", &io::Error::from_raw_os_error(-got as i32))),
+        }
+    }
+
+    fn fill(&self) -> io::Result<()> {
+        self.control(UFFDIO_ZEROPAGE, &mut [self.address as u64, PAGE as u64, 0, 0])
+    }
+
+    /// Makes the page missing again.
+    fn empty(&self) {
+        // SAFETY: our own private page, which nobody refers to between rounds.
+        unsafe { libc::madvise(self.address as *mut libc::c_void, PAGE, libc::MADV_DONTNEED) };
+    }
+}
+
+fn named(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// The writer holds the pipe's mutex over the fault, the reader waits for it.
+pub fn pipe(count: u64, ms: u64) -> io::Result<Report> {
+    let [reading, writing] = system::pipe(0)?;
+    let page = StallingPage::new()?;
+    let address = page.address;
+    stall(&page, (count, ms), move || write_stalled(writing, address), move || read_behind_stall(reading))
+}
+
+/// One `read` of a file holds its position's lock over the fault, another waits for it.
+pub fn file_position(count: u64, ms: u64) -> io::Result<Report> {
+    let zeros = shared_memory_file(2 * (count + 1))?;
+    let file = zeros.as_raw_fd();
+    let page = StallingPage::new()?;
+    let address = page.address;
+    stall(&page, (count, ms), move || read_stalled(file, address), move || read_behind_stall(file))
+}
+
+/// A tmpfs file of zeros. It is opened a second time by its name, because only a file that went through
+/// `open` has a position that the kernel locks.
+fn shared_memory_file(bytes: u64) -> io::Result<File> {
+    // SAFETY: the name is a C string.
+    let unnamed = unsafe { libc::memfd_create(c"stalled".as_ptr(), 0) };
+    if unnamed < 0 {
+        return Err(named("memfd", &io::Error::last_os_error()));
+    }
+    let file = OpenOptions::new().read(true).write(true).open(format!("/proc/self/fd/{unnamed}"))?;
+    system::close(unnamed);
+    file.set_len(bytes)?;
+    Ok(file)
+}
+
+#[inline(never)]
+fn write_stalled(fd: i32, address: usize) -> u64 {
+    let begin = now();
+    // SAFETY: the page is mapped; the kernel reads one byte of it.
+    unsafe { system::call(libc::SYS_write, [fd as usize, address, 1, 0, 0, 0]) };
+    now() - begin
+}
+
+#[inline(never)]
+fn read_stalled(fd: i32, address: usize) -> u64 {
+    let begin = now();
+    // SAFETY: the page is mapped; the kernel writes one byte of it.
+    unsafe { system::call(libc::SYS_read, [fd as usize, address, 1, 0, 0, 0]) };
+    now() - begin
+}
+
+#[inline(never)]
+fn read_behind_stall(fd: i32) -> u64 {
+    let mut byte = [0];
+    let begin = now();
+    system::read(fd, &mut byte);
+    now() - begin
+}
+
+fn stall(
+    page: &StallingPage,
+    (count, ms): (u64, u64),
+    hold: impl Fn() -> u64 + Send + 'static,
+    wait: impl Fn() -> u64 + Send + 'static,
+) -> io::Result<Report> {
+    let (holder, held) = worker(hold);
+    let (waiter, waited) = worker(wait);
+    let gone = |_| io::Error::other("a thread died");
+    let (mut held_ns, mut waits) = (0, Vec::new());
+    for _ in 0..count {
+        page.empty();
+        holder.send(()).map_err(|_| io::Error::other("a thread died"))?;
+        page.await_fault()?;
+        waiter.send(()).map_err(|_| io::Error::other("a thread died"))?;
+        system::nanosleep(ms * 1_000_000);
+        page.fill()?;
+        held_ns += held.recv().map_err(gone)?;
+        waits.push(waited.recv().map_err(gone)?);
+    }
+    Ok(Report::new().with("held_ns", held_ns).with_calls(waits))
+}
+
+/// A thread that runs `work` once for every order and reports how long it took.
+fn worker(work: impl Fn() -> u64 + Send + 'static) -> (Sender<()>, Receiver<u64>) {
+    let (order, orders) = channel::<()>();
+    let (result, results) = channel();
+    thread::spawn(move || {
+        while orders.recv().is_ok() {
+            if result.send(work()).is_err() {
+                return;
+            }
+        }
+    });
+    (order, results)
+}

@@ -1,0 +1,145 @@
+//! In: arguments of system calls. Out: their raw results. The instruction is inlined into its caller,
+//! so that a frame-pointer walk begins in the function that made the call and not in libc.
+
+use std::io;
+
+/// One system call by number; negative results are `-errno`.
+///
+/// # Safety
+/// The arguments must be valid for that call: pointers alive and large enough for its duration.
+#[inline(always)]
+pub unsafe fn call(number: i64, arguments: [usize; 6]) -> isize {
+    let [first, second, third, fourth, fifth, sixth] = arguments;
+    let result: isize;
+    // SAFETY: the kernel's calling convention on x86-64; it clobbers rcx and r11 only. What the
+    // call itself does with its arguments is the caller's promise.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") first, in("rsi") second, in("rdx") third,
+            in("r10") fourth, in("r8") fifth, in("r9") sixth,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack)
+        );
+    }
+    result
+}
+
+#[inline(always)]
+pub fn read(fd: i32, buffer: &mut [u8]) -> isize {
+    // SAFETY: the buffer is exclusively ours and as long as said.
+    unsafe { call(libc::SYS_read, [fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0]) }
+}
+
+#[inline(always)]
+pub fn write(fd: i32, buffer: &[u8]) -> isize {
+    // SAFETY: the buffer is alive and as long as said.
+    unsafe { call(libc::SYS_write, [fd as usize, buffer.as_ptr() as usize, buffer.len(), 0, 0, 0]) }
+}
+
+#[inline(always)]
+pub fn getppid() -> isize {
+    // SAFETY: takes no arguments.
+    unsafe { call(libc::SYS_getppid, [0; 6]) }
+}
+
+/// One `nanosleep` of that many nanoseconds.
+#[inline(always)]
+pub fn nanosleep(nanoseconds: u64) -> isize {
+    let time = libc::timespec {
+        tv_sec: (nanoseconds / 1_000_000_000) as i64,
+        tv_nsec: (nanoseconds % 1_000_000_000) as i64,
+    };
+    // SAFETY: the kernel reads one timespec, alive here; no remainder is asked for.
+    unsafe { call(libc::SYS_nanosleep, [&raw const time as usize, 0, 0, 0, 0, 0]) }
+}
+
+/// Nanoseconds of a clock.
+pub fn clock(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one timespec.
+    unsafe { libc::clock_gettime(id, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Nanoseconds since boot, never set back.
+pub fn now() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// CPU time of the calling thread, in nanoseconds.
+pub fn cpu_time() -> u64 {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// A pipe's reading and writing ends.
+///
+/// # Errors
+/// When the process has no descriptors left.
+pub fn pipe(flags: i32) -> io::Result<[i32; 2]> {
+    let mut ends = [0; 2];
+    // SAFETY: the kernel writes two descriptors.
+    match unsafe { libc::pipe2(ends.as_mut_ptr(), flags) } {
+        0 => Ok(ends),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+pub fn close(fd: i32) {
+    // SAFETY: only called on descriptors this program opened, once.
+    unsafe { libc::close(fd) };
+}
+
+/// Runs `child` in a forked process, which then exits; returns its pid. Only before threads exist.
+///
+/// # Errors
+/// When the kernel refuses another process.
+pub fn fork(child: impl FnOnce()) -> io::Result<i32> {
+    // SAFETY: the process has one thread, so that the child's copy is consistent.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            child();
+            // SAFETY: ends the child without running the parent's exit handlers.
+            unsafe { libc::_exit(0) }
+        }
+        pid => Ok(pid),
+    }
+}
+
+/// Waits for a child to end.
+pub fn reap(pid: i32) {
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+}
+
+/// Blocks until a line or the end of input on stdin, without calling `read`.
+pub fn wait_for_line() {
+    let mut byte = 0_u8;
+    loop {
+        let vector = libc::iovec { iov_base: (&raw mut byte).cast(), iov_len: 1 };
+        // SAFETY: one vector over one byte, both alive.
+        let got = unsafe { libc::readv(0, &vector, 1) };
+        if got != 1 || byte == b'\n' {
+            return;
+        }
+    }
+}
+
+/// Pseudo-random numbers, different in every run.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new() -> Self {
+        Self(now() ^ (u64::from(std::process::id()) << 32) | 1)
+    }
+
+    /// The next number (xorshift64*).
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}
