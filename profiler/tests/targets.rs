@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use profiler::failure::Failure;
 use profiler::target::{CgroupFilter, Host, Owners, Resolved, Selection, list, resolve, write_list};
-use support::{Cgroup, Docker, Process, Runc, can_run, wait_for};
+use support::{Cgroup, Docker, Process, Runc, can_run, skipped, wait_for};
 
 fn host() -> Host {
     Host::discover().unwrap()
@@ -72,74 +72,60 @@ fn only_filter(resolved: &Resolved) -> &CgroupFilter {
 #[test]
 fn docker_containers_by_name_id_prefix_and_ambiguity() {
     let Some(docker) = Docker::start("docker_containers_by_name_id_prefix_and_ambiguity") else { return };
-    let web = docker.run("web", &[], &["sh", "-c", "sleep 1000 & exec sleep 1001"]);
-    let pid = docker.pid("web");
+    // Other daemons on this machine may run a `web` too.
+    let web = format!("web-{}", std::process::id());
+    let id = docker.run(&web, &[], &["sh", "-c", "sleep 1000 & exec sleep 1001"]);
+    let pid = docker.pid(&web);
     let children = format!("/proc/{pid}/task/{pid}/children");
-    wait_for("the second sleep", || {
-        (fs::read_to_string(&children).ok()?.split(' ').count() > 1).then_some(())
-    });
-    let by_name = resolve(&host(), &container("web")).unwrap();
+    wait_for("the second sleep", || (!fs::read_to_string(&children).ok()?.is_empty()).then_some(()));
+    let by_name = resolve(&host(), &container(&web)).unwrap();
     assert_filter(only_filter(&by_name), pid);
     assert_eq!(by_name.expected, 2, "{by_name:?}");
-    assert_eq!(by_name.note.label, "container web");
+    assert_eq!(by_name.note.label, format!("container {web}"));
     assert!(by_name.note.details.contains(&("image".into(), "busybox:test".into())), "{:?}", by_name.note);
-    let by_id = resolve(&host(), &container(&web[..12])).unwrap();
+    let by_id = resolve(&host(), &container(&id[..12])).unwrap();
     assert_eq!(by_id.cgroups, by_name.cgroups);
 
-    let seen = list(&host()).into_iter().find(|own| own.id == web).unwrap();
+    listed(&id, &web, pid);
+    ambiguous(&id, pid);
+    let line = refused(&container("absent-x"));
+    assert!(line.contains("no container matches 'absent-x'") && line.contains(&web), "{line}");
+    exec_is_followed(&docker, &web, &id, pid);
+}
+
+fn listed(id: &str, name: &str, pid: u32) {
+    let seen = list(&host()).into_iter().find(|own| own.id == id).unwrap();
     assert_eq!(
         (seen.runtime.as_str(), seen.name.as_str(), seen.image.as_str()),
-        ("docker", "web", "busybox:test")
+        ("docker", name, "busybox:test")
     );
     assert!(seen.pids.contains(&pid) && seen.pids.len() == 2, "{seen:?}");
     let mut table = Vec::new();
     write_list(&[seen], false, &mut table).unwrap();
     let table = String::from_utf8(table).unwrap();
-    assert!(table.contains("web") && table.contains(&web[..12]) && table.contains("busybox:test"), "{table}");
-
-    let (prefix, both) = same_prefix(&docker);
-    let line = refused(&container(&prefix));
-    assert!(both.iter().all(|id| line.contains(&id[..12])), "{line}");
-    assert!(!line.contains(&web[..12]) || web.starts_with(&prefix), "{line}");
-    let line = refused(&container("absent-x"));
-    assert!(line.contains("no container matches 'absent-x'") && line.contains("web"), "{line}");
-
-    exec_is_followed(&docker, &web, pid);
+    assert!(table.contains(name) && table.contains(&id[..12]) && table.contains("busybox:test"), "{table}");
 }
 
-/// Two containers whose ids share their first three digits: names are free, ids are not, so containers
-/// with one labelled id each would need luck; instead both carry the same *name* in different daemons'
-/// eyes: a second daemon is slow, so ids are drawn until two agree.
-fn same_prefix(docker: &Docker) -> (String, Vec<String>) {
-    let mut ids: Vec<String> = Vec::new();
-    loop {
-        assert!(ids.len() < 1000, "no two of 1000 ids share a prefix");
-        let name = format!("many{}", ids.len());
-        let id = support::output(docker.command().args([
-            "create",
-            "--network",
-            "none",
-            "--name",
-            &name,
-            "busybox:test",
-            "sleep",
-            "1000",
-        ]));
-        let twin = ids.iter().position(|other| other[..3] == id[..3]);
-        ids.push(id);
-        if let Some(twin) = twin {
-            let both = vec![ids[twin].clone(), ids[ids.len() - 1].clone()];
-            support::output(docker.command().arg("start").args(&both));
-            return (both[0][..3].to_owned(), both);
-        }
-    }
+/// A second container whose id begins like the first one's: Docker cannot be asked for one, a cgroup can.
+fn ambiguous(id: &str, pid: u32) {
+    let twin = format!("{}{}", &id[..12], "0".repeat(52));
+    let (controller, path) = ("memory", format!("prof-twin-{}/{twin}", std::process::id()));
+    let Some(cgroup) = Cgroup::make(controller, &path).or_else(|| Cgroup::make("", &path)) else {
+        return skipped("an ambiguous id prefix", "no cgroup hierarchy is mounted");
+    };
+    let process = cgroup.spawn(Command::new("sleep").arg("1000"));
+    let line = refused(&container(&id[..8]));
+    assert!(line.contains("2 containers match") && line.contains("busybox:test"), "{line}");
+    assert!(line.contains(&pid.to_string()) && line.contains(&process.pid().to_string()), "{line}");
+    let whole = resolve(&host(), &container(&twin)).unwrap();
+    assert_filter(only_filter(&whole), process.pid());
 }
 
 /// A process that enters by `docker exec` belongs to the container, also for [`Owners`].
-fn exec_is_followed(docker: &Docker, id: &str, pid: u32) {
+fn exec_is_followed(docker: &Docker, name: &str, id: &str, pid: u32) {
     let mut owners = Owners::new(host());
-    assert_eq!(owners.owner_of_pid(pid).unwrap().container, "web");
-    let mut exec = Process(docker.exec("web", &["sleep", "1002"]));
+    assert_eq!(owners.owner_of_pid(pid).unwrap().container, name);
+    let mut exec = Process(docker.exec(name, &["sleep", "1002"]));
     let entered = wait_for("docker exec", || {
         let seen = list(&host()).into_iter().find(|own| own.id == id)?;
         let is = |pid: &&u32| {
@@ -148,16 +134,16 @@ fn exec_is_followed(docker: &Docker, id: &str, pid: u32) {
         seen.pids.iter().find(is).copied()
     });
     let owner = owners.owner_of_pid(entered).unwrap();
-    assert_eq!(owner.container, "web");
+    assert_eq!(owner.container, name);
     assert!(owner.cgroup.contains(id), "{owner:?}");
-    let filter = resolve(&host(), &container("web")).unwrap().cgroups.remove(0);
+    let filter = resolve(&host(), &container(name)).unwrap().cgroups.remove(0);
     if let CgroupFilter::V2 { id: cgroup, .. } = filter {
         assert_eq!(owners.owner_of_cgroup(cgroup).unwrap(), owner);
     }
     assert!(owners.owner_of_cgroup(u64::MAX).is_none());
     let own = owners.owner_of_pid(std::process::id()).unwrap();
-    assert_ne!(own.container, "web");
-    docker.remove("web");
+    assert_ne!(own.container, name);
+    docker.remove(name);
     let _ = exec.0.wait();
     assert!(owners.owner_of_pid(entered).is_none(), "the process is gone");
 }
@@ -184,7 +170,7 @@ fn a_v1_cgroup_and_a_v2_cgroup_by_directory_and_by_path() {
     for controller in ["memory", "pids", ""] {
         let path = format!("prof-target-{}/inner{controller}", std::process::id());
         let Some(cgroup) = Cgroup::make(controller, &path) else {
-            can_run(&format!("cgroup hierarchy '{controller}'"), &["a mounted hierarchy"]);
+            skipped("a bare cgroup", &format!("hierarchy '{controller}' is not mounted"));
             continue;
         };
         let process = cgroup.spawn(Command::new("sleep").arg("1000"));
@@ -213,7 +199,9 @@ fn a_unit_by_name() {
         return;
     }
     let name = format!("prof-{}", std::process::id());
-    let Some(cgroup) = Cgroup::make("", &format!("system.slice/{name}.service")) else { return };
+    let Some(cgroup) = Cgroup::make("", &format!("system.slice/{name}.service")) else {
+        return skipped("a_unit_by_name", "cgroup2 is not mounted");
+    };
     let process = cgroup.spawn(Command::new("sleep").arg("1000"));
     let resolved =
         resolve(&host(), &Selection { units: vec![name.clone()], ..Selection::default() }).unwrap();
@@ -281,7 +269,7 @@ fn a_pod_by_its_shims_bundles() {
     let parent = format!("kubepods/burstable/pod{uid}");
     let made: Option<Vec<Cgroup>> =
         ["", &sandbox, &app].into_iter().map(|id| Cgroup::make("", &format!("{parent}/{id}"))).collect();
-    let Some(made) = made else { return };
+    let Some(made) = made else { return skipped("a_pod_by_its_shims_bundles", "cgroup2 is not mounted") };
     let shim = Shim::start(dir.path(), &[(&sandbox, common("sandbox")), (&app, container_notes)]);
     made[1].adopt(shim.children[0]);
     made[2].adopt(shim.children[1]);
@@ -299,19 +287,19 @@ fn a_pod_by_its_shims_bundles() {
         assert_eq!((*id, *level), (fs::metadata(&made[0].dir).unwrap().ino(), 3));
         assert_eq!((path.as_str(), resolved.expected), (format!("/{parent}").as_str(), 2));
     }
-    let both = Selection { pods: vec![pod.clone()], containers: vec![app.clone()], ..Selection::default() };
+    let both = Selection { pods: vec![pod.clone()], containers: vec![app], ..Selection::default() };
     assert_filter(only_filter(&resolve(&host(), &both).unwrap()), shim.children[1]);
     let line = refused(&container("nothing-like-it"));
     assert!(line.contains("app\\u{1b}[31m") && !line.contains('\u{1b}'), "{line:?}");
     drop(shim);
-    drop(made);
+    made.into_iter().rev().for_each(drop);
 }
 
 #[test]
 fn processes_threads_and_names() {
     let host = host();
     if !host.sees_host_pids() {
-        can_run("processes_threads_and_names", &["the host's pid namespace"]);
+        skipped("processes_threads_and_names", "not in the host's pid namespace");
         return;
     }
     let shell =
@@ -351,4 +339,49 @@ fn processes_threads_and_names() {
     let whole = resolve(&host, &Selection::default()).unwrap();
     assert_eq!(whole.note.label, "whole machine");
     assert!(whole.expected > 1 && whole.cgroups.is_empty() && whole.pids.is_none());
+}
+
+/// How the profiler is run from a pod for debugging: the host's pid namespace, its own mounts, and with
+/// or without a cgroup namespace of its own. This very test program runs inside, as `inside`.
+#[test]
+fn from_a_debug_container_the_host_is_seen() {
+    let test = "from_a_debug_container_the_host_is_seen";
+    let Some(docker) = Docker::start(test) else { return };
+    let target = format!("target-{}", std::process::id());
+    docker.run(&target, &[], &["sleep", "1000"]);
+    let want = resolve(&host(), &container(&target)).unwrap();
+    for namespace in ["host", "private"] {
+        let mut run = docker.command();
+        run.args(["run", "--rm", "--network", "none", "--pid", "host", "--cap-add", "SYS_PTRACE"]);
+        run.args(["--security-opt", "seccomp=unconfined", "--cgroupns", namespace]);
+        run.args([
+            "--volume",
+            "/lib:/lib:ro",
+            "--volume",
+            "/lib64:/lib64:ro",
+            "--volume",
+            "/usr/lib:/usr/lib:ro",
+        ]);
+        run.arg("--volume").arg(format!("{}:/inside:ro", std::env::current_exe().unwrap().display()));
+        run.args(["--env", &format!("PROFILER_TEST_TARGET={target}"), "busybox:test"]);
+        let seen = support::output(run.args(["/inside", "--ignored", "--exact", "inside", "--nocapture"]));
+        let filters = format!("FOUND {:?} {}", want.cgroups, want.expected);
+        assert!(seen.contains(&filters), "{namespace}: no {filters} in {seen}");
+        assert!(
+            seen.contains("IMAGE busybox:test") && seen.contains("IN CONTAINER true"),
+            "{namespace}: {seen}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "runs inside the container of from_a_debug_container_the_host_is_seen"]
+fn inside() {
+    let Ok(target) = std::env::var("PROFILER_TEST_TARGET") else {
+        return skipped("inside", "runs inside the container of from_a_debug_container_the_host_is_seen");
+    };
+    let found = resolve(&host(), &container(&target)).unwrap();
+    println!("FOUND {:?} {}", found.cgroups, found.expected);
+    println!("IMAGE {}", found.note.details.iter().find(|(key, _)| key == "image").unwrap().1);
+    println!("IN CONTAINER {}", host().in_container());
 }

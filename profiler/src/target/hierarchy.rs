@@ -131,11 +131,17 @@ impl Hierarchy {
         }
     }
 
-    /// Learns the names down to our namespace's root, the cgroup with this inode.
-    pub(super) fn learn_descent(&mut self, namespace_root: u64) {
+    /// Learns the names down to our namespace's root: the cgroup with this inode, or, where no mount of
+    /// ours shows it, the one that holds this process.
+    pub(super) fn learn_descent(&mut self, namespace_root: Option<u64>) {
+        let own = std::process::id().to_string();
+        let holds_us = |located: &str| {
+            let procs = super::read::procfs(self.directory(located).join("cgroup.procs"));
+            procs.is_some_and(|procs| procs.lines().any(|pid| pid == own))
+        };
         let mut found = None;
         self.walk("/", |located, inode| {
-            if inode == namespace_root {
+            if namespace_root.map_or_else(|| holds_us(located), |wanted| wanted == inode) {
                 found = Some(located.to_owned());
             }
             found.is_none()

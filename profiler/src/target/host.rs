@@ -15,8 +15,9 @@ use crate::failure::Failure;
 /// The kernel gives the first namespace of each kind a fixed inode.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 const INITIAL_CGROUP_NAMESPACE: &str = "cgroup:[4026531835]";
-/// The way to the host's own files from a container that shares its pid namespace.
-const INIT_ROOT: &str = "/proc/1/root";
+/// Ways to the host's own files from a container that shares its pid namespace: init, and the kernel's
+/// own thread for the case that init may not be looked at.
+const INITS: [&str; 2] = ["/proc/1", "/proc/2"];
 
 /// A view of the host.
 #[derive(Clone, Debug)]
@@ -35,16 +36,16 @@ impl Host {
             Failure::Privilege("cannot read /proc/self/mountinfo: mount procfs at /proc".into())
         })?;
         let near = mounts::parse(&text);
-        let far = read::procfs("/proc/1/mountinfo").map(|text| mounts::parse(&text)).unwrap_or_default();
-        let elsewhere =
-            !far.is_empty() && root_mount(&near) != root_mount(&far) && Path::new(INIT_ROOT).is_dir();
+        let far = INITS.into_iter().find_map(|init| far_side(init, &near));
         let initial = link("/proc/self/ns/cgroup") == INITIAL_CGROUP_NAMESPACE;
-        let far_side = elsewhere.then_some((INIT_ROOT, far.as_slice()));
+        let found = hierarchies(&near, far.as_ref(), initial);
+        let in_container = far.is_some();
+        let (root, mounts) = far.unwrap_or_else(|| ("/".to_owned(), near));
         let mut host = Self {
-            root: PathBuf::from(if elsewhere { INIT_ROOT } else { "/" }),
-            hierarchies: hierarchies(&near, far_side, initial),
-            mounts: if elsewhere { far } else { near },
-            in_container: elsewhere,
+            root: PathBuf::from(root),
+            hierarchies: found,
+            mounts,
+            in_container,
             initial_pids: link("/proc/self/ns/pid") == INITIAL_PID_NAMESPACE,
         };
         let own = task::cgroups(&host, std::process::id()).unwrap_or_default();
@@ -89,6 +90,12 @@ impl Host {
         &self.root
     }
 
+    /// What the host itself calls a directory that we reach through [`Host::root`].
+    pub(super) fn named_on_host(&self, dir: &Path) -> String {
+        let below = dir.strip_prefix(&self.root).unwrap_or(dir);
+        Path::new("/").join(below).to_string_lossy().into_owned()
+    }
+
     /// `/proc/PID`.
     pub(super) fn process(&self, pid: u32) -> PathBuf {
         PathBuf::from(format!("/proc/{pid}"))
@@ -110,6 +117,14 @@ fn link(path: &str) -> String {
     fs::read_link(path).map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// Root directory and mounts of a process outside our container; `None` when we are in none.
+fn far_side(init: &str, near: &[Mount]) -> Option<(String, Vec<Mount>)> {
+    let far = mounts::parse(&read::procfs(format!("{init}/mountinfo"))?);
+    let root = format!("{init}/root");
+    let elsewhere = root_mount(&far).is_some() && root_mount(near) != root_mount(&far);
+    (elsewhere && Path::new(&root).join("proc").is_dir()).then_some((root, far))
+}
+
 /// Filesystem and directory of `/`: differs between a container and the host.
 fn root_mount(mounts: &[Mount]) -> Option<(&str, &str)> {
     let mount = mounts.iter().rfind(|mount| mount.point == "/")?;
@@ -117,30 +132,36 @@ fn root_mount(mounts: &[Mount]) -> Option<(&str, &str)> {
 }
 
 /// The hierarchies, best first, each through the mount that shows most of it.
-fn hierarchies(near: &[Mount], far: Option<(&str, &[Mount])>, initial: bool) -> Vec<Hierarchy> {
-    let far = far.into_iter().flat_map(|(prefix, mounts)| mounts.iter().map(move |mount| (prefix, mount)));
+fn hierarchies(near: &[Mount], far: Option<&(String, Vec<Mount>)>, initial: bool) -> Vec<Hierarchy> {
+    let seen = |prefix: &str, mounts: &[Mount]| -> Vec<Hierarchy> {
+        let shown = mounts.iter().filter_map(|mount| {
+            let dir = PathBuf::from(format!("{prefix}{}", mount.point));
+            let controllers = controllers(mount)?;
+            shows(&dir, mount).then(|| Hierarchy::new(controllers, dir, mount.root.clone(), initial))
+        });
+        shown.collect()
+    };
+    let near = seen("", near);
+    let far = far.map(|(prefix, mounts)| seen(prefix, mounts)).unwrap_or_default();
     let mut found: Vec<Hierarchy> = Vec::new();
-    for (prefix, mount) in near.iter().map(|mount| ("", mount)).chain(far) {
-        let Some(controllers) = controllers(mount) else { continue };
-        let dir = PathBuf::from(format!("{prefix}{}", mount.point));
-        let new = Hierarchy::new(controllers, dir, mount.root.clone(), initial);
-        if !shows(&new.dir, mount) {
-            continue;
-        }
+    for new in near.iter().chain(&far) {
         match found.iter_mut().find(|known| known.controllers == new.controllers) {
-            None => found.push(new),
-            Some(known) if known.level.is_none_or(|level| new.level.is_some_and(|new| new < level)) => {
-                let namespace_root = (known.root == "/").then(|| inode(&known.dir)).flatten();
-                *known = new;
-                if let Some(namespace_root) = namespace_root.filter(|_| known.root.starts_with("/..")) {
-                    known.learn_descent(namespace_root);
-                }
-            }
+            None => found.push(new.clone()),
+            Some(known) if shows_more(new, known) => *known = new.clone(),
             Some(_) => {}
         }
     }
+    for hierarchy in found.iter_mut().filter(|own| own.root.starts_with("/..")) {
+        let namespace_root =
+            near.iter().find(|own| own.controllers == hierarchy.controllers && own.root == "/");
+        hierarchy.learn_descent(namespace_root.and_then(|own| inode(&own.dir)));
+    }
     found.sort_by_key(Hierarchy::rank);
     found
+}
+
+fn shows_more(new: &Hierarchy, known: &Hierarchy) -> bool {
+    known.level.is_none_or(|known| new.level.is_some_and(|new| new < known))
 }
 
 /// Controllers of a cgroup mount, sorted; empty for cgroup2; `None` for other filesystems.

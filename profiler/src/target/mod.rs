@@ -9,6 +9,7 @@ mod host;
 mod mounts;
 mod names;
 mod owners;
+mod place;
 mod read;
 mod resolve;
 mod select;

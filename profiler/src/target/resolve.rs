@@ -6,6 +6,7 @@
 use super::Selection;
 use super::area::{Area, CgroupFilter};
 use super::host::Host;
+use super::place;
 use super::select::{self, Part};
 use super::survey::Survey;
 use super::task::Task;
@@ -86,10 +87,10 @@ fn parts(host: &Host, survey: &Survey, selection: &Selection) -> Result<Vec<Part
         parts.push(select::pods(survey, &selection.pods)?);
     }
     if !selection.cgroups.is_empty() {
-        parts.push(select::cgroups(host, survey, &selection.cgroups)?);
+        parts.push(place::cgroups(host, survey, &selection.cgroups)?);
     }
     if !selection.units.is_empty() {
-        parts.push(select::units(host, &selection.units)?);
+        parts.push(place::units(host, &selection.units)?);
     }
     if !selection.pids.is_empty() {
         parts.push(select::processes(host, survey, &selection.pids)?);

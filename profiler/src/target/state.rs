@@ -51,9 +51,8 @@ fn area_of(host: &Host, state: &Value) -> Area {
     let relative = state["cgroup-path"].as_str().filter(|path| path.starts_with('/') && *path != "/");
     let mut area = Area::default();
     for (place, hierarchy) in host.hierarchies().iter().enumerate() {
-        let dir = hierarchy.dir.to_string_lossy();
-        let dir = dir.strip_prefix("/proc/1/root").unwrap_or(&dir);
-        let named = absolute.iter().filter_map(|path| below(path, dir)).find(|rest| !rest.is_empty());
+        let dir = host.named_on_host(&hierarchy.dir);
+        let named = absolute.iter().filter_map(|path| below(path, &dir)).find(|rest| !rest.is_empty());
         if let Some(path) = named.map(str::to_owned).or_else(|| hierarchy.locate(relative?)) {
             area.paths.push((place, path));
         }

@@ -4,7 +4,7 @@
 //! A process belongs to a container by the shape of its cgroup path, by a runtime's record of that
 //! cgroup, or by having a pid namespace and a cgroup that nothing outside shares.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -70,13 +70,16 @@ struct Place {
     shim: u32,
 }
 
+/// Processes with the same cgroup, or else the same shim, are one container.
+type GroupKey = (Option<(usize, String)>, u32);
+
 /// What deciding about one process needs of all others.
 struct Crowd<'a> {
     host: &'a Host,
     by_pid: HashMap<u32, &'a Task>,
     records: Vec<Record>,
     /// Cgroups (and their ancestors) that hold processes of our own pid namespace.
-    outside: HashMap<(usize, &'a str), ()>,
+    outside: HashSet<(usize, &'a str)>,
 }
 
 impl Survey {
@@ -90,7 +93,7 @@ impl Survey {
 
 fn containers(host: &Host, tasks: &[Task]) -> Vec<Container> {
     let crowd = Crowd::new(host, tasks);
-    let mut groups: BTreeMap<(Option<(usize, String)>, u32), (Place, Vec<u32>)> = BTreeMap::new();
+    let mut groups: BTreeMap<GroupKey, (Place, Vec<u32>)> = BTreeMap::new();
     for task in tasks {
         let Some(place) = crowd.place(task) else { continue };
         let key = (place.area.paths.first().cloned(), place.shim);
@@ -104,10 +107,10 @@ fn containers(host: &Host, tasks: &[Task]) -> Vec<Container> {
 
 impl<'a> Crowd<'a> {
     fn new(host: &'a Host, tasks: &'a [Task]) -> Self {
-        let mut outside = HashMap::new();
+        let mut outside = HashSet::new();
         for (place, path) in tasks.iter().filter(|task| task.namespaces == 1).flat_map(|task| &task.cgroups) {
             let borders = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]);
-            outside.extend(borders.filter_map(|end| Some(((*place, path.get(..end)?), ()))));
+            outside.extend(borders.filter_map(|end| Some((*place, path.get(..end)?))));
         }
         let by_pid = tasks.iter().map(|task| (task.pid, task)).collect();
         Self { host, by_pid, records: state::records(host), outside }
@@ -139,7 +142,7 @@ impl<'a> Crowd<'a> {
         let mut id = "";
         for (place, path) in &outermost.cgroups {
             let last = path.rsplit('/').next().unwrap_or("");
-            let shared = self.outside.contains_key(&(*place, path.as_str()));
+            let shared = self.outside.contains(&(*place, path.as_str()));
             if !shared && !last.is_empty() && !shape::is_unit(last) && (id.is_empty() || id == last) {
                 id = last;
                 area.paths.push((*place, path.clone()));
