@@ -143,6 +143,10 @@ fn exec_is_followed(docker: &Docker, name: &str, id: &str, pid: u32) {
     assert!(owners.owner_of_cgroup(u64::MAX).is_none());
     let own = owners.owner_of_pid(std::process::id()).unwrap();
     assert_ne!(own.container, name);
+    // A container that starts after the first look is named, too.
+    let later = format!("later-{}", std::process::id());
+    docker.run(&later, &[], &["sleep", "1000"]);
+    assert_eq!(owners.owner_of_pid(docker.pid(&later)).unwrap().container, later);
     docker.remove(name);
     let _ = exec.0.wait();
     assert!(owners.owner_of_pid(entered).is_none(), "the process is gone");
@@ -158,8 +162,12 @@ fn a_bare_runc_container_is_found_by_its_namespace() {
     let resolved = resolve(&host(), &container(&name)).unwrap();
     assert_filter(only_filter(&resolved), runc.pid);
     assert_eq!(resolved.expected, 1, "{resolved:?}");
-    let owner = Owners::new(host()).owner_of_pid(runc.pid).unwrap();
-    assert_eq!(owner.container, name);
+    let mut owners = Owners::new(host());
+    assert_eq!(owners.owner_of_pid(runc.pid).unwrap().container, name);
+    let later = format!("later-{}", std::process::id());
+    let later_runc =
+        Runc::run("a_bare_runc_container_is_found_by_its_namespace", &later, &["sleep", "1000"]).unwrap();
+    assert_eq!(owners.owner_of_pid(later_runc.pid).unwrap().container, later);
 }
 
 #[test]
@@ -384,4 +392,43 @@ fn inside() {
     println!("FOUND {:?} {}", found.cgroups, found.expected);
     println!("IMAGE {}", found.note.details.iter().find(|(key, _)| key == "image").unwrap().1);
     println!("IN CONTAINER {}", host().in_container());
+}
+
+/// The same on a machine whose only cgroups are cgroup2: this program again, in a mount namespace.
+#[test]
+fn on_pure_cgroup2() {
+    if !can_run("on_pure_cgroup2", &["unshare", "dockerd", "runc"]) {
+        return;
+    }
+    if host().layout() == "v2" {
+        return; // Then every other test is that already.
+    }
+    let mount = "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
+    let mut again = Command::new("unshare");
+    again
+        .args(["--mount", "--propagation", "private", "sh", "-c", mount, "sh"])
+        .arg(std::env::current_exe().unwrap());
+    again.args([
+        "--test-threads",
+        "2",
+        "--exact",
+        "layout_is_told",
+        "a_bare_runc_container_is_found_by_its_namespace",
+    ]);
+    again.args([
+        "docker_containers_by_name_id_prefix_and_ambiguity",
+        "from_a_debug_container_the_host_is_seen",
+    ]);
+    let seen = support::output(again.env("PROFILER_TEST_LAYOUT", "v2"));
+    assert!(seen.contains("4 passed; 0 failed"), "{seen}");
+}
+
+#[test]
+fn layout_is_told() {
+    let want = std::env::var("PROFILER_TEST_LAYOUT");
+    let told = host().layout();
+    match want {
+        Ok(want) => assert_eq!(told, want),
+        Err(_) => assert!(["v1", "v2", "hybrid"].contains(&told), "{told}"),
+    }
 }

@@ -21,8 +21,7 @@ pub enum CgroupFilter {
     },
     /// A v1 cgroup and everything below it.
     V1 {
-        /// Which controller's hierarchy, as the kernel's `cgroup_subsys` is named on the command line
-        /// of a mount (`memory`, `cpu`, `blkio` …).
+        /// Which controller's hierarchy, as mount options name it (`memory`, `cpu`, `blkio` …).
         controller: String,
         /// Its id: the inode of its directory, `cgroup->kn->id`.
         id: u64,
@@ -31,6 +30,17 @@ pub enum CgroupFilter {
         /// Its path.
         path: String,
     },
+}
+
+impl CgroupFilter {
+    /// Which enumerator of the kernel's `enum cgroup_subsys_id` (in BTF) a v1 filter looks at.
+    pub fn subsystem(&self) -> Option<String> {
+        match self {
+            Self::V2 { .. } => None,
+            Self::V1 { controller, .. } if controller == "blkio" => Some("io_cgrp_id".into()),
+            Self::V1 { controller, .. } => Some(format!("{controller}_cgrp_id")),
+        }
+    }
 }
 
 impl std::fmt::Display for CgroupFilter {

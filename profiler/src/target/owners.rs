@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::host::Host;
 use super::shape;
-use super::survey::{Survey, holder, short};
+use super::survey::{Survey, around, holder, short};
 use super::task;
 
-/// A look at all processes or all cgroups happens at most this often.
-const SURVEY_EVERY: Duration = Duration::from_millis(500);
+/// All cgroups are walked at most this often.
+const WALK_EVERY: Duration = Duration::from_millis(500);
+/// A name that is not certain is looked up again after this, then after twice that, up to the last.
+const FIRST_DOUBT: Duration = Duration::from_millis(100);
+const LAST_DOUBT: Duration = Duration::from_secs(7);
 /// More cgroups than this are not remembered.
 const MAX_CACHED: usize = 1 << 16;
 
@@ -29,16 +32,16 @@ pub struct Owner {
 #[derive(Debug)]
 pub struct Owners {
     host: Host,
-    by_path: HashMap<(usize, String), Owner>,
+    by_path: HashMap<(usize, String), Known>,
     by_id: HashMap<u64, String>,
-    surveyed: Option<Instant>,
+    surveyed: bool,
     walked: Option<Instant>,
 }
 
 impl Owners {
     /// Nothing known yet.
     pub fn new(host: Host) -> Self {
-        Self { host, by_path: HashMap::new(), by_id: HashMap::new(), surveyed: None, walked: None }
+        Self { host, by_path: HashMap::new(), by_id: HashMap::new(), surveyed: false, walked: None }
     }
 
     /// The owner of a process or thread; `None` when it is gone.
@@ -77,29 +80,29 @@ impl Owners {
     fn owner_of(&mut self, paths: &[(usize, String)]) -> Owner {
         let telling = paths.iter().find(|(_, path)| path != "/").or(paths.first());
         let Some(key) = telling.cloned() else { return Owner::default() };
-        if let Some(owner) = self.by_path.get(&key) {
-            return owner.clone();
-        }
+        self.survey_once();
+        let doubt = match self.by_path.get(&key) {
+            Some(Known { owner, doubt }) if doubt.as_ref().is_none_or(|doubt| !doubt.is_due()) => {
+                return owner.clone();
+            }
+            known => known.and_then(|known| known.doubt),
+        };
         let cgroup = self.host.hierarchies().get(key.0).map_or_else(String::new, |own| own.display(&key.1));
-        if key.1 != "/" && !due(&mut self.surveyed) {
-            // Asked again later, it may get its name.
-            let shaped = paths.iter().find_map(|(_, path)| shape::container_in(path));
-            return Owner {
-                container: shaped.map(|shape| short(&shape.id).to_owned()).unwrap_or_default(),
-                cgroup,
-            };
-        }
-        let container = if key.1 == "/" { String::new() } else { self.survey(paths) };
+        let (container, certain) = if key.1 == "/" { (String::new(), true) } else { self.name(paths) };
         let owner = Owner { container, cgroup };
         if self.by_path.len() >= MAX_CACHED {
             self.by_path.clear();
         }
-        self.by_path.insert(key, owner.clone());
+        let doubt = if certain { None } else { Doubt::after(doubt) };
+        self.by_path.insert(key, Known { owner: owner.clone(), doubt });
         owner
     }
 
-    /// Names the container of `paths`, and remembers every container seen on the way.
-    fn survey(&mut self, paths: &[(usize, String)]) -> String {
+    /// The first question is answered for all cgroups at once.
+    fn survey_once(&mut self) {
+        if std::mem::replace(&mut self.surveyed, true) {
+            return;
+        }
         let survey = Survey::take(&self.host);
         for task in &survey.tasks {
             let Some(key) = task.cgroups.iter().find(|(_, path)| path != "/") else { continue };
@@ -107,21 +110,52 @@ impl Owners {
             let container =
                 holder(&survey.containers, &task.cgroups).map(|own| own.label()).unwrap_or_default();
             let owner = Owner { container, cgroup: hierarchy.display(&key.1) };
-            self.by_path.insert(key.clone(), owner);
+            self.by_path.insert(key.clone(), Known { owner, doubt: None });
         }
-        let shaped = || {
-            paths
-                .iter()
-                .find_map(|(_, path)| shape::container_in(path))
-                .map(|shape| short(&shape.id).to_owned())
-        };
-        holder(&survey.containers, paths).map(|own| own.label()).or_else(shaped).unwrap_or_default()
+    }
+
+    /// The container of a cgroup that is new, and whether that will not change: a container that is just
+    /// being made has no name yet, or looks like none at all.
+    fn name(&self, paths: &[(usize, String)]) -> (String, bool) {
+        let found = around(&self.host, paths);
+        let shaped = paths.iter().find_map(|(_, path)| shape::container_in(path));
+        match (holder(&found, paths), shaped) {
+            (Some(container), _) => (container.label(), container.name != short(&container.id)),
+            (None, Some(shape)) => (short(&shape.id).to_owned(), false),
+            (None, None) => (String::new(), false),
+        }
+    }
+}
+
+/// What is remembered of a cgroup.
+#[derive(Clone, Debug)]
+struct Known {
+    owner: Owner,
+    doubt: Option<Doubt>,
+}
+
+/// When to look again, and how often that was put off.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    since: Instant,
+    wait: Duration,
+}
+
+impl Doubt {
+    /// The next doubt, twice as patient; none when it has lasted long enough.
+    fn after(last: Option<Self>) -> Option<Self> {
+        let wait = last.map_or(FIRST_DOUBT, |last| last.wait * 2);
+        (wait <= LAST_DOUBT).then(|| Self { since: Instant::now(), wait })
+    }
+
+    fn is_due(&self) -> bool {
+        self.since.elapsed() >= self.wait
     }
 }
 
 /// True, and the clock restarts, when the last time is long enough ago.
 fn due(last: &mut Option<Instant>) -> bool {
-    let due = last.is_none_or(|last| last.elapsed() >= SURVEY_EVERY);
+    let due = last.is_none_or(|last| last.elapsed() >= WALK_EVERY);
     if due {
         *last = Some(Instant::now());
     }

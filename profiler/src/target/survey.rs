@@ -12,12 +12,15 @@ use super::area::Area;
 use super::hierarchy::below;
 use super::host::Host;
 use super::names::{self, Names};
+use super::read;
 use super::shape;
 use super::state::{self, Record};
 use super::task::Task;
 
 /// Longest chain of ancestors that is followed.
 const MAX_ANCESTORS: usize = 64;
+/// Most processes looked at to name one container.
+const MAX_AROUND: usize = 1024;
 
 /// A container as `profiler targets` shows it. Strings come from the container's owner: clean them
 /// before they reach a terminal.
@@ -89,6 +92,33 @@ impl Survey {
         let containers = containers(host, &tasks);
         Self { tasks, containers }
     }
+}
+
+/// The containers among the processes of one cgroup: what a survey tells of it, at the price of that
+/// cgroup's own processes and their ancestors.
+pub(super) fn around(host: &Host, paths: &[(usize, String)]) -> Vec<Container> {
+    let shaped = paths.iter().find_map(|(place, path)| Some((*place, shape::container_in(path)?.dir)));
+    let plain = || paths.iter().find(|(_, path)| path != "/").map(|(place, path)| (*place, path.as_str()));
+    let Some((place, dir)) = shaped.or_else(plain) else { return Vec::new() };
+    let Some(hierarchy) = host.hierarchies().get(place) else { return Vec::new() };
+    let mut open: Vec<u32> = Vec::new();
+    hierarchy.walk(dir, |located, _| {
+        let procs = read::procfs(hierarchy.directory(located).join("cgroup.procs")).unwrap_or_default();
+        open.extend(procs.lines().filter_map(|pid| pid.parse::<u32>().ok()));
+        open.len() < MAX_AROUND
+    });
+    open.truncate(MAX_AROUND);
+    let mut tasks: BTreeMap<u32, Task> = BTreeMap::new();
+    while let Some(pid) = open.pop() {
+        if pid == 0 || tasks.contains_key(&pid) || tasks.len() > 2 * MAX_AROUND {
+            continue;
+        }
+        if let Some(task) = Task::read(host, pid) {
+            open.push(task.parent);
+            tasks.insert(pid, task);
+        }
+    }
+    containers(host, &tasks.into_values().collect::<Vec<_>>())
 }
 
 fn containers(host: &Host, tasks: &[Task]) -> Vec<Container> {
