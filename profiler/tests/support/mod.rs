@@ -12,6 +12,8 @@
     reason = "each test file uses a part of it; a set-up that fails fails the test"
 )]
 
+pub mod pod;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
