@@ -13,3 +13,4 @@ pub mod plan;
 pub mod probe;
 pub mod profile;
 pub mod symbol;
+pub mod target;
