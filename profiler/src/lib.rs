@@ -5,3 +5,4 @@
 
 pub mod failure;
 pub mod profile;
+pub mod render;
