@@ -34,6 +34,9 @@ const ASLEEP: &[&str] = &[
     "__wait_for_common",
 ];
 
+/// A call in flight for longer than this comes first.
+const HANG_NS: u64 = 1_000_000_000;
+
 /// Ranked rows, made once for all sections.
 pub struct Ranked<'p> {
     /// System calls.
@@ -73,7 +76,10 @@ pub fn telling_function(profile: &Profile, kernel: StackId) -> Option<&str> {
 /// The sentences.
 pub fn sentences(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
     let mut sentences = slow_work(profile, ranked);
-    sentences.extend(stuck(profile));
+    // A hang tells more than any slow call; a call that happened to be under way does not.
+    let hangs = stuck_calls(profile).first().is_some_and(|call| call.age_ns >= HANG_NS);
+    let at = if hangs { 0 } else { sentences.len() };
+    sentences.splice(at..at, stuck(profile));
     sentences.extend(lock_waits(profile, ranked));
     sentences.extend(user_locks(profile, ranked));
     sentences.extend(cpu(profile, ranked));
@@ -84,7 +90,7 @@ pub fn sentences(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
 fn threshold(profile: &Profile) -> String {
     match profile.header.slow_ns {
         0 => String::new(),
-        slow => format!(" ≥ {}", humane::duration(slow)),
+        slow => format!(" ≥ {}", humane::setting(slow)),
     }
 }
 
@@ -178,6 +184,11 @@ fn stuck(profile: &Profile) -> Option<String> {
 fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
     let worst = ranked.locks.first()?;
     let all: u64 = ranked.locks.iter().map(|line| line.wait.total_ns).fold(0, u64::saturating_add);
+    let waits: u64 = ranked.locks.iter().map(|line| line.wait.count()).fold(0, u64::saturating_add);
+    if all < profile.duration_ns / 1000 {
+        let all = humane::duration(all);
+        return Some(format!("Kernel locks: next to nothing, {all} waited in {}.", plural(waits, "wait")));
+    }
     let who = match worst.context {
         LockContext::Task => format!("{} (pid {})", process(profile, worst.pid), worst.pid.0),
         LockContext::Softirq | LockContext::Hardirq | LockContext::Nmi => "interrupts".to_owned(),

@@ -17,6 +17,17 @@ pub fn duration(ns: u64) -> String {
     format!("{} s", count((ns as f64 / 1e9).round() as u64))
 }
 
+/// A duration somebody set: `10 ms`, without digits nobody typed.
+pub fn setting(ns: u64) -> String {
+    let text = duration(ns);
+    match text.split_once(' ') {
+        Some((value, unit)) if value.contains('.') => {
+            format!("{} {unit}", value.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => text,
+    }
+}
+
 fn three_digits(value: f64) -> String {
     if value < 9.995 {
         format!("{value:.2}")
@@ -96,6 +107,7 @@ mod tests {
 
     #[test]
     fn counts_shares_and_bytes() {
+        assert_eq!((setting(10_000_000), setting(1_500_000)), ("10 ms".into(), "1.5 ms".into()));
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(123), "123");
         assert_eq!(share(0.0004), "<0.1 %");

@@ -3,6 +3,7 @@
 //! In: the profile. Out: one JSON object, a row to a line. Strings are what was recorded, with
 //! everything a terminal would obey escaped.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -14,7 +15,7 @@ use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::{Probe, Rendering, errno, probe};
 use crate::profile::ledger::Class;
-use crate::profile::rows::{InFlightCall, LockContext, SlowKey};
+use crate::profile::rows::{InFlightCall, LockContext};
 use crate::profile::{Cost, Environment, LossKind, Pid, ProbePlan, Profile, SlowRow, StackId, TargetNote};
 
 /// The schema's name and version.
@@ -30,7 +31,7 @@ struct Document<'p> {
     slow_ns: u64,
     frequency_hz: u64,
     cpus: &'p [u32],
-    target: &'p TargetNote,
+    target: Target<'p>,
     missing_tail: Option<&'p str>,
     findings: Vec<String>,
     environment: &'p Environment,
@@ -41,6 +42,13 @@ struct Document<'p> {
     cost: CostRow<'p>,
     in_flight: Vec<InFlight<'p>>,
     probes: Probes<'p>,
+}
+
+#[derive(Serialize)]
+struct Target<'p> {
+    label: &'p str,
+    way: &'p str,
+    details: BTreeMap<&'p str, &'p str>,
 }
 
 #[derive(Serialize)]
@@ -116,7 +124,7 @@ struct SlowSum {
 struct SlowStack<'p> {
     #[serde(flatten)]
     owner: Owner<'p>,
-    syscall: &'p str,
+    syscall: Cow<'static, str>,
     class: &'static str,
     #[serde(flatten)]
     sum: SlowSum,
@@ -173,28 +181,14 @@ impl Serialize for Slow<'_> {
         serializer.collect_seq(rows::slow(self.0).into_iter().map(|(key, row)| {
             probe::syscall::push(key, &mut folder);
             let stack = folder.take();
-            SlowRecord { profile: self.0, key, row, stack }
+            SlowStack {
+                owner: owner(self.0, key.pid),
+                syscall: syscalls::name(key.nr),
+                class: syscalls::class(key.nr).name(),
+                sum: slow_sum(row),
+                stack,
+            }
         }))
-    }
-}
-
-struct SlowRecord<'p> {
-    profile: &'p Profile,
-    key: &'p SlowKey,
-    row: &'p SlowRow,
-    stack: Vec<String>,
-}
-
-impl Serialize for SlowRecord<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let stack = SlowStack {
-            owner: owner(self.profile, self.key.pid),
-            syscall: &syscalls::name(self.key.nr),
-            class: syscalls::class(self.key.nr).name(),
-            sum: slow_sum(self.row),
-            stack: self.stack.clone(),
-        };
-        stack.serialize(serializer)
     }
 }
 
@@ -208,7 +202,8 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> anyhow::Result<(
     let ranked = Ranked::new(profile, &mut folder);
     let document = document(rendering, &ranked, &mut folder);
     let mut buffered = io::BufWriter::new(out);
-    document.serialize(&mut serde_json::Serializer::with_formatter(&mut buffered, Layout::default()))?;
+    let mut serializer = serde_json::Serializer::with_formatter(&mut buffered, Layout::default());
+    document.serialize(&mut serializer).map_err(io::Error::from)?;
     writeln!(buffered)?;
     buffered.flush()?;
     Ok(())
@@ -231,7 +226,7 @@ fn document<'a>(
         slow_ns: header.slow_ns,
         frequency_hz: header.frequency_hz,
         cpus: &header.cpus,
-        target: &header.target,
+        target: target(&header.target),
         missing_tail: profile.missing_tail.as_deref(),
         findings: findings::sentences(profile, ranked),
         environment: &header.environment,
@@ -261,6 +256,11 @@ fn document<'a>(
             },
         },
     }
+}
+
+fn target(note: &TargetNote) -> Target<'_> {
+    let details = note.details.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    Target { label: &note.label, way: &note.way, details }
 }
 
 fn ledger(profile: &Profile) -> impl Iterator<Item = Loss> {
@@ -356,18 +356,22 @@ fn in_flight<'p>(profile: &'p Profile, call: &'p InFlightCall, folder: &mut Fold
     }
 }
 
-/// Depth down to which values get lines of their own: `probes.syscall.rows[]`.
-const LINES: usize = 4;
-
-/// One row to a line, and nothing in strings that a terminal would obey.
+/// One row to a line (what is in an array stays on its line), and nothing in strings that a
+/// terminal would obey.
 #[derive(Default)]
 struct Layout {
     depth: usize,
+    /// Depth of the outermost array that is open, 0 for none.
+    array: usize,
 }
 
 impl Layout {
     fn line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
-        if self.depth <= LINES { write!(out, "\n{:1$}", "", self.depth) } else { Ok(()) }
+        if self.array == 0 || self.depth <= self.array {
+            write!(out, "\n{:1$}", "", self.depth)
+        } else {
+            Ok(())
+        }
     }
 
     fn next<W: ?Sized + Write>(&self, out: &mut W, first: bool) -> io::Result<()> {
@@ -381,10 +385,16 @@ impl Layout {
 impl serde_json::ser::Formatter for Layout {
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
         self.depth += 1;
+        if self.array == 0 {
+            self.array = self.depth;
+        }
         out.write_all(b"[")
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        if self.array == self.depth {
+            self.array = 0;
+        }
         self.depth -= 1;
         out.write_all(b"]")
     }

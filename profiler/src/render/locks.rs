@@ -44,7 +44,7 @@ const MACHINERY: &[&str] = &[
 const LOOK_UP: usize = 5;
 
 const RQ: &str = "run queue lock";
-const FILES: &str = "files_struct.file_lock";
+const FILES: &str = "file_lock";
 const INODE: &str = "inode rwsem";
 
 /// Place → name, for locks that spin.

@@ -50,8 +50,8 @@ impl<'w> Page<'w> {
         let indent = mark.chars().count();
         let mut line = mark.to_owned();
         let mut length = indent;
-        for word in paragraph.split(' ') {
-            let word = cut(word, WIDTH - indent);
+        for word in words(paragraph) {
+            let word = cut(&word, WIDTH - indent);
             let more = word.chars().count();
             if length > indent && length + 1 + more > WIDTH {
                 self.line(&line)?;
@@ -84,6 +84,22 @@ impl<'w> Page<'w> {
         }
         Ok(())
     }
+}
+
+/// Words of a paragraph; a number and its unit are one.
+fn words(paragraph: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in paragraph.split(' ') {
+        let unit = matches!(word.trim_end_matches([',', '.', ';', ':', ')']), "ns" | "µs" | "ms" | "s" | "%");
+        match words.last_mut() {
+            Some(number) if unit && number.ends_with(|last: char| last.is_ascii_digit()) => {
+                number.push(' ');
+                number.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 /// Widths that fit the page: the widest text column gives way first.

@@ -7,7 +7,7 @@
 use inferno::flamegraph::color::{Color, PaletteMap};
 
 /// What the colours mean, for the subtitle.
-pub const LEGEND: &str = "orange kernel, green user, purple call or lock";
+pub const LEGEND: &str = "orange: kernel, green: user, purple: call or lock";
 
 /// The colours of all frames in folded lines.
 pub fn palette(lines: &[String]) -> PaletteMap {

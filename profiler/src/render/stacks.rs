@@ -11,7 +11,7 @@ use super::name::kernel_functions;
 use super::page::{Page, WIDTH};
 use super::syscalls::{self, CallClass};
 use super::{clean, findings, humane, locks, rows};
-use crate::profile::rows::{CpuKey, SlowKey};
+use crate::profile::rows::{CpuKey, SlowKey, StackSource};
 use crate::profile::{Profile, SlowRow, StackId};
 
 /// Stacks shown of each probe.
@@ -57,7 +57,7 @@ fn cut_at_function(line: &str) -> String {
 pub fn slow_calls(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> io::Result<()> {
     let threshold = match profile.header.slow_ns {
         0 => "all calls".to_owned(),
-        slow => format!("calls ≥ {}", humane::duration(slow)),
+        slow => format!("calls ≥ {}", humane::setting(slow)),
     };
     page.heading(&format!("SLOW CALLS: {threshold} by stack, idle and futex left out"))?;
     let lines = rows::slow(profile);
@@ -92,7 +92,11 @@ fn slow_call(
         humane::duration(row.max_ns),
         humane::part(row.off_cpu_ns, row.total_ns),
     ))?;
-    labelled(page, "kernel", &kernel_line(profile, key.kernel))?;
+    let kernel = match key.source {
+        StackSource::None => "(none: it stayed on the CPU and met no sample)".to_owned(),
+        StackSource::Wait | StackSource::Sample => kernel_line(profile, key.kernel),
+    };
+    labelled(page, "kernel", &kernel)?;
     let user = stack_line(folder, key.user);
     labelled(page, "user", if user.is_empty() { "(no user stack)" } else { &user })
 }
@@ -104,6 +108,9 @@ pub fn lock_waits(
     folder: &mut Folder<'_>,
     ranked: &Ranked<'_>,
 ) -> io::Result<()> {
+    if !ranked.locks.is_empty() {
+        page.line("\n  Heaviest stacks:")?;
+    }
     for line in ranked.locks.iter().take(STACKS) {
         page.line(&format!(
             "  {:>8}  {} [{}]",
@@ -124,6 +131,9 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> i
         profile.cpu.rows.iter().map(|(key, row)| (key, row.samples)).collect();
     let all = lines.iter().fold(0u64, |sum, (_, samples)| sum.saturating_add(*samples));
     lines.sort_by_key(|(_, samples)| Reverse(*samples));
+    if !lines.is_empty() {
+        page.line("\n  Heaviest stacks:")?;
+    }
     for (key, samples) in lines.into_iter().take(STACKS) {
         page.line(&format!(
             "  {:>8}  {} samples in {} (pid {})",
@@ -132,7 +142,8 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> i
             process(profile, key.pid),
             key.pid.0
         ))?;
-        labelled(page, "kernel", &stack_line(folder, key.kernel))?;
+        let functions = kernel_functions(&profile.stacks, key.kernel).map(locks::base);
+        labelled(page, "kernel", &joined(functions))?;
         labelled(page, "user", &stack_line(folder, key.user))?;
     }
     Ok(())

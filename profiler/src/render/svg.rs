@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use anyhow::Context;
+use inferno::flamegraph::color::{BackgroundColor, Color};
 use inferno::flamegraph::{self, Options};
 
 use super::picture::Picture;
@@ -44,6 +45,7 @@ pub fn write(
     options.subtitle = Some(subtitle(profile, probe, picture));
     options.count_name = probe.unit().to_owned();
     options.palette_map = Some(&mut colors);
+    options.bgcolors = Some(BackgroundColor::Flat(Color { r: 250, g: 250, b: 248 }));
     options.factor = scale as f64;
     options.min_width = 0.0;
     options.flame_chart = true;
@@ -61,7 +63,8 @@ fn title(profile: &Profile, probe: Probe) -> String {
 }
 
 fn subtitle(profile: &Profile, probe: Probe, picture: &Picture) -> String {
-    let mut parts = vec![place(profile), format!("total {}", weight(probe, picture.tree.total()))];
+    let mut parts =
+        vec![place(profile), format!("unit {}, total {}", probe.unit(), weight(probe, picture.tree.total()))];
     parts.extend(picture.left_out.iter().map(|(class, total)| left_out(probe, *class, *total)));
     if profile.missing_tail.is_some() {
         parts.push("TAIL MISSING".to_owned());

@@ -65,7 +65,8 @@ fn syscall_table(
         ]
     };
     let weights: Vec<_> = lines.iter().map(|line| line.row.latency.total_ns).collect();
-    ranked_table(page, &columns, lines.iter().take(limit).map(row).collect(), &weights)
+    let rows: Vec<_> = lines.iter().take(limit).map(row).collect();
+    ranked_table(page, &columns, &rows, &weights)
 }
 
 /// The most frequent error with its count; `+` when there are others.
@@ -81,13 +82,13 @@ fn errors(row: &SyscallRow) -> String {
 fn ranked_table(
     page: &mut Page<'_>,
     columns: &[super::page::Column],
-    rows: Vec<Vec<String>>,
+    rows: &[Vec<String>],
     weights: &[u64],
 ) -> io::Result<()> {
     if rows.is_empty() {
         return page.line("  none");
     }
-    page.table(columns, &rows)?;
+    page.table(columns, rows)?;
     rest(page, rows.len(), weights)
 }
 
@@ -132,7 +133,8 @@ pub fn locks(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io:
         ]
     };
     let weights: Vec<_> = ranked.locks.iter().map(|line| line.wait.total_ns).collect();
-    ranked_table(page, &columns, ranked.locks.iter().take(ROWS).map(row).collect(), &weights)
+    let rows: Vec<_> = ranked.locks.iter().take(ROWS).map(row).collect();
+    ranked_table(page, &columns, &rows, &weights)
 }
 
 fn waiter(profile: &Profile, line: &LockLine) -> String {
@@ -169,7 +171,8 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io::R
             top.map_or_else(String::new, |line| humane::part(line.samples, *samples)),
         ]
     };
-    ranked_table(page, &columns, processes.iter().take(ROWS).map(row).collect(), &weights)
+    let rows: Vec<_> = processes.iter().take(ROWS).map(row).collect();
+    ranked_table(page, &columns, &rows, &weights)
 }
 
 /// Calls that had not returned, work first, oldest first.
@@ -225,11 +228,7 @@ pub fn losses(page: &mut Page<'_>, profile: &Profile, elided: &[(&str, f64)]) ->
             .collect()
     };
     let lost = rows(false);
-    if lost.is_empty() {
-        page.line("  none")?
-    } else {
-        page.table(&columns, &lost)?
-    }
+    ranked_table(page, &columns, &lost, &[])?;
     for (probe, share) in elided.iter().filter(|(_, share)| *share > 0.0) {
         page.line(&format!(
             "  {} of {probe}.svg is too narrow to draw ({probe}.folded has it)",
@@ -249,8 +248,8 @@ pub fn cost(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
     let cost = &profile.cost;
     page.heading("COST OF MEASURING")?;
     let kernel = cost.programs_share().map_or_else(|| "not measured".to_owned(), humane::share);
-    page.line(&format!(
-        "  kernel programs {kernel} of the machine, this process {}; memory {} + BPF maps {} ({} at 256 CPUs)",
+    page.paragraph("  ", &format!(
+        "kernel programs {kernel} of the machine, this process {}; memory {} + BPF maps {} ({} at 256 CPUs)",
         humane::share(cost.process_share(profile.duration_ns)),
         humane::bytes(cost.peak_rss_bytes),
         humane::bytes(cost.map_bytes),

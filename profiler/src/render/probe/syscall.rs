@@ -16,7 +16,7 @@ pub const NAME: &str = "syscall";
 pub fn title(header: &Header) -> String {
     match header.slow_ns {
         0 => "system calls".to_owned(),
-        slow => format!("system calls ≥ {}", humane::duration(slow)),
+        slow => format!("system calls ≥ {}", humane::setting(slow)),
     }
 }
 
