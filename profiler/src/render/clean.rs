@@ -24,8 +24,8 @@ pub fn line(raw: &str, limit: usize) -> Cow<'_, str> {
         length += clean[before..].chars().count();
         if length > limit {
             clean.truncate(before);
-            while length > limit.saturating_sub(1) && clean.pop().is_some() {
-                length = clean.chars().count();
+            if clean.chars().count() >= limit {
+                clean.pop();
             }
             clean.push('…');
             break;
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn long_names_are_cut_visibly_and_within_the_cap() {
         assert_eq!(line("abcdef", 4), "abc…");
-        assert_eq!(line("\u{9b}\u{9b}\u{9b}", 6).chars().count(), 6);
+        assert_eq!(line("\u{9b}\u{9b}\u{9b}", 6), "\\x9b…");
         assert_eq!(line(&"é".repeat(1000), 50).chars().count(), 50);
     }
 

@@ -10,6 +10,7 @@ mod findings;
 mod fold;
 pub mod humane;
 mod json;
+mod layout;
 pub mod locks;
 mod name;
 mod page;
