@@ -12,5 +12,6 @@ pub mod machine;
 pub mod plan;
 pub mod probe;
 pub mod profile;
+pub mod render;
 pub mod symbol;
 pub mod target;
