@@ -3,5 +3,6 @@
 //! `cli` → `target` → `probe` → `collect` → `symbol` → `capture` → `render`; all of them share
 //! `profile`, the leaf. Stages never import each other; `command` puts them together.
 
+pub mod capture;
 pub mod failure;
 pub mod profile;
