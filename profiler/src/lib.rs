@@ -4,5 +4,8 @@
 //! `profile`, the leaf. Stages never import each other; `command` puts them together.
 
 pub mod capture;
+pub mod cli;
+pub mod command;
 pub mod failure;
 pub mod profile;
+pub mod render;
