@@ -3,7 +3,9 @@
 //! `cli` → `target` → `probe` → `collect` → `symbol` → `capture` → `render`; all of them share
 //! `profile`, the leaf. Stages never import each other; `command` puts them together.
 
+pub mod capture;
 pub mod check;
+pub mod cli;
 pub mod collect;
 pub mod command;
 pub mod environment;

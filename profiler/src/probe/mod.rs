@@ -12,6 +12,7 @@ pub mod offsets;
 use std::time::Duration;
 
 pub use attach::Probes;
+pub use globals::now_ns;
 pub use object::is_stub;
 pub use offsets::Hierarchy;
 

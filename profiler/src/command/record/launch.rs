@@ -6,7 +6,7 @@
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use anyhow::{Context as _, anyhow};
@@ -35,16 +35,21 @@ impl Launched {
     pub fn prepare(command: &[OsString]) -> Result<Option<Self>, Failure> {
         let Some(program) = command.first() else { return Ok(None) };
         if !findable(program) {
-            return Err(Failure::Usage(format!("{}: no such command; what follows -- is run as it is, without a shell", program.display())));
+            return Err(Failure::Usage(format!(
+                "{}: no such command; what follows -- is run as it is, without a shell",
+                program.display()
+            )));
         }
         let arguments: Vec<CString> = command
             .iter()
             .map(|argument| CString::new(argument.as_bytes()))
             .collect::<Result<_, _>>()
             .map_err(|_| Failure::Usage("the command after -- holds a NUL byte".into()))?;
-        let mut pointers: Vec<*const libc::c_char> = arguments.iter().map(|argument| argument.as_ptr()).collect();
+        let mut pointers: Vec<*const libc::c_char> =
+            arguments.iter().map(|argument| argument.as_ptr()).collect();
         pointers.push(std::ptr::null());
-        let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("making a pipe")?;
+        let (wait, go) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("making a pipe")?;
         // SAFETY: no thread has been started yet; the child calls async-signal-safe functions only.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
@@ -74,9 +79,9 @@ impl Launched {
     pub fn start(mut self) -> Result<Running, Failure> {
         let fd = pidfd_open(self.pid, PidfdFlags::empty()).context("watching the command")?;
         self.go.write_all(b"g").context("starting the command")?;
-        // SAFETY: the descriptor is owned here and by nobody else.
-        let fd = unsafe { OwnedFd::from_raw_fd(std::os::fd::IntoRawFd::into_raw_fd(fd)) };
-        Ok(Running { pid: self.pid, end: AsyncFd::new(fd).context("watching the command")? })
+        // SAFETY: the descriptor is owned by the AsyncFd.
+        let end = unsafe { AsyncFd::register(fd) }.context("watching the command")?;
+        Ok(Running { pid: self.pid, end })
     }
 }
 
@@ -88,7 +93,8 @@ fn findable(program: &OsString) -> bool {
     if program.as_bytes().contains(&b'/') {
         return runnable(program.as_ref());
     }
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| runnable(&dir.join(program))))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| runnable(&dir.join(program))))
 }
 
 /// Ready when the command has ended; never without one.

@@ -40,7 +40,8 @@ pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
             "this binary was built without its kernel side: build it with `cargo xtask build`".into(),
         ));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
     runtime.block_on(record(settings))
 }
 

@@ -2,13 +2,17 @@
 //!
 //! In: chunks. Out: `capture.profiler`, `summary.json` and per probe `NAME.folded`, `NAME.svg`.
 
+use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::capture::Writer;
+use crate::capture::{FINISHED, Writer};
 use crate::cli::settings::RecordSettings;
+use crate::command::report::write_all;
+use crate::command::to_stdout;
 use crate::failure::Failure;
-use crate::profile::Chunk;
+use crate::profile::{Chunk, Profile};
+use crate::render::{Format, Rendering};
 
 /// Where a session is written.
 pub struct Output {
@@ -43,6 +47,22 @@ impl Output {
         self.writer.finish()?;
         Ok(self.directory)
     }
+}
+
+/// Writes the pictures beside the capture and the summary to stdout; where they are goes to stderr.
+///
+/// # Errors
+/// A file or stdout that cannot be written; the capture is whole by then.
+pub fn publish(profile: &Profile, directory: &Path, json: bool) -> Result<(), Failure> {
+    let rendering = Rendering::new(profile);
+    let written = write_all(profile, &rendering, directory)?;
+    to_stdout(|out| rendering.write(if json { Format::Json } else { Format::Text }, out))?;
+    let mut err = stderr().lock();
+    let _ = writeln!(err, "\ncapture  {}", directory.join(FINISHED).display());
+    for path in written {
+        let _ = writeln!(err, "wrote    {}", path.display());
+    }
+    Ok(())
 }
 
 /// `profiler-YYYYMMDD-HHMMSS` (UTC) in the current directory: an incident does not come twice, so

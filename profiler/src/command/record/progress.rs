@@ -30,7 +30,9 @@ impl Progress {
         let waits = profile.ledger.population(Population::LockWaits);
         let samples = profile.ledger.population(Population::Samples);
         let slow: u64 = profile.syscall.slow.values().map(|row| row.count).sum();
-        let end = self.total.map_or_else(|| ", Ctrl-C ends".to_owned(), |total| format!(" of {} s", total.as_secs()));
+        let end = self
+            .total
+            .map_or_else(|| ", Ctrl-C ends".to_owned(), |total| format!(" of {} s", total.as_secs()));
         let _ = write!(
             stderr(),
             "\r\x1b[Krecording {} s{end} · {calls} calls, {slow} slow · {waits} lock waits · {samples} samples",

@@ -21,8 +21,8 @@ use crate::probe::Probes;
 use crate::profile::ledger::Population;
 use crate::profile::rows::LockContext;
 use crate::profile::{
-    Chunk, Class, End, FrameSpace, Header, InFlightCall, Interval, Ledger, Pid, Process, Profile, Resolution,
-    StackId,
+    Chunk, Class, End, FrameSpace, Header, InFlightCall, Interval, Pid, ProbePlan, Process, Profile,
+    Resolution, StackId,
 };
 use crate::symbol::{Interner, KernelSymbols, Limits};
 use crate::target::Owners;
@@ -64,7 +64,8 @@ impl Recorder {
         let mut recorder = Self {
             rows,
             outcomes,
-            events: AsyncFd::new(ring).context("watching the ring buffer")?,
+            // SAFETY: the ring buffer keeps its descriptor open for as long as it lives, inside the AsyncFd.
+            events: unsafe { AsyncFd::register(ring) }.context("watching the ring buffer")?,
             meter,
             window_open: false,
             interner: Interner::new(),
@@ -117,9 +118,7 @@ impl Recorder {
     }
 
     fn take_events(&mut self) {
-        while let Some(record) = self.events.get_mut().next() {
-            let event = parse_event(&record);
-            drop(record);
+        while let Some(event) = self.events.get_mut().next().map(|record| parse_event(&record)) {
             match event {
                 Some(Event::Stack { id, pid: Some(pid), addresses, truncated }) => {
                     self.interner.user_stack(id, pid, &addresses, truncated);
@@ -161,7 +160,8 @@ impl Recorder {
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
         interval.ledger.grow(Population::Frames, interval.frames.len() as u64);
         let mut symbols = self.interner.symbolize_kernel_new(&self.kernel);
-        symbols.locks = self.kernel.locks(interval.lock.rows.keys().map(|key| key.lock).filter(|lock| *lock != 0));
+        symbols.locks =
+            self.kernel.locks(interval.lock.rows.keys().map(|key| key.lock).filter(|lock| *lock != 0));
         self.keep(Chunk::Interval(Box::new(interval)))?;
         self.keep(Chunk::Symbols(symbols))
     }
@@ -192,8 +192,7 @@ impl Recorder {
         self.count_end(&mut end);
         self.keep(Chunk::End(Box::new(end)))?;
         let Self { output, profile, .. } = self;
-        let directory = output.finish()?;
-        crate::command::publish(&profile, &directory, settings.json)
+        super::output::publish(&profile, &output.finish()?, settings.json)
     }
 
     /// The calls in flight now, with their stacks.
@@ -235,7 +234,10 @@ impl Recorder {
     /// The losses that only the end knows.
     fn count_end(&self, end: &mut End) {
         end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
-        end.ledger.count(Class::RecursionMiss, end.cost.programs.iter().map(|program| program.recursion_misses).sum());
+        end.ledger.count(
+            Class::RecursionMiss,
+            end.cost.programs.iter().map(|program| program.recursion_misses).sum(),
+        );
         for (id, frame) in self.profile.stacks.iter_frames() {
             if let Resolution::Unnamed(_) = self.profile.stacks.resolution(id) {
                 let kernel = frame.space == FrameSpace::Kernel;
@@ -274,6 +276,30 @@ fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
     addresses.iter().find_map(entry).unwrap_or(LockContext::Task)
 }
 
+/// The plan as it came to be: what attached, and why the rest did not.
+fn plans(settings: &RecordSettings, probes: &Probes) -> Vec<ProbePlan> {
+    let asked = [
+        (settings.probes.syscall, plan::Probe::Syscall),
+        (settings.probes.lock, plan::Probe::Lock),
+        (settings.probes.cpu, plan::Probe::Cpu),
+    ];
+    let asked: Vec<plan::Probe> = asked.iter().filter(|(asked, _)| *asked).map(|(_, probe)| *probe).collect();
+    let mut plans = plan::plan(&plan::Facts::read(), &asked);
+    for plan in &mut plans {
+        if !probes.has(&plan.probe) {
+            (plan.active, plan.backend) = (false, String::new());
+        }
+        let parts: &[&str] =
+            if plan.probe == "syscall" { &["btf", "sched_switch", "in_flight"] } else { &[] };
+        for (part, reason) in &probes.refused {
+            if *part == plan.probe || parts.contains(part) {
+                plan.misses.push(format!("{part} did not attach: {reason}"));
+            }
+        }
+    }
+    plans
+}
+
 fn header(settings: &RecordSettings, scope: &Scope, probes: &Probes) -> Header {
     Header {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -283,7 +309,7 @@ fn header(settings: &RecordSettings, scope: &Scope, probes: &Probes) -> Header {
         frequency_hz: settings.frequency_hz,
         cpus: settings.cpus.clone().unwrap_or_default(),
         target: scope.note.clone(),
-        probes: plan::of_session(&settings.probes.names(), &probes.refused),
-        environment: environment::read(),
+        probes: plans(settings, probes),
+        environment: scope.environment.clone(),
     }
 }

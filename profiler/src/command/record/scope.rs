@@ -4,9 +4,10 @@
 //! the way to name owners.
 
 use crate::cli::settings::RecordSettings;
+use crate::environment;
 use crate::failure::Failure;
 use crate::probe::{Filter, Hierarchy};
-use crate::profile::TargetNote;
+use crate::profile::{Environment, TargetNote};
 use crate::target::{self, CgroupFilter, Host, Owners, Resolved, Selection};
 
 use super::launch::Launched;
@@ -19,6 +20,8 @@ pub struct Scope {
     pub note: TargetNote,
     /// Names containers of pids.
     pub owners: Owners,
+    /// The machine before our own programs are loaded.
+    pub environment: Environment,
 }
 
 /// Resolves the target.
@@ -39,7 +42,7 @@ pub fn resolve(settings: &RecordSettings, launched: Option<&Launched>) -> Result
         hierarchy,
         comms: resolved.comms.clone(),
     };
-    Ok(Scope { filter, note: resolved.note, owners: Owners::new(host) })
+    Ok(Scope { filter, note: resolved.note, owners: Owners::new(host), environment: environment::read() })
 }
 
 fn selection(settings: &RecordSettings) -> Selection {
