@@ -9,7 +9,6 @@ use crate::failure::Failure;
 ///
 /// # Errors
 /// Always: it is not built yet.
-#[expect(clippy::needless_pass_by_value, reason = "the real one takes them")]
 pub fn run(_settings: RecordSettings) -> Result<(), Failure> {
     Err(Failure::Runtime(anyhow::anyhow!("record is not built yet")))
 }
