@@ -146,7 +146,6 @@ fn order(chunk: Option<&Chunk>, begun: bool) -> Result<bool, String> {
 
 /// The next chunk with its length in the file; no chunk for types this version does not know;
 /// `Ok(None)` at the end of the file.
-#[expect(clippy::type_complexity, reason = "used once, and a name for it would say less")]
 fn next(reader: &mut impl Read, budget: &mut Budget) -> Result<Option<(Option<Chunk>, u64)>, String> {
     let mut bytes = [0; HEAD_LEN];
     match fill(reader, &mut bytes).map_err(|error| error.to_string())? {

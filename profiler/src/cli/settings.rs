@@ -153,7 +153,7 @@ pub struct ListingSettings {
 /// `Usage`, naming the flag and the mend.
 pub(super) fn validate(typed: typed::Arguments, words: Vec<String>) -> Result<Settings, Failure> {
     Ok(match typed.command {
-        typed::Command::Record(typed) => Settings::Record(Box::new(record(typed, words)?)),
+        typed::Command::Record(typed) => Settings::Record(Box::new(record(*typed, words)?)),
         typed::Command::Report(typed) => Settings::Report(report(typed)?),
         typed::Command::Check(typed) => Settings::Check(listing(&typed)),
         typed::Command::Targets(typed) => Settings::Targets(listing(&typed)),

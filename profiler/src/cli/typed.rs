@@ -49,7 +49,7 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Measure, then print where the time went; with -o, keep a capture and its pictures
     #[command(after_help = RECORD_EXAMPLES)]
-    Record(Record),
+    Record(Box<Record>),
     /// Tables, pictures and exports again, from a saved capture, on any machine
     #[command(after_help = REPORT_EXAMPLES)]
     Report(Report),
