@@ -91,7 +91,7 @@ fn place(profile: &Profile) -> String {
 }
 
 fn left_out(probe: Probe, class: CallClass, total: u128) -> String {
-    format!("without {} {}", class.name(), weight(probe, total))
+    format!("{} {} left out", class.name(), weight(probe, total))
 }
 
 fn weight(probe: Probe, total: u128) -> String {

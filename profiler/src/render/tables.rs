@@ -247,14 +247,19 @@ pub fn losses(page: &mut Page<'_>, profile: &Profile, elided: &[(&str, f64)]) ->
 pub fn cost(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
     let cost = &profile.cost;
     page.heading("COST OF MEASURING")?;
-    let kernel = cost.programs_share().map_or_else(|| "not measured".to_owned(), humane::share);
-    page.paragraph("  ", &format!(
-        "kernel programs {kernel} of the machine, this process {}; memory {} + BPF maps {} ({} at 256 CPUs)",
-        humane::share(cost.process_share(profile.duration_ns)),
-        humane::bytes(cost.peak_rss_bytes),
-        humane::bytes(cost.map_bytes),
-        humane::bytes(cost.map_bytes_256_cpus),
-    ))?;
+    let kernel = cost
+        .programs_share()
+        .map_or_else(|| "not timed".to_owned(), |share| format!("{} of the machine", humane::share(share)));
+    page.paragraph(
+        "  ",
+        &format!(
+            "kernel programs {kernel}, this process {}; memory {} + BPF maps {} ({} at 256 CPUs)",
+            humane::share(cost.process_share(profile.duration_ns)),
+            humane::bytes(cost.peak_rss_bytes),
+            humane::bytes(cost.map_bytes),
+            humane::bytes(cost.map_bytes_256_cpus),
+        ),
+    )?;
     let mut programs: Vec<_> = cost.programs.iter().filter(|program| program.runs > 0).collect();
     programs.sort_by_key(|program| std::cmp::Reverse(program.run_ns));
     let rows: Vec<_> = programs
