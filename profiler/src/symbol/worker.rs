@@ -321,6 +321,15 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_child_is_ended_and_its_files_given_up() {
+        let exe = File::open("/proc/self/exe").unwrap();
+        let job = || Job { file: exe.as_raw_fd(), offsets: vec![1], dwarf: true };
+        let limits = Limits { stall: Duration::ZERO, ..Limits::default() };
+        let answers = run(&mut [job(), job()], &limits, &mut Pool::default());
+        assert_eq!(answers, [[unnamed(Reason::Unreadable)], [unnamed(Reason::Unreadable)]]);
+    }
+
+    #[test]
     fn out_of_time_is_said() {
         let exe = File::open("/proc/self/exe").unwrap();
         let job = Job { file: exe.as_raw_fd(), offsets: vec![1], dwarf: false };
