@@ -379,34 +379,44 @@ fn a_hidden_kernel_says_so() {
     assert_eq!(symbols.frames[0].1, Resolution::Unnamed(Reason::KernelHidden));
 }
 
-#[test]
-fn a_hundred_thousand_stacks_cost_like_hashing_them() {
-    const STACKS: u64 = 100_000;
-    const DEPTH: u64 = 40;
-    let base = a_hundred_thousand_stacks_cost_like_hashing_them as fn() as usize as u64 & !0xfff;
-    let stack = |id: u64, frames: &mut Vec<u64>| {
-        frames.clear();
-        frames.extend((0..DEPTH).map(|depth| base + (id * 31 + depth * 977) % 4096));
-    };
-    let (mut frames, hasher, mut sum) = (Vec::new(), RandomState::new(), 0u64);
-    let start = Instant::now();
-    for id in 0..STACKS {
-        stack(id, &mut frames);
-        sum = frames.iter().fold(sum, |sum, frame| sum.wrapping_add(hasher.hash_one((1u64, *frame))));
+const STACKS: u64 = 100_000;
+
+/// Stacks of 40 frames, each with an id of its own, over this program's own code.
+fn each_stack(mut visit: impl FnMut(u64, &[u64])) {
+    let base = interning_by_hashing as fn() -> f64 as usize as u64 & !0xfff;
+    let mut frames = [0; 40];
+    for id in 1..=STACKS {
+        for (depth, frame) in (0u64..).zip(&mut frames) {
+            *frame = base + (id * 31 + depth * 977) % 4096;
+        }
+        visit(id, &frames);
     }
+}
+
+/// Interning all stacks, as a multiple of hashing their addresses.
+fn interning_by_hashing() -> f64 {
+    let (hasher, mut sum) = (RandomState::new(), 0u64);
+    let start = Instant::now();
+    each_stack(|_, frames| {
+        sum = frames.iter().fold(sum, |sum, frame| sum.wrapping_add(hasher.hash_one((1u64, *frame))));
+    });
     let hashing = start.elapsed();
-    let mut interner = Interner::new();
-    let pid = Pid(std::process::id());
+    std::hint::black_box(sum);
+    let (mut interner, pid) = (Interner::new(), Pid(std::process::id()));
     interner.pin(pid);
     let start = Instant::now();
-    for id in 0..STACKS {
-        stack(id, &mut frames);
-        interner.user_stack(StackId(id + 1), pid, &frames, false);
-    }
+    each_stack(|id, frames| interner.user_stack(StackId(id), pid, frames, false));
     let interning = start.elapsed();
-    let (_, new_frames, stacks) = interner.take_new();
+    let (_, frames, stacks) = interner.take_new();
     assert_eq!(stacks.len() as u64, STACKS);
-    assert!(new_frames.len() <= 8192, "{} frames", new_frames.len());
-    eprintln!("hashing {hashing:?} ({sum:x}), interning {interning:?}");
-    assert!(interning < hashing * 12, "hashing {hashing:?}, interning {interning:?}");
+    assert!(frames.len() <= 8192, "{} frames", frames.len());
+    interning.as_secs_f64() / hashing.as_secs_f64()
+}
+
+#[test]
+fn a_hundred_thousand_stacks_cost_like_hashing_them() {
+    // The best of three: a busy machine can only make it look worse.
+    let best = (0..3).map(|_| interning_by_hashing()).fold(f64::INFINITY, f64::min);
+    eprintln!("interning costs {best:.1} times hashing");
+    assert!(best < 4.0, "interning costs {best:.1} times hashing");
 }

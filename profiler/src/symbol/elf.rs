@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use blazesym::symbolize::source::{Elf, Source};
-use blazesym::symbolize::{Input, Sym, Symbolized, Symbolizer};
+use blazesym::symbolize::{Input, Reason, Sym, Symbolized, Symbolizer};
 
 use super::names::{NAME_BYTES, clean};
 
@@ -34,16 +34,12 @@ impl ElfNames {
     }
 
     /// The functions at each offset, none where there is no symbol; `None` when the file is
-    /// unreadable. One bad offset fails a batch, so a failed batch is asked one by one.
+    /// unreadable: it cannot be opened as ELF, or every single offset fails.
     pub fn find(&self, offsets: &[u64]) -> Option<Vec<Vec<String>>> {
-        if let Ok(found) = self.symbolizer.symbolize(&self.source, Input::FileOffset(offsets)) {
-            return Some(found.into_iter().map(functions).collect());
-        }
-        let single =
-            |offset: &u64| self.symbolizer.symbolize_single(&self.source, Input::FileOffset(*offset));
-        let found: Vec<_> = offsets.iter().map(single).collect();
-        let readable = found.iter().any(Result::is_ok);
-        readable.then(|| found.into_iter().map(|one| one.map(functions).unwrap_or_default()).collect())
+        let found = self.symbolizer.symbolize(&self.source, Input::FileOffset(offsets)).ok()?;
+        let failed = |one: &Symbolized<'_>| matches!(one, Symbolized::Unknown(Reason::IgnoredError));
+        let readable = offsets.is_empty() || !found.iter().all(failed);
+        readable.then(|| found.into_iter().map(functions).collect())
     }
 }
 

@@ -8,11 +8,12 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 
+use super::frames::FrameTable;
 use super::kallsyms::KernelSymbols;
 use super::perf_map::PerfMapPlace;
 use super::pin::Executables;
 use super::process::{AddressSpace, Backing, Region};
-use super::worker::{Answer, Job, run};
+use super::worker::{Job, run};
 use super::{Limits, maps, names, vdso};
 use crate::profile::Pid;
 use crate::profile::stack::{
@@ -25,18 +26,27 @@ pub struct Interner {
     executables: Executables,
     spaces: HashMap<Pid, AddressSpace>,
     perf_maps: HashMap<Pid, Option<PerfMapPlace>>,
-    frames: Vec<Frame>,
-    ids: HashMap<Frame, FrameId>,
-    /// Frames that no region covers, and why.
-    uncovered: HashMap<FrameId, Reason>,
+    frames: FrameTable,
+    /// By frame.
+    states: Vec<State>,
     /// Names of JIT code whose process has become another program.
     early: HashMap<FrameId, Resolution>,
-    named: Vec<bool>,
     seen: HashSet<StackId>,
     stacks: Vec<Stack>,
     handed_modules: usize,
     handed_frames: usize,
     pool: names::Pool,
+}
+
+/// What is known of a frame's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be looked up.
+    Unnamed,
+    /// No region covers it: there is nothing to look up.
+    Uncovered(Reason),
+    /// Answered.
+    Named,
 }
 
 impl Default for Interner {
@@ -52,11 +62,9 @@ impl Interner {
             executables: Executables::new(),
             spaces: HashMap::new(),
             perf_maps: HashMap::new(),
-            frames: Vec::new(),
-            ids: HashMap::new(),
-            uncovered: HashMap::new(),
+            frames: FrameTable::new(),
+            states: Vec::new(),
             early: HashMap::new(),
-            named: Vec::new(),
             seen: HashSet::new(),
             stacks: Vec::new(),
             handed_modules: 0,
@@ -113,7 +121,7 @@ impl Interner {
         }
         let Some(region) = space.find(address) else {
             let id = self.intern(FrameSpace::Anonymous(pid), address);
-            self.uncovered.insert(id, space.reason());
+            self.set(id, State::Uncovered(space.reason()));
             return id;
         };
         match region.backing {
@@ -122,27 +130,33 @@ impl Interner {
             Backing::Anonymous => {
                 self.perf_maps.entry(pid).or_insert_with(|| PerfMapPlace::of(pid).ok());
                 let id = self.intern(FrameSpace::Anonymous(pid), address);
-                if !self.uncovered.is_empty() {
-                    self.uncovered.remove(&id);
-                }
+                self.set(id, State::Unnamed);
                 id
             }
         }
     }
 
     fn intern(&mut self, space: FrameSpace, address: u64) -> FrameId {
-        let frame = Frame { space, address };
-        *self.ids.entry(frame).or_insert_with(|| {
-            self.frames.push(frame);
-            self.named.push(false);
-            FrameId((self.frames.len() - 1) as u32)
-        })
+        let id = self.frames.intern(Frame { space, address });
+        if self.states.len() == id.0 as usize {
+            self.states.push(State::Unnamed);
+        }
+        id
+    }
+
+    /// What has been answered stays.
+    fn set(&mut self, frame: FrameId, state: State) {
+        if let Some(known) = self.states.get_mut(frame.0 as usize)
+            && *known != State::Named
+        {
+            *known = state;
+        }
     }
 
     /// Modules, frames and stacks that came since the last call; their ids continue.
     pub fn take_new(&mut self) -> (Vec<Module>, Vec<Frame>, Vec<Stack>) {
         let modules = self.executables.since(self.handed_modules).to_vec();
-        let frames = self.frames.get(self.handed_frames..).unwrap_or_default().to_vec();
+        let frames = self.frames.as_slice().get(self.handed_frames..).unwrap_or_default().to_vec();
         self.handed_modules += modules.len();
         self.handed_frames += frames.len();
         (modules, frames, std::mem::take(&mut self.stacks))
@@ -191,12 +205,14 @@ impl Interner {
         for (frame, address) in
             self.unnamed(|space| matches!(space, FrameSpace::Module(_) | FrameSpace::Vdso))
         {
-            if let Some(known) = self.frames.get(frame.0 as usize) {
+            if let Some(known) = self.frames.as_slice().get(frame.0 as usize) {
                 places.entry(known.space).or_default().push((frame, address));
             }
         }
         let (mut jobs, mut asked) = (Vec::new(), Vec::new());
-        for (space, frames) in places {
+        for (space, mut frames) in places {
+            // Neighbours share what the reader has parsed for one of them.
+            frames.sort_by_key(|(_, offset)| *offset);
             let Some((file, bytes)) = self.image(space, vdso.as_ref()) else {
                 for (frame, _) in frames {
                     self.answer(symbols, frame, Resolution::Unnamed(Reason::Unreadable));
@@ -207,9 +223,8 @@ impl Interner {
             jobs.push(Job { file, offsets, dwarf: bytes <= limits.dwarf_bytes });
             asked.push(frames);
         }
-        let answers = run(&mut jobs, limits);
-        for ((frame, _), answer) in asked.into_iter().flatten().zip(answers.into_iter().flatten()) {
-            let resolution = self.resolution(answer);
+        let answers = run(&mut jobs, limits, &mut self.pool);
+        for ((frame, _), resolution) in asked.into_iter().flatten().zip(answers.into_iter().flatten()) {
             self.answer(symbols, frame, resolution);
         }
     }
@@ -221,21 +236,11 @@ impl Interner {
         }
     }
 
-    fn resolution(&mut self, answer: Answer) -> Resolution {
-        match answer {
-            Answer::Named(names) => {
-                Resolution::Named(names.iter().map(|name| self.pool.share(name)).collect())
-            }
-            Answer::NoSymbol => Resolution::Unnamed(Reason::NoSymbol),
-            Answer::Unreadable => Resolution::Unnamed(Reason::Unreadable),
-            Answer::NotReached => Resolution::Unnamed(Reason::NotReached),
-        }
-    }
-
     fn symbolize_anonymous(&mut self, symbols: &mut Symbols) {
         let mut by_process: HashMap<Pid, Vec<(FrameId, u64)>> = HashMap::new();
         for (frame, address) in self.unnamed(|space| matches!(space, FrameSpace::Anonymous(_))) {
-            if let Some(Frame { space: FrameSpace::Anonymous(pid), .. }) = self.frames.get(frame.0 as usize) {
+            let known = self.frames.as_slice().get(frame.0 as usize);
+            if let Some(Frame { space: FrameSpace::Anonymous(pid), .. }) = known {
                 by_process.entry(*pid).or_default().push((frame, address));
             }
         }
@@ -253,11 +258,12 @@ impl Interner {
         let mut named = Vec::with_capacity(frames.len());
         for &(frame, address) in frames {
             let early = self.early.remove(&frame);
-            let resolution = match (early, self.uncovered.get(&frame), map.name(address)) {
+            let state = self.states.get(frame.0 as usize);
+            let resolution = match (early, state, map.name(address)) {
                 (Some(early), ..) => early,
-                (None, Some(reason), _) => Resolution::Unnamed(*reason),
-                (None, None, Some(name)) => Resolution::Named(vec![self.pool.share(name)]),
-                (None, None, None) => Resolution::Unnamed(Reason::Jit),
+                (None, Some(State::Uncovered(reason)), _) => Resolution::Unnamed(*reason),
+                (None, _, Some(name)) => Resolution::Named(vec![self.pool.share(name)]),
+                (None, _, None) => Resolution::Unnamed(Reason::Jit),
             };
             named.push((frame, resolution));
         }
@@ -266,15 +272,13 @@ impl Interner {
 
     /// Frames without a name in some spaces, with their addresses.
     fn unnamed(&self, wanted: impl Fn(FrameSpace) -> bool) -> Vec<(FrameId, u64)> {
-        let frames = self.frames.iter().zip(&self.named).enumerate();
-        let unnamed = frames.filter(|(_, (frame, named))| !**named && wanted(frame.space));
+        let frames = self.frames.as_slice().iter().zip(&self.states).enumerate();
+        let unnamed = frames.filter(|(_, (frame, state))| **state != State::Named && wanted(frame.space));
         unnamed.map(|(index, (frame, _))| (FrameId(index as u32), frame.address)).collect()
     }
 
     fn answer(&mut self, symbols: &mut Symbols, frame: FrameId, resolution: Resolution) {
-        if let Some(named) = self.named.get_mut(frame.0 as usize) {
-            *named = true;
-        }
+        self.set(frame, State::Named);
         symbols.frames.push((frame, resolution));
     }
 

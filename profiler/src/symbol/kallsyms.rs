@@ -63,7 +63,9 @@ impl KernelSymbols {
     pub fn parse(bytes: &[u8]) -> Self {
         let mut table = Self { names: String::with_capacity(bytes.len() / 2), ..Self::default() };
         let mut modules = HashMap::new();
-        for line in bytes.split(|byte| *byte == b'\n') {
+        // The kernel writes ASCII: checked once for all lines, bad bytes cost only their own line.
+        let text = String::from_utf8_lossy(bytes);
+        for line in text.split('\n') {
             if let Some(line) = Line::parse(line) {
                 table.add(&line, &mut modules);
             }
@@ -168,12 +170,12 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// `ffffffff81000000 T name` or `ffffffffc0201000 t name\t[module]`.
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let space = line.iter().take(17).position(|byte| *byte == b' ')?;
+    fn parse(line: &'a str) -> Option<Self> {
+        let space = line.bytes().take(17).position(|byte| byte == b' ')?;
         let address = hex(line.get(..space)?)?;
-        let kind = *line.get(space + 1)?;
-        let rest = std::str::from_utf8(line.get(space + 3..)?).ok()?;
-        let (name, module) = match rest.split_once('\t') {
+        let kind = *line.as_bytes().get(space + 1)?;
+        let rest = line.get(space + 3..)?;
+        let (name, module) = match rest.ends_with(']').then(|| rest.split_once('\t')).flatten() {
             Some((name, module)) => (name, Some(module.trim_matches(['[', ']']))),
             None => (rest, None),
         };
@@ -182,23 +184,28 @@ impl<'a> Line<'a> {
 
     /// Section markers last, then weak symbols, then those with more leading underscores.
     fn rank(&self) -> u8 {
+        let underscores = self.name.bytes().take_while(|byte| *byte == b'_').count().min(15);
+        let weak = matches!(self.kind, b'w' | b'W');
         let marker = is_end(self.name)
             || matches!(self.name, "_text" | "_stext" | "_sinittext" | "_sdata")
             || self.name.starts_with("__start_")
             || self.name.ends_with("_text_start")
             || self.name.ends_with("_begin");
-        let weak = matches!(self.kind, b'w' | b'W');
-        let underscores = self.name.bytes().take_while(|byte| *byte == b'_').count().min(15);
         u8::from(marker) << 6 | u8::from(weak) << 5 | underscores as u8
     }
 }
 
-fn hex(digits: &[u8]) -> Option<u64> {
+fn hex(digits: &str) -> Option<u64> {
     if digits.is_empty() || digits.len() > 16 {
         return None;
     }
-    digits.iter().try_fold(0, |value: u64, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
+    digits.bytes().try_fold(0, |value: u64, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            b'A'..=b'F' => digit - b'A' + 10,
+            _ => return None,
+        };
         Some(value << 4 | u64::from(digit))
     })
 }

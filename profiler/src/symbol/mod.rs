@@ -8,6 +8,7 @@
 
 mod build_id;
 mod elf;
+mod frames;
 mod interner;
 mod kallsyms;
 mod maps;

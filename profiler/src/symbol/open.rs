@@ -29,7 +29,7 @@ pub fn root(pid: Pid) -> io::Result<OwnedFd> {
 pub fn below(root: &impl AsFd, path: &Path, flags: OFlags) -> io::Result<File> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let place = openat2(root, path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), resolve)?;
-    regular(place.into())
+    regular(&place.into())
 }
 
 /// The file behind a mapping, whatever became of its path.
@@ -38,12 +38,12 @@ pub fn below(root: &impl AsFd, path: &Path, flags: OFlags) -> io::Result<File> {
 /// The process is gone, the mapping changed, we may not, or it is no regular file.
 pub fn mapped(pid: Pid, start: u64, end: u64) -> io::Result<File> {
     let path = format!("/proc/{}/map_files/{start:x}-{end:x}", pid.0);
-    regular(openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.into())
+    regular(&openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.into())
 }
 
 /// Opens for reading what `place` stands for. Its type is checked first: opening a device or a
 /// FIFO could hang or set something in motion.
-fn regular(place: File) -> io::Result<File> {
+fn regular(place: &File) -> io::Result<File> {
     let kind = place.metadata()?.file_type();
     if !kind.is_file() {
         let what = if kind.is_fifo() { "a FIFO, not a regular file" } else { "not a regular file" };

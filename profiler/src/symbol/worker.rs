@@ -5,9 +5,11 @@
 //! it is mapped (SIGBUS): the child is bounded in memory, time and files it can open, and when it dies
 //! the file is tried once more without DWARF, then given up; the other files lose nothing.
 
+use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{
@@ -16,9 +18,13 @@ use rustix::process::{
 
 use super::Limits;
 use super::elf::ElfNames;
+use super::names::Pool;
+use crate::profile::stack::{Reason, Resolution};
 
 /// Offsets asked at once: an answer within the stall limit, however many there are.
 const BATCH: usize = 256;
+
+const NOT_REACHED: Resolution = Resolution::Unnamed(Reason::NotReached);
 
 /// One file to read.
 #[derive(Debug)]
@@ -31,27 +37,14 @@ pub struct Job {
     pub dwarf: bool,
 }
 
-/// What came of one offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Not asked: out of time.
-    NotReached,
-    /// The file is no ELF file we can read.
-    Unreadable,
-    /// No symbol there.
-    NoSymbol,
-    /// Functions, innermost first.
-    Named(Vec<String>),
-}
-
 /// Names all jobs; one answer per offset.
-pub fn run(jobs: &mut [Job], limits: &Limits) -> Vec<Vec<Answer>> {
-    let mut answers: Vec<_> = jobs.iter().map(|job| vec![Answer::NotReached; job.offsets.len()]).collect();
+pub fn run(jobs: &mut [Job], limits: &Limits, pool: &mut Pool) -> Vec<Vec<Resolution>> {
+    let mut answers: Vec<_> = jobs.iter().map(|job| vec![NOT_REACHED; job.offsets.len()]).collect();
     let deadline = Instant::now() + limits.total;
     let mut next = 0;
     while next < jobs.len() && Instant::now() < deadline {
-        let Ok(mut child) = Child::start(jobs, next, limits) else { break };
-        let reached = child.collect(&mut answers, next, deadline.min(Instant::now() + limits.stall), limits);
+        let Ok(mut child) = Child::start(jobs, next, limits, deadline) else { break };
+        let reached = child.collect(&mut answers, next, pool);
         drop(child);
         next = reached;
         let Some(job) = jobs.get_mut(next) else { break };
@@ -69,10 +62,10 @@ pub fn run(jobs: &mut [Job], limits: &Limits) -> Vec<Vec<Answer>> {
 }
 
 /// The child died reading this file: what it had not named stays without a name.
-fn give_up(answers: &mut [Vec<Answer>], job: usize) {
+fn give_up(answers: &mut [Vec<Resolution>], job: usize) {
     for answer in answers.get_mut(job).into_iter().flatten() {
-        if *answer == Answer::NotReached {
-            *answer = Answer::Unreadable;
+        if *answer == NOT_REACHED {
+            *answer = Resolution::Unnamed(Reason::Unreadable);
         }
     }
 }
@@ -81,11 +74,15 @@ fn give_up(answers: &mut [Vec<Answer>], job: usize) {
 struct Child {
     pid: Pid,
     pipe: PipeReader,
+    /// What was read and not yet used: a system call per field would cost more than the names.
+    read: VecDeque<u8>,
+    stall: Duration,
+    deadline: Instant,
 }
 
 impl Child {
     /// Forks; the child works through `jobs` from `first` on.
-    fn start(jobs: &[Job], first: usize, limits: &Limits) -> io::Result<Self> {
+    fn start(jobs: &[Job], first: usize, limits: &Limits, deadline: Instant) -> io::Result<Self> {
         let (pipe, writer) = io::pipe()?;
         let memory = own_memory()?.saturating_add(limits.memory_bytes);
         // SAFETY: the child runs `serve` only and leaves by `_exit`. Other threads may hold locks
@@ -101,22 +98,15 @@ impl Child {
             }
             pid => {
                 let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("fork gave no process"))?;
-                Ok(Self { pid, pipe })
+                Ok(Self { pid, pipe, read: VecDeque::new(), stall: limits.stall, deadline })
             }
         }
     }
 
     /// Reads answers until the child is done, dead or silent; the first job that is not finished.
-    fn collect(
-        &mut self,
-        answers: &mut [Vec<Answer>],
-        first: usize,
-        until: Instant,
-        limits: &Limits,
-    ) -> usize {
-        let (mut job, mut until) = (first, until);
-        while let Some(message) = self.message(until) {
-            until = Instant::now() + limits.stall;
+    fn collect(&mut self, answers: &mut [Vec<Resolution>], first: usize, pool: &mut Pool) -> usize {
+        let mut job = first;
+        while let Some(message) = self.message(pool) {
             match message {
                 Message::Answer(at, answer) => {
                     if let Some(slot) = answers.get_mut(job).and_then(|answers| answers.get_mut(at)) {
@@ -129,36 +119,41 @@ impl Child {
         job
     }
 
-    fn message(&mut self, until: Instant) -> Option<Message> {
-        let [kind, count] = self.bytes(until)?;
-        let at = u32::from_le_bytes(self.bytes(until)?) as usize;
-        Some(match kind {
-            b'.' => Message::Done,
-            b'!' => Message::Answer(at, Answer::Unreadable),
-            b'?' => Message::Answer(at, Answer::NoSymbol),
-            _ => {
-                let name = |_| {
-                    let length = u16::from_le_bytes(self.bytes(until)?);
-                    let mut name = vec![0; usize::from(length)];
-                    self.fill(&mut name, until)?;
-                    String::from_utf8(name).ok()
-                };
-                Message::Answer(at, Answer::Named((0..count).map(name).collect::<Option<_>>()?))
-            }
-        })
+    fn message(&mut self, pool: &mut Pool) -> Option<Message> {
+        let [kind, count] = self.bytes()?;
+        let at = u32::from_le_bytes(self.bytes()?) as usize;
+        let answer = match kind {
+            b'.' => return Some(Message::Done),
+            b'!' => Resolution::Unnamed(Reason::Unreadable),
+            b'?' => Resolution::Unnamed(Reason::NoSymbol),
+            _ => Resolution::Named((0..count).map(|_| self.name(pool)).collect::<Option<_>>()?),
+        };
+        Some(Message::Answer(at, answer))
     }
 
-    fn bytes<const N: usize>(&mut self, until: Instant) -> Option<[u8; N]> {
+    fn name(&mut self, pool: &mut Pool) -> Option<Arc<str>> {
+        let length = usize::from(u16::from_le_bytes(self.bytes()?));
+        self.need(length)?;
+        let name: Vec<u8> = self.read.drain(..length).collect();
+        Some(pool.share(std::str::from_utf8(&name).ok()?))
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.need(N)?;
         let mut bytes = [0; N];
-        self.fill(&mut bytes, until)?;
+        for (slot, byte) in bytes.iter_mut().zip(self.read.drain(..N)) {
+            *slot = byte;
+        }
         Some(bytes)
     }
 
-    fn fill(&mut self, mut bytes: &mut [u8], until: Instant) -> Option<()> {
-        while !bytes.is_empty() {
-            readable(&self.pipe, until)?;
-            let read = self.pipe.read(bytes).ok().filter(|read| *read > 0)?;
-            bytes = bytes.get_mut(read..)?;
+    /// Waits until that many bytes are there.
+    fn need(&mut self, length: usize) -> Option<()> {
+        while self.read.len() < length {
+            readable(&self.pipe, self.deadline.min(Instant::now() + self.stall))?;
+            let mut chunk = [0; 16 << 10];
+            let count = self.pipe.read(&mut chunk).ok().filter(|count| *count > 0)?;
+            self.read.extend(chunk.get(..count)?);
         }
         Some(())
     }
@@ -173,7 +168,7 @@ impl Drop for Child {
 
 enum Message {
     /// Answer for an offset, by its position.
-    Answer(usize, Answer),
+    Answer(usize, Resolution),
     /// The job is finished.
     Done,
 }
@@ -285,6 +280,10 @@ mod tests {
 
     use super::*;
 
+    fn unnamed(reason: Reason) -> Resolution {
+        Resolution::Unnamed(reason)
+    }
+
     fn limits() -> Limits {
         Limits { stall: Duration::from_secs(20), ..Limits::default() }
     }
@@ -302,11 +301,11 @@ mod tests {
             offsets: vec![here - mapping.start + mapping.offset, u64::MAX],
             dwarf: true,
         };
-        let answers = run(&mut [job(&garbage), job(&exe)], &limits());
-        assert_eq!(answers[0], [Answer::Unreadable, Answer::Unreadable]);
-        let Answer::Named(names) = &answers[1][0] else { panic!("no name: {:?}", answers[1]) };
+        let answers = run(&mut [job(&garbage), job(&exe)], &limits(), &mut Pool::default());
+        assert_eq!(answers[0], [unnamed(Reason::Unreadable), unnamed(Reason::Unreadable)]);
+        let Resolution::Named(names) = &answers[1][0] else { panic!("no name: {:?}", answers[1]) };
         assert!(names.last().unwrap().contains("garbage_costs_only_its_own_names"), "{names:?}");
-        assert_eq!(answers[1][1], Answer::NoSymbol);
+        assert_eq!(answers[1][1], unnamed(Reason::NoSymbol));
     }
 
     #[test]
@@ -316,16 +315,26 @@ mod tests {
             let mut cut = tempfile::tempfile().unwrap();
             cut.write_all(&exe[..length]).unwrap();
             let job = Job { file: cut.as_raw_fd(), offsets: vec![0x1000, 0], dwarf: true };
-            let answers = run(&mut [job], &limits());
-            assert!(answers[0].iter().all(|answer| *answer != Answer::NotReached), "{length}: {answers:?}");
+            let answers = run(&mut [job], &limits(), &mut Pool::default());
+            assert!(answers[0].iter().all(|answer| *answer != NOT_REACHED), "{length}: {answers:?}");
         }
+    }
+
+    #[test]
+    fn a_silent_child_is_ended_and_its_files_given_up() {
+        let exe = File::open("/proc/self/exe").unwrap();
+        let job = || Job { file: exe.as_raw_fd(), offsets: vec![1], dwarf: true };
+        let limits = Limits { stall: Duration::ZERO, ..Limits::default() };
+        let answers = run(&mut [job(), job()], &limits, &mut Pool::default());
+        assert_eq!(answers, [[unnamed(Reason::Unreadable)], [unnamed(Reason::Unreadable)]]);
     }
 
     #[test]
     fn out_of_time_is_said() {
         let exe = File::open("/proc/self/exe").unwrap();
         let job = Job { file: exe.as_raw_fd(), offsets: vec![1], dwarf: false };
-        let answers = run(&mut [job], &Limits { total: Duration::ZERO, ..Limits::default() });
-        assert_eq!(answers, [[Answer::NotReached]]);
+        let answers =
+            run(&mut [job], &Limits { total: Duration::ZERO, ..Limits::default() }, &mut Pool::default());
+        assert_eq!(answers, [[NOT_REACHED]]);
     }
 }
