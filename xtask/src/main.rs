@@ -9,8 +9,12 @@
 
 mod build;
 mod command;
+mod demo;
+mod dist;
 mod setup;
+mod test;
 mod toolchain;
+mod workload;
 mod workspace;
 
 use std::process::ExitCode;
@@ -32,6 +36,12 @@ enum Command {
     Setup,
     /// Build the kernel-side object, then the tool
     Build(build::Options),
+    /// Set everything up, then record ten seconds of this machine with a slow container on it
+    Demo(demo::Options),
+    /// Build the statically linked binary
+    Dist,
+    /// Set up what the tests need, and run them all
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,5 +59,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Setup => setup::kernel_toolchain(&workspace).map(drop),
         Command::Build(options) => build::run(&workspace, &options),
+        Command::Demo(options) => demo::run(&workspace, &options),
+        Command::Dist => dist::run(&workspace),
+        Command::Test(options) => test::run(&workspace, &options),
     }
 }

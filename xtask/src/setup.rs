@@ -60,3 +60,46 @@ fn linker(workspace: &Workspace, llvm_major: u32) -> Result<PathBuf> {
     toolchain::find_linker(workspace, llvm_major)
         .with_context(|| format!("no bpf-linker with LLVM {llvm_major} or newer even after installing one"))
 }
+
+/// Packages the demo's container is built from. Without them a bare cgroup serves.
+pub fn demo_packages(workspace: &Workspace) {
+    if let Err(error) = packages(workspace, &["runc", "busybox-static"]) {
+        println!("xtask: {error:#}; going on without");
+    }
+}
+
+/// What the tests need beside the compiler. A package that cannot be had is no error here: the tests
+/// that need it say that they were skipped, and are counted.
+///
+/// # Errors
+/// When rustfmt or clippy are missing and cannot be installed.
+pub fn test_tools(workspace: &Workspace, quick: bool) -> Result<()> {
+    let mut wanted = vec!["runc", "busybox-static"];
+    if !quick {
+        wanted.extend(["docker.io", "bpftrace"]);
+    }
+    for package in wanted {
+        if let Err(error) = packages(workspace, &[package]) {
+            println!("xtask: {error:#}; tests that need {package} will be skipped");
+        }
+    }
+    let present = |name: &&str| command::read(command::cargo(workspace).args([*name, "--version"])).is_ok();
+    if ["fmt", "clippy"].iter().all(present) {
+        return Ok(());
+    }
+    command::script(workspace, "install-components.sh", &["rustfmt", "clippy"])
+}
+
+/// Installs those Debian packages that are missing.
+///
+/// # Errors
+/// When apt cannot.
+pub fn packages(workspace: &Workspace, names: &[&str]) -> Result<()> {
+    command::script(workspace, "install-packages.sh", names)
+}
+
+/// Whether this process may do everything.
+pub fn is_root() -> bool {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
