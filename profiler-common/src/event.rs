@@ -8,22 +8,20 @@ use crate::COMM_BYTES;
 pub const STACK: u32 = 1;
 /// [`ProcessEvent`]: the first event of a process, or its new image after exec.
 pub const PROCESS: u32 = 2;
-/// [`ProcessEvent`]: the process ended.
-pub const EXIT: u32 = 3;
 /// [`InFlightEvent`], written by the task iterator.
-pub const IN_FLIGHT: u32 = 4;
+pub const IN_FLIGHT: u32 = 3;
 
-/// A process came into view, became another program, or ended.
+/// A process came into view, or became another program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProcessEvent {
-    /// [`PROCESS`] or [`EXIT`].
+    /// [`PROCESS`].
     pub tag: u32,
     /// Process.
     pub tgid: u32,
     /// Monotonic time of the event, ns.
     pub time_ns: u64,
-    /// Cgroup v2 id of the task.
+    /// Id of its cgroup in the hierarchy that tells containers apart here; 0 when unknown.
     pub cgroup: u64,
     /// Name of the thread that was seen first.
     pub comm: [u8; COMM_BYTES],

@@ -6,6 +6,7 @@
 #![no_std]
 
 pub mod event;
+pub mod global;
 pub mod histogram;
 pub mod lock;
 pub mod outcome;
@@ -15,6 +16,31 @@ pub mod syscall;
 
 /// Bytes of a task's command name, NUL padded (`TASK_COMM_LEN`).
 pub const COMM_BYTES: usize = 16;
+
+/// The part of every row's key that makes its writer the only one: the CPU, and the epoch's parity
+/// in the top bit. One writer needs no atomics, memory is taken only for CPUs where a process
+/// really ran, and user space reads the rows of a finished epoch while nobody writes them.
+#[inline(always)]
+pub const fn writer(cpu: u32, epoch: u32) -> u32 {
+    (cpu & 0x7fff_ffff) | (epoch << 31)
+}
+
+/// The epoch parity (0 or 1) of a row's writer.
+#[inline(always)]
+pub const fn epoch_of(writer: u32) -> u32 {
+    writer >> 31
+}
+
+/// What user space changes while the programs run.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Control {
+    /// Parity of the epoch that is being written.
+    pub epoch: u32,
+    /// Not 0 as soon as a process of a `--pid` target has forked.
+    pub forked: u32,
+}
+shared_record!(Control, 8);
 
 /// Asserts the size and alignment of a shared record at compile time and, in user space, lets
 /// aya read it as plain old data.

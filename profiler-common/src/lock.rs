@@ -20,28 +20,16 @@ pub mod flag {
     pub const MUTEX: u32 = 32;
 }
 
-/// Context levels, in which waits nest.
-pub mod context {
-    /// A task, in a system call or a kernel thread.
-    pub const TASK: u32 = 0;
-    /// A softirq.
-    pub const SOFTIRQ: u32 = 1;
-    /// A hardirq.
-    pub const HARDIRQ: u32 = 2;
-    /// A non-maskable interrupt.
-    pub const NMI: u32 = 3;
-}
-
 /// Key of a lock row: all of it is known when the wait begins.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockKey {
-    /// Process; 0 for waits in interrupts.
+    /// Process the CPU was running; user space tells waits in interrupts apart by the stack.
     pub tgid: u32,
     /// Contention [`flag`]s of the first phase, less the spin bit of sleeping locks.
     pub kind: u16,
-    /// [`context`] level.
-    pub context: u8,
+    /// Explicit padding.
+    pub pad: u8,
     /// Octave of the wait, see [`crate::histogram`]; kept in the key so that rows stay small.
     pub octave: u8,
     /// The lock's address where it is static data (it has a symbol), else 0.
@@ -50,10 +38,10 @@ pub struct LockKey {
     pub kernel: u64,
     /// User stack at the begin of the wait; 0 for spins.
     pub user: u64,
-    /// The CPU that writes this row.
-    pub cpu: u32,
+    /// The one writer of this row, see [`crate::writer`].
+    pub writer: u32,
     /// Explicit padding.
-    pub pad: u32,
+    pub pad2: u32,
 }
 crate::shared_record!(LockKey, 40);
 

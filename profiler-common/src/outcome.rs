@@ -18,13 +18,7 @@ macro_rules! outcomes {
 }
 
 outcomes! {
-    /// System calls that ended (the population the syscall losses are a share of).
-    Calls,
-    /// Lock waits that ended.
-    LockWaits,
-    /// CPU samples taken inside the target.
-    Samples,
-    /// Stacks taken.
+    /// Stacks taken (the population the stack losses are a share of).
     Stacks,
     /// Lost: no room for a new latency row.
     SyscallRowFull,
@@ -68,8 +62,6 @@ outcomes! {
     OwnLock,
     /// Class, no loss: contention on this profiler's own locks, in ns.
     OwnLockNs,
-    /// Class, no loss: lock waits in an interrupt, kept apart from the interrupted process.
-    InterruptLock,
 }
 
 /// How many counters there are.

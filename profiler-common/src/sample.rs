@@ -8,8 +8,8 @@
 pub struct SampleKey {
     /// Process.
     pub tgid: u32,
-    /// The CPU that writes this row.
-    pub cpu: u32,
+    /// The one writer of this row, see [`crate::writer`].
+    pub writer: u32,
     /// Kernel stack; 0 when the sample hit user code.
     pub kernel: u64,
     /// User stack; 0 for kernel threads.

@@ -7,8 +7,7 @@ use crate::histogram::SLOTS;
 /// No call: the thread runs user code.
 pub const NO_CALL: u32 = u32::MAX;
 
-/// Key of a latency row. The CPU is part of it, so a row has one writer and needs no atomics,
-/// and memory is taken only for CPUs where the process really ran.
+/// Key of a latency row.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LatencyKey {
@@ -20,8 +19,8 @@ pub struct LatencyKey {
     pub octave: u8,
     /// Explicit padding.
     pub pad: u8,
-    /// The CPU that writes this row.
-    pub cpu: u32,
+    /// The one writer of this row, see [`crate::writer`].
+    pub writer: u32,
 }
 crate::shared_record!(LatencyKey, 12);
 
@@ -48,8 +47,8 @@ pub struct ErrorKey {
     pub nr: u16,
     /// Positive errno.
     pub errno: u16,
-    /// The CPU that writes this row.
-    pub cpu: u32,
+    /// The one writer of this row, see [`crate::writer`].
+    pub writer: u32,
 }
 crate::shared_record!(ErrorKey, 12);
 
@@ -77,8 +76,8 @@ pub struct SlowKey {
     pub user: u64,
     /// [`source`] of the kernel stack.
     pub source: u32,
-    /// The CPU that writes this row.
-    pub cpu: u32,
+    /// The one writer of this row, see [`crate::writer`].
+    pub writer: u32,
 }
 crate::shared_record!(SlowKey, 32);
 

@@ -1,13 +1,90 @@
-//! The kernel side's list of entry points.
+//! The kernel side: a list of entry points, one file per probe.
 //!
-//! In: nothing yet. Out: one raw tracepoint program that does nothing, so that the object loads.
+//! In: hooks. Out: rows in `maps`, rare events in the ring buffer.
 #![no_std]
 #![no_main]
+#![allow(static_mut_refs, reason = "maps and globals are statics the loader fills")]
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+mod cgroup;
+mod floor;
+mod global;
+mod in_flight;
+mod lock;
+mod maps;
+mod outcome;
+mod process;
+mod restart;
+mod sample;
+mod stack;
+mod switch;
+mod syscall;
+mod target;
+mod task;
+mod thread;
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::macros::{btf_tracepoint, perf_event, raw_tracepoint};
+use aya_ebpf::programs::{BtfTracePointContext, PerfEventContext, RawTracePointContext};
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
-pub fn empty(_context: RawTracePointContext) -> i32 {
+fn sys_enter(ctx: RawTracePointContext) -> Result<(), ()> {
+    syscall::enter(ctx.arg::<u64>(1));
+    Ok(())
+}
+
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn sys_exit(ctx: RawTracePointContext) -> Result<(), ()> {
+    syscall::exit(ctx.as_ptr(), ctx.arg::<u64>(0), ctx.arg::<u64>(1) as i64);
+    Ok(())
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exec")]
+fn process_exec(_ctx: RawTracePointContext) -> Result<(), ()> {
+    process::exec();
+    Ok(())
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+fn process_fork(ctx: RawTracePointContext) -> Result<(), ()> {
+    process::fork(ctx.arg::<u64>(1));
+    Ok(())
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
+    process::exit();
+    Ok(())
+}
+
+#[btf_tracepoint(function = "sched_switch")]
+fn sched_switch(ctx: BtfTracePointContext) -> Result<(), ()> {
+    switch::switch(ctx.arg(1), ctx.arg(2));
+    Ok(())
+}
+
+#[btf_tracepoint(function = "contention_begin")]
+fn contention_begin(ctx: BtfTracePointContext) -> Result<(), ()> {
+    lock::begin(ctx.as_ptr(), ctx.arg::<u64>(0), ctx.arg::<u64>(1) as u32);
+    Ok(())
+}
+
+#[btf_tracepoint(function = "contention_end")]
+fn contention_end(ctx: BtfTracePointContext) -> Result<(), ()> {
+    lock::end(ctx.arg::<u64>(0));
+    Ok(())
+}
+
+#[perf_event]
+fn cpu_sample(ctx: PerfEventContext) -> u32 {
+    sample::sample(ctx.as_ptr());
+    0
+}
+
+/// aya has no macro for iterators: the section name is what the loader goes by.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+fn in_flight_tasks(ctx: *mut core::ffi::c_void) -> i32 {
+    in_flight::visit(ctx);
     0
 }
 
@@ -17,6 +94,7 @@ fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
+/// Helpers marked GPL-only need a compatible licence.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

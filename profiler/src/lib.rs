@@ -3,5 +3,17 @@
 //! `cli` → `target` → `probe` → `collect` → `symbol` → `capture` → `render`; all of them share
 //! `profile`, the leaf. Stages never import each other; `command` puts them together.
 
+pub mod capture;
+pub mod check;
+pub mod cli;
+pub mod collect;
+pub mod command;
+pub mod environment;
 pub mod failure;
+pub mod machine;
+pub mod plan;
+pub mod probe;
 pub mod profile;
+pub mod render;
+pub mod symbol;
+pub mod target;

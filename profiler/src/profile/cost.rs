@@ -42,7 +42,7 @@ impl Cost {
     /// Share of the whole machine that the kernel-side programs took, 0..=1, extrapolated from
     /// the measured windows; `None` when nothing was measured.
     pub fn programs_share(&self) -> Option<f64> {
-        let run_ns: u64 = self.programs.iter().map(|program| program.run_ns).sum();
+        let run_ns = self.programs.iter().fold(0u64, |sum, program| sum.saturating_add(program.run_ns));
         (self.window_ns > 0).then(|| run_ns as f64 / (self.window_ns as f64 * f64::from(self.cpus.max(1))))
     }
 

@@ -8,6 +8,7 @@ pub mod cost;
 pub mod environment;
 pub mod histogram;
 pub mod ledger;
+mod packed;
 pub mod process;
 pub mod rows;
 pub mod stack;

@@ -77,7 +77,8 @@ impl SyscallRows {
             let total = self.rows.entry(*key).or_default();
             total.latency.merge(&row.latency);
             for (&errno, &count) in &row.errors {
-                *total.errors.entry(errno).or_default() += count;
+                let sum = total.errors.entry(errno).or_default();
+                *sum = sum.saturating_add(count);
             }
         }
         for (key, row) in &delta.slow {

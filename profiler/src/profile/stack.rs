@@ -67,6 +67,7 @@ pub struct Stack {
     /// Its key.
     pub id: StackId,
     /// Leaf first.
+    #[serde(with = "super::packed")]
     pub frames: Vec<FrameId>,
     /// The stack was deeper than a record holds; its root side is cut.
     pub truncated: bool,
@@ -174,6 +175,11 @@ impl StackTable {
     /// All frames with their ids.
     pub fn iter_frames(&self) -> impl Iterator<Item = (FrameId, Frame)> + '_ {
         self.frames.iter().enumerate().map(|(index, frame)| (FrameId(index as u32), *frame))
+    }
+
+    /// Whether there is no stack.
+    pub fn is_empty(&self) -> bool {
+        self.stacks.is_empty()
     }
 
     /// How many distinct stacks there are.

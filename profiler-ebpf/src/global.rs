@@ -1,0 +1,151 @@
+//! Read-only globals injected before load; the verifier folds them into constants.
+//!
+//! In: what the loader wrote. Out: accessors that cost a constant.
+
+use profiler_common::Control;
+use profiler_common::global::{CGROUPS, COMMS, CPU_WORDS, Offsets};
+
+macro_rules! globals {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $value:expr, fn $get:ident;)*) => {$(
+        #[unsafe(no_mangle)]
+        static $name: $type = $value;
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $get() -> $type {
+            // SAFETY: a static of this object; volatile because the loader changes it.
+            unsafe { core::ptr::read_volatile(&raw const $name) }
+        }
+    )*};
+}
+
+globals! {
+    /// Slow-call threshold, ns.
+    SLOW_NS: u64 = 10_000_000, fn slow_ns;
+    /// Waits shorter than this never pay for a stack, ns.
+    WAIT_MIN_NS: u64 = 625_000, fn wait_min_ns;
+    /// Monotonic time of attach, ns.
+    ATTACH_NS: u64 = 0, fn attach_ns;
+    /// The profiler's own process: never measured.
+    SELF_TGID: u32 = 0, fn self_tgid;
+    /// 1: only tgids of the target set.
+    BY_TGID: u32 = 0, fn by_tgid;
+    /// The one tgid of the set, when it has one.
+    ONE_TGID: u32 = 0, fn one_tgid;
+    /// How many cgroups count; 0 = all.
+    CGROUP_COUNT: u32 = 0, fn cgroup_count;
+    /// 1: the cgroup is found through a v1 controller's state.
+    CGROUP_V1: u32 = 0, fn cgroup_v1;
+    /// How many command names count; 0 = all.
+    COMM_COUNT: u32 = 0, fn comm_count;
+    /// 1: only CPUs of the mask.
+    BY_CPU: u32 = 0, fn by_cpu;
+    /// 1: the BTF offsets are known.
+    HAVE_OFFSETS: u32 = 0, fn have_offsets;
+    /// 1: system calls are rows.
+    SYSCALL_ROWS: u32 = 1, fn syscall_rows;
+    /// 1: CPU samples are rows (else they only label slow calls).
+    CPU_ROWS: u32 = 1, fn cpu_rows;
+    /// First address of the kernel's static data.
+    DATA_START: u64 = 0, fn data_start;
+    /// End of the kernel's static data.
+    DATA_END: u64 = 0, fn data_end;
+}
+
+#[unsafe(no_mangle)]
+static OFFSETS: Offsets = Offsets {
+    task_flags: 0,
+    task_tgid: 0,
+    task_pid: 0,
+    task_comm: 0,
+    task_group_leader: 0,
+    task_start_time: 0,
+    task_on_cpu: 0,
+    task_cgroups: 0,
+    set_entry: 0,
+    css_cgroup: 0,
+    cgroup_level: 0,
+    cgroup_ancestors: 0,
+    cgroup_kn: 0,
+    kn_id: 0,
+};
+#[unsafe(no_mangle)]
+static CGROUP_IDS: [u64; CGROUPS] = [0; CGROUPS];
+#[unsafe(no_mangle)]
+static CGROUP_LEVELS: [u32; CGROUPS] = [0; CGROUPS];
+#[unsafe(no_mangle)]
+static COMM_NAMES: [[u64; 2]; COMMS] = [[0; 2]; COMMS];
+#[unsafe(no_mangle)]
+static CPU_MASK: [u64; CPU_WORDS] = [0; CPU_WORDS];
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss")]
+static mut CONTROL: Control = Control { epoch: 0, forked: 0 };
+
+/// One field of the offsets.
+macro_rules! offset {
+    ($field:ident) => {
+        $crate::global::read_offset(core::mem::offset_of!(profiler_common::global::Offsets, $field)) as usize
+    };
+}
+pub(crate) use offset;
+
+/// Reads the offset at `field` bytes into the record, so that the verifier sees a constant.
+#[inline(always)]
+pub fn read_offset(field: usize) -> u32 {
+    // SAFETY: `field` comes from `offset_of!` of that record.
+    unsafe { core::ptr::read_volatile((&raw const OFFSETS).cast::<u32>().byte_add(field)) }
+}
+
+/// Id and level of a cgroup of the target; `index` is a constant below [`CGROUPS`].
+#[inline(always)]
+pub fn cgroup(index: usize) -> (u64, u32) {
+    // SAFETY: `index` is below CGROUPS by the caller's constant loop.
+    unsafe {
+        (
+            core::ptr::read_volatile((&raw const CGROUP_IDS).cast::<u64>().add(index)),
+            core::ptr::read_volatile((&raw const CGROUP_LEVELS).cast::<u32>().add(index)),
+        )
+    }
+}
+
+/// A command name of the target as two words; `index` is a constant below [`COMMS`].
+#[inline(always)]
+pub fn comm(index: usize) -> (u64, u64) {
+    // SAFETY: `index` is below COMMS by the caller's constant loop.
+    unsafe {
+        let words = (&raw const COMM_NAMES).cast::<u64>();
+        (core::ptr::read_volatile(words.add(2 * index)), core::ptr::read_volatile(words.add(2 * index + 1)))
+    }
+}
+
+/// Whether the CPU is in the mask.
+#[inline(always)]
+pub fn cpu_selected(cpu: u32) -> bool {
+    let word = (cpu / 64) as usize;
+    if word >= CPU_WORDS {
+        return false;
+    }
+    // SAFETY: `word` was just bounded.
+    let bits = unsafe { core::ptr::read_volatile((&raw const CPU_MASK).cast::<u64>().add(word)) };
+    bits & (1 << (cpu % 64)) != 0
+}
+
+/// Parity of the epoch being written.
+#[inline(always)]
+pub fn epoch() -> u32 {
+    // SAFETY: a static of this object that user space writes through its map.
+    unsafe { core::ptr::read_volatile(&raw const CONTROL.epoch) }
+}
+
+/// Whether a process of the tgid set has forked.
+#[inline(always)]
+pub fn forked() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const CONTROL.forked) != 0 }
+}
+
+/// Notes that a process of the tgid set has forked.
+#[inline(always)]
+pub fn set_forked() {
+    // SAFETY: a racing write of the same value is harmless.
+    unsafe { core::ptr::write_volatile(&raw mut CONTROL.forked, 1) }
+}

@@ -1,0 +1,80 @@
+//! Calls in flight. Hook: the task iterator, run by user space at attach and at the end.
+//!
+//! At attach (first run): seeds the state of threads that already sleep in a call. At the end:
+//! writes every thread that is inside a call, with its age and kernel stack.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::{bpf_get_task_stack, bpf_ktime_get_ns, bpf_seq_write, bpf_task_pt_regs};
+use profiler_common::COMM_BYTES;
+use profiler_common::event::{IN_FLIGHT, InFlightEvent};
+use profiler_common::stack::FRAMES;
+
+use crate::maps::SCRATCH;
+use crate::stack::Buffer;
+use crate::task::{self, Task, load};
+use crate::thread::{self, Thread, flag};
+use crate::{global, target};
+
+/// `pt_regs.orig_ax` on x86-64: the system call number, negative outside of one.
+const ORIG_AX: usize = 15 * 8;
+
+/// One task of the iteration; the last visit has none.
+#[inline(always)]
+pub fn visit(ctx: *mut c_void) {
+    // SAFETY: `struct bpf_iter__task { meta, task }` (kernel/bpf/task_iter.c).
+    let (meta, task): (*const c_void, Task) = unsafe { (load(ctx, 0), load(ctx, 8)) };
+    if task.is_null() || task::is_kernel_thread(task) || !target::admits(task) {
+        return;
+    }
+    match thread::get(task) {
+        Some(thread) if thread.flags & flag::IN_CALL != 0 => write(meta, task, thread),
+        Some(thread) if thread.flags & flag::KNOWN != 0 => {}
+        _ => seed(task),
+    }
+}
+
+/// A thread never seen: if it sleeps inside a call, that call began before attach.
+#[inline(always)]
+fn seed(task: Task) {
+    if task::is_on_cpu(task) || task::start_ns(task) >= global::attach_ns() {
+        return;
+    }
+    // SAFETY: the helper returns the task's saved user registers as a BTF pointer.
+    let nr: i64 = unsafe { load(bpf_task_pt_regs(task) as *const c_void, ORIG_AX) };
+    if nr < 0 {
+        return;
+    }
+    if let Some(thread) = thread::get_or_create(task) {
+        thread.nr = nr as u32;
+        // SAFETY: the helper has no preconditions.
+        thread.enter_ns = unsafe { bpf_ktime_get_ns() };
+        thread.flags = flag::KNOWN | flag::IN_CALL | flag::SEEDED;
+    }
+}
+
+#[inline(always)]
+fn write(meta: *const c_void, task: Task, thread: &Thread) {
+    let Some(scratch) = SCRATCH.get_ptr_mut(Buffer::InFlight as u32) else { return };
+    // SAFETY: this CPU's buffer, which only this program uses; `meta` is a BTF pointer whose
+    // first field is the sequence file.
+    unsafe {
+        let bytes = bpf_get_task_stack(task, (*scratch).frames.as_mut_ptr().cast(), (FRAMES * 8) as u32, 0);
+        let frames = if bytes < 0 { 0 } else { (bytes as u64 / 8) as u32 };
+        let words = task::comm(task);
+        let event = InFlightEvent {
+            tag: IN_FLIGHT,
+            tgid: task::tgid(task),
+            tid: task::tid(task),
+            nr: thread.nr,
+            enter_ns: thread.enter_ns,
+            at_least: u32::from(thread.flags & flag::SEEDED != 0),
+            frames,
+            comm: core::mem::transmute::<[u64; 2], [u8; COMM_BYTES]>(words),
+        };
+        let seq = load(meta, 0);
+        bpf_seq_write(seq, (&raw const event).cast(), core::mem::size_of::<InFlightEvent>() as u32);
+        // Always a whole buffer: a constant size the verifier likes; `frames` says what counts.
+        bpf_seq_write(seq, (*scratch).frames.as_ptr().cast(), (FRAMES * 8) as u32);
+    }
+}

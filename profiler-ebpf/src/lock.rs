@@ -1,0 +1,197 @@
+//! `lock` probe. Hooks: BTF tracepoints `contention_begin`, `contention_end`.
+//!
+//! Produces: wait rows per (process, kind, static lock, stacks). The first begin on a lock
+//! opens the wait, later ones only change its phase; different locks nest. Spins stay on their
+//! CPU, so their state is per CPU; sleeping waits are per thread.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
+use profiler_common::histogram::{SLOTS, octave, slot};
+use profiler_common::lock::{LockKey, LockRow, flag};
+use profiler_common::outcome::Outcome;
+use profiler_common::stack::NO_STACK;
+use profiler_common::writer;
+
+use crate::maps::{LOCKS, SPINS};
+use crate::outcome::{busy, count, is_busy};
+use crate::stack::{self, Buffer};
+use crate::{global, process, target, task, thread};
+
+/// Waits open at once per CPU and per thread.
+pub const NESTING: usize = 4;
+
+/// An open wait for a sleeping lock.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Wait {
+    /// The lock's address; 0 = free.
+    pub lock: u64,
+    /// Begin, ns.
+    pub begin_ns: u64,
+    /// Kernel stack at the begin.
+    pub kernel: u64,
+    /// User stack at the begin.
+    pub user: u64,
+    /// Kind, as [`flag`]s.
+    pub kind: u32,
+    /// 1 for a lock of our own.
+    pub own: u32,
+    /// The lock's address where it can have a symbol, set when the wait ends.
+    pub named: u64,
+}
+
+/// The lock's address where it can have a symbol: inside the kernel's static data.
+#[inline(always)]
+fn static_lock(lock: u64) -> u64 {
+    if lock >= global::data_start() && lock < global::data_end() { lock } else { 0 }
+}
+
+/// An open spin: the same record, kept per CPU.
+pub type Spin = Wait;
+
+/// Whether the flags are those of a lock whose waiters never leave the CPU.
+#[inline(always)]
+fn is_spinning(flags: u32) -> bool {
+    flags & flag::SPIN != 0 && flags & (flag::MUTEX | flag::PERCPU | flag::RT) == 0
+}
+
+/// A wait begins, or changes its phase.
+#[inline(always)]
+pub fn begin(ctx: *mut c_void, lock: u64, flags: u32) {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let own = is_busy() || tgid == global::self_tgid();
+    if !own && !target::admits_current() {
+        return;
+    }
+    if is_spinning(flags) {
+        if let Some(spins) = SPINS.get_ptr_mut(0) {
+            // SAFETY: this CPU's own value.
+            open(ctx, unsafe { &mut *spins }, Wait::new(lock, flags, own));
+        }
+    } else if let Some(thread) = thread::get_or_create(task::current()) {
+        // A sleeping lock's slow path may allocate: it is about to sleep.
+        open(ctx, &mut thread.waits, Wait::new(lock, flags & !flag::SPIN, own));
+    }
+}
+
+impl Wait {
+    #[inline(always)]
+    fn new(lock: u64, kind: u32, own: bool) -> Self {
+        Self { lock, begin_ns: 0, kernel: NO_STACK, user: NO_STACK, kind, own: own as u32, named: 0 }
+    }
+}
+
+#[inline(always)]
+fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
+    let mut free = NESTING;
+    for index in 0..NESTING {
+        let known = waits[index].lock;
+        if known == wait.lock {
+            return;
+        }
+        if known == 0 && free == NESTING {
+            free = index;
+        }
+    }
+    if free >= NESTING {
+        count(Outcome::LockNestingFull, 1);
+        return;
+    }
+    if wait.own == 0 {
+        wait.kernel = stack::kernel(ctx, Buffer::Lock);
+        if !is_spinning(wait.kind) && !task::is_kernel_thread(task::current()) {
+            wait.user = stack::user(ctx, Buffer::Lock, (bpf_get_current_pid_tgid() >> 32) as u32);
+        }
+    }
+    // SAFETY: the helper has no preconditions.
+    wait.begin_ns = unsafe { bpf_ktime_get_ns() };
+    waits[free & (NESTING - 1)] = wait;
+}
+
+/// The wait for `lock` ends.
+#[inline(always)]
+pub fn end(lock: u64) {
+    // SAFETY: the helper has no preconditions.
+    let now = unsafe { bpf_ktime_get_ns() };
+    if let Some(spins) = SPINS.get_ptr_mut(0) {
+        // SAFETY: this CPU's own value.
+        if let Some(wait) = close(unsafe { &mut *spins }, lock) {
+            add(wait, now);
+            return;
+        }
+    }
+    match thread::get(task::current()).and_then(|thread| close(&mut thread.waits, lock)) {
+        Some(wait) => add(wait, now),
+        None => unmatched(),
+    }
+}
+
+/// An end without a begin: either not the target's, or begun before attach.
+#[inline(always)]
+fn unmatched() {
+    if !is_busy() && target::admits_current() {
+        count(Outcome::LockUnmatchedEnd, 1);
+    }
+}
+
+#[inline(always)]
+fn close(waits: &mut [Wait; NESTING], lock: u64) -> Option<&Wait> {
+    for index in 0..NESTING {
+        if waits[index].lock == lock {
+            waits[index].lock = 0;
+            waits[index].named = static_lock(lock);
+            return Some(&waits[index]);
+        }
+    }
+    None
+}
+
+#[inline(always)]
+fn add(wait: &Wait, now: u64) {
+    let ns = now.saturating_sub(wait.begin_ns);
+    if wait.own != 0 {
+        count(Outcome::OwnLock, 1);
+        count(Outcome::OwnLockNs, ns);
+        return;
+    }
+    let key = LockKey {
+        tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
+        kind: wait.kind as u16,
+        pad: 0,
+        octave: octave(ns),
+        lock: wait.named,
+        kernel: wait.kernel,
+        user: wait.user,
+        // SAFETY: the helper has no preconditions.
+        writer: writer(unsafe { bpf_get_smp_processor_id() }, global::epoch()),
+        pad2: 0,
+    };
+    add_row(&key, ns);
+}
+
+/// Adds a wait to its row. The contended lock is held here: see docs/decisions.md for why taking
+/// a bucket lock of our own map below it cannot deadlock.
+#[inline(never)]
+fn add_row(key: &LockKey, ns: u64) -> u32 {
+    let index = slot(ns) & (SLOTS - 1);
+    if let Some(row) = LOCKS.get_ptr_mut(key) {
+        // SAFETY: this CPU is the row's only writer.
+        unsafe {
+            (*row).slots[index] += 1;
+            (*row).total_ns += ns;
+            if ns > (*row).max_ns {
+                (*row).max_ns = ns;
+            }
+        }
+        return 0;
+    }
+    let mut row = LockRow { slots: [0; SLOTS], total_ns: ns, max_ns: ns };
+    row.slots[index] = 1;
+    if busy(|| LOCKS.insert(key, &row, 0)).is_err() {
+        count(Outcome::LockRowFull, 1);
+    }
+    process::announce(key.tgid);
+    0
+}

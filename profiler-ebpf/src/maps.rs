@@ -1,0 +1,92 @@
+//! All maps. Rows carry their writer in the key (see `profiler_common::writer`).
+//!
+//! In: rows and counters from the probes. Out: what user space drains.
+
+use aya_ebpf::macros::{btf_map, map};
+use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
+use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::outcome::OUTCOMES;
+use profiler_common::sample::SampleKey;
+use profiler_common::stack::{FRAMES, StackHead};
+use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
+
+use crate::lock::Spin;
+use crate::thread::Thread;
+
+/// Latency rows of the `syscall` probe.
+#[map]
+pub static LATENCY: HashMap<LatencyKey, LatencyRow> = HashMap::with_max_entries(32_768, 0);
+/// Errno counters of the `syscall` probe.
+#[map]
+pub static ERRORS: HashMap<ErrorKey, u64> = HashMap::with_max_entries(8_192, 0);
+/// Slow calls by stacks.
+#[map]
+pub static SLOW: HashMap<SlowKey, SlowRow> = HashMap::with_max_entries(16_384, 0);
+/// Lock waits.
+#[map]
+pub static LOCKS: HashMap<LockKey, LockRow> = HashMap::with_max_entries(16_384, 0);
+/// CPU samples.
+#[map]
+pub static SAMPLES: HashMap<SampleKey, u64> = HashMap::with_max_entries(32_768, 0);
+/// Stacks whose frames user space has. Full = frames are sent again, nothing is lost.
+#[map]
+pub static SEEN: HashMap<u64, u8> = HashMap::with_max_entries(131_072, 0);
+/// Processes user space knows.
+#[map]
+pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(32_768, 0);
+/// Processes of a `--pid` target and their children.
+#[map]
+pub static TARGETS: HashMap<u32, u8> = HashMap::with_max_entries(16_384, 0);
+/// New stacks and process events.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+/// Counters of [`profiler_common::outcome::Outcome`].
+#[map]
+pub static OUTCOME_COUNTS: PerCpuArray<[u64; OUTCOMES]> = PerCpuArray::with_max_entries(1, 0);
+/// Stack buffers, one per program and nesting, never shared.
+#[map]
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(8, 0);
+/// Spinning waits of this CPU, innermost last.
+#[map]
+pub static SPINS: PerCpuArray<[Spin; crate::lock::NESTING]> = PerCpuArray::with_max_entries(1, 0);
+/// Not 0 while one of our programs on this CPU may hold a lock of ours.
+#[map]
+pub static BUSY: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
+/// Per-thread state.
+#[btf_map]
+pub static THREADS: TaskStorage<Thread> = TaskStorage::new();
+
+/// A stack on its way to user space.
+#[repr(C)]
+pub struct Scratch {
+    /// What it is.
+    pub head: StackHead,
+    /// Its addresses, leaf first.
+    pub frames: [u64; FRAMES],
+}
+
+/// Task-local storage: aya 0.14 has no type for it. The layout is what BTF-defined maps use.
+#[repr(C)]
+pub struct TaskStorage<T> {
+    r#type: *const [i32; 29],
+    key: *const i32,
+    value: *const T,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; 1],
+}
+
+// SAFETY: never dereferenced by the program, only its address is taken.
+unsafe impl<T> Sync for TaskStorage<T> {}
+
+impl<T> TaskStorage<T> {
+    const fn new() -> Self {
+        use core::ptr::null;
+        Self { r#type: null(), key: null(), value: null(), max_entries: null(), map_flags: null() }
+    }
+
+    /// The map as helpers want it.
+    #[inline(always)]
+    pub fn as_ptr(&self) -> *mut core::ffi::c_void {
+        core::ptr::from_ref(self).cast_mut().cast()
+    }
+}

@@ -1,0 +1,39 @@
+//! Counting outcomes.
+//!
+//! In: an outcome. Out: this CPU's counter, which only this CPU writes.
+
+use profiler_common::outcome::Outcome;
+
+use crate::maps::{BUSY, OUTCOME_COUNTS};
+
+/// Adds to a counter of this CPU.
+#[inline(always)]
+pub fn count(outcome: Outcome, amount: u64) {
+    if let Some(counts) = OUTCOME_COUNTS.get_ptr_mut(0) {
+        // SAFETY: the map value holds OUTCOMES counters and `outcome` is below that.
+        unsafe { (*counts)[outcome as usize] += amount };
+    }
+}
+
+/// Runs `work`, which may take a lock of our own maps, so that the `lock` probe knows it.
+#[inline(always)]
+pub fn busy<T>(work: impl FnOnce() -> T) -> T {
+    let flag = BUSY.get_ptr_mut(0);
+    if let Some(flag) = flag {
+        // SAFETY: this CPU's own value.
+        unsafe { *flag += 1 };
+    }
+    let result = work();
+    if let Some(flag) = flag {
+        // SAFETY: as above.
+        unsafe { *flag -= 1 };
+    }
+    result
+}
+
+/// Whether a program of ours on this CPU is inside [`busy`].
+#[inline(always)]
+pub fn is_busy() -> bool {
+    // SAFETY: this CPU's own value.
+    BUSY.get_ptr(0).is_some_and(|flag| unsafe { *flag } != 0)
+}

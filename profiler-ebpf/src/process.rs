@@ -1,0 +1,118 @@
+//! Process life. Hooks: raw tracepoints `sched_process_exec`, `_fork`, `_exit`.
+//!
+//! Produces: a process event for every process that has a row, and for its new image after exec;
+//! the `--pid` set grows with forks and shrinks with exits.
+
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_ringbuf_output};
+use profiler_common::COMM_BYTES;
+use profiler_common::event::{PROCESS, ProcessEvent};
+use profiler_common::outcome::Outcome;
+
+use crate::global::offset;
+use crate::maps::{EVENTS, PROCESSES, TARGETS};
+use crate::outcome::{busy, count};
+use crate::thread::{self, flag};
+use crate::{cgroup, global, target, task};
+
+const EXIT: u32 = 60;
+const EXIT_GROUP: u32 = 231;
+
+/// Tells user space of a process the first time it gets a row.
+#[inline(always)]
+pub fn announce(tgid: u32) {
+    // SAFETY: the value is not read.
+    if unsafe { PROCESSES.get(&tgid) }.is_none()
+        && busy(|| PROCESSES.insert(&tgid, &1, u64::from(BPF_NOEXIST))).is_ok()
+    {
+        send(tgid);
+    }
+}
+
+#[inline(never)]
+fn send(tgid: u32) -> u32 {
+    let task = task::current();
+    let named = if global::have_offsets() == 0 { task } else { task::leader(task) };
+    let mut event =
+        ProcessEvent { tag: PROCESS, tgid, time_ns: 0, cgroup: cgroup::own_id(task), comm: [0; COMM_BYTES] };
+    // SAFETY: helpers check their addresses; the event is on the stack.
+    unsafe {
+        event.time_ns = bpf_ktime_get_ns();
+        bpf_probe_read_kernel(
+            event.comm.as_mut_ptr().cast(),
+            COMM_BYTES as u32,
+            named.byte_add(offset!(task_comm)).cast::<c_void>(),
+        );
+        let sent = busy(|| {
+            bpf_ringbuf_output(
+                (&raw const EVENTS).cast_mut().cast(),
+                (&raw mut event).cast(),
+                core::mem::size_of::<ProcessEvent>() as u64,
+                0,
+            )
+        });
+        if sent != 0 {
+            count(Outcome::EventRingFull, 1);
+        }
+    }
+    0
+}
+
+/// The running process became another program.
+#[inline(always)]
+pub fn exec() {
+    if target::admits_current() {
+        let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        let _ = busy(|| PROCESSES.insert(&tgid, &1, 0));
+        send(tgid);
+    }
+}
+
+/// The running process made `child` (an untyped address here).
+#[inline(always)]
+pub fn fork(child: u64) {
+    if global::by_tgid() == 0 {
+        return;
+    }
+    let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
+    // SAFETY: the value is not read.
+    if parent != global::one_tgid() && unsafe { TARGETS.get(&parent) }.is_none() {
+        return;
+    }
+    let mut tgid = 0u32;
+    // SAFETY: the helper checks the address.
+    unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut tgid).cast(),
+            4,
+            (child + offset!(task_tgid) as u64) as *const c_void,
+        );
+    }
+    if tgid != 0 && tgid != parent {
+        global::set_forked();
+        let _ = busy(|| TARGETS.insert(&tgid, &1, 0));
+    }
+}
+
+/// The running thread ends.
+#[inline(always)]
+pub fn exit() {
+    if let Some(thread) = thread::get(task::current()) {
+        let in_call = thread.flags & flag::IN_CALL != 0;
+        if in_call && thread.nr != EXIT && thread.nr != EXIT_GROUP {
+            count(Outcome::EndedByDeath, 1);
+        }
+        thread.flags = 0;
+    }
+    let ids = bpf_get_current_pid_tgid();
+    let tgid = (ids >> 32) as u32;
+    if ids as u32 == tgid {
+        // SAFETY: the value is not read.
+        if unsafe { PROCESSES.get(&tgid) }.is_some() {
+            let _ = busy(|| PROCESSES.remove(&tgid));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Stacks: taken into a per-CPU buffer, keyed by a strong hash, sent to user space once.
+//!
+//! In: a context or a task. Out: the stack's id for a row's key.
+
+use core::ffi::c_void;
+
+use aya_ebpf::bindings::{BPF_F_USER_STACK, BPF_RB_NO_WAKEUP};
+use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_get_task_stack, bpf_ringbuf_output};
+use profiler_common::event::STACK;
+use profiler_common::outcome::Outcome;
+use profiler_common::stack::{FRAMES, KERNEL, NO_STACK, StackHead, USER, finish, mix, seed};
+
+use crate::maps::{EVENTS, SCRATCH, SEEN, Scratch};
+use crate::outcome::{busy, count};
+use crate::task::Task;
+
+/// The buffer a program uses: no two programs that can nest share one.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub enum Buffer {
+    /// `sys_exit`.
+    Call = 0,
+    /// `sched_switch`.
+    Switch = 1,
+    /// The CPU sample.
+    Sample = 2,
+    /// Contention; the recursion guard keeps it from nesting in itself.
+    Lock = 3,
+    /// The task iterator.
+    InFlight = 4,
+}
+
+/// Bytes of a full stack.
+const BYTES: u32 = (FRAMES * 8) as u32;
+
+/// The kernel stack of the running task.
+#[inline(always)]
+pub fn kernel(ctx: *mut c_void, buffer: Buffer) -> u64 {
+    take(buffer, KERNEL, 0, |frames| {
+        // SAFETY: `frames` is BYTES long.
+        unsafe { bpf_get_stack(ctx, frames, BYTES, 0) }
+    })
+}
+
+/// The user stack of the running task.
+#[inline(always)]
+pub fn user(ctx: *mut c_void, buffer: Buffer, tgid: u32) -> u64 {
+    take(buffer, USER, tgid, |frames| {
+        // SAFETY: `frames` is BYTES long.
+        unsafe { bpf_get_stack(ctx, frames, BYTES, u64::from(BPF_F_USER_STACK)) }
+    })
+}
+
+/// The kernel stack of a task that is about to run.
+#[inline(always)]
+pub fn of_task(task: Task, buffer: Buffer) -> u64 {
+    take(buffer, KERNEL, 0, |frames| {
+        // SAFETY: `frames` is BYTES long and `task` a BTF pointer.
+        unsafe { bpf_get_task_stack(task, frames, BYTES, 0) }
+    })
+}
+
+#[inline(always)]
+fn take(buffer: Buffer, space: u32, tgid: u32, get: impl FnOnce(*mut c_void) -> i64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(buffer as u32) else { return NO_STACK };
+    // SAFETY: the buffer is this CPU's and this program's alone.
+    let scratch = unsafe { &mut *scratch };
+    let bytes = get(scratch.frames.as_mut_ptr().cast());
+    if bytes <= 0 {
+        // No frames is an answer for a sample that hit user code, an error is not.
+        if bytes < 0 {
+            count(if space == USER { Outcome::UserStackMissing } else { Outcome::KernelStackMissing }, 1);
+        }
+        return NO_STACK;
+    }
+    let frames = (bytes as u64 / 8) as u32;
+    scratch.head =
+        StackHead { tag: STACK, tgid, id: hash(scratch, frames, seed(tgid, space)), space, frames };
+    finish_taking(scratch)
+}
+
+#[inline(always)]
+fn hash(scratch: &Scratch, frames: u32, seed: u64) -> u64 {
+    let mut hash = seed;
+    for (index, address) in scratch.frames.iter().enumerate() {
+        if index as u32 >= frames {
+            break;
+        }
+        hash = mix(hash, *address);
+    }
+    finish(hash)
+}
+
+/// Counts the stack and sends its frames if user space does not have them yet.
+#[inline(never)]
+fn finish_taking(scratch: &mut Scratch) -> u64 {
+    let StackHead { id, space, frames, .. } = scratch.head;
+    count(Outcome::Stacks, 1);
+    if frames as usize >= FRAMES {
+        count(if space == USER { Outcome::UserStackTruncated } else { Outcome::KernelStackTruncated }, 1);
+    }
+    // SAFETY: the value is not read.
+    if unsafe { SEEN.get(&id) }.is_none() {
+        busy(|| send(scratch, id, space, frames));
+    }
+    id
+}
+
+#[inline(always)]
+fn send(scratch: &mut Scratch, id: u64, space: u32, frames: u32) {
+    let bytes = core::mem::size_of::<StackHead>() as u64
+        + 8 * u64::from(if frames as usize > FRAMES { FRAMES as u32 } else { frames });
+    // A user stack wakes user space: its process may be gone in a millisecond.
+    let flags = if space == USER { 0 } else { u64::from(BPF_RB_NO_WAKEUP) };
+    // SAFETY: the record lies in the buffer, whose size bounds `bytes`.
+    let sent = unsafe {
+        bpf_ringbuf_output(
+            (&raw const EVENTS).cast_mut().cast(),
+            core::ptr::from_mut(scratch).cast(),
+            bytes,
+            flags,
+        )
+    };
+    if sent == 0 {
+        // A full map only means that the frames are sent again.
+        let _ = SEEN.insert(&id, &1, 0);
+    } else {
+        count(Outcome::StackRingFull, 1);
+    }
+}

@@ -1,0 +1,47 @@
+//! Waits off the CPU inside a call. Hook: BTF tracepoint `sched_switch`.
+//!
+//! Produces: per thread, the time off the CPU in this call and the kernel stack of its longest
+//! wait, taken when the thread comes back and the wait's length is known.
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use profiler_common::stack::NO_STACK;
+
+use crate::global;
+use crate::stack::{self, Buffer};
+use crate::task::Task;
+use crate::thread::{self, Thread, flag};
+
+/// `prev` leaves this CPU, `next` comes. One branch per thread: a pointer chosen by arithmetic is
+/// nothing the verifier accepts.
+#[inline(always)]
+pub fn switch(prev: Task, next: Task) {
+    if let Some(thread) = thread::get(prev)
+        && thread.flags & flag::IN_CALL != 0
+    {
+        // SAFETY: the helper has no preconditions.
+        thread.out_ns = unsafe { bpf_ktime_get_ns() };
+    }
+    if let Some(thread) = thread::get(next)
+        && thread.flags & flag::IN_CALL != 0
+    {
+        comes_back(thread, next);
+    }
+}
+
+#[inline(always)]
+fn comes_back(thread: &mut Thread, task: Task) {
+    // A call seeded at attach was never seen leaving.
+    let since = if thread.out_ns == 0 { thread.enter_ns } else { thread.out_ns };
+    thread.out_ns = 0;
+    // SAFETY: the helper has no preconditions.
+    let wait_ns = unsafe { bpf_ktime_get_ns() }.saturating_sub(since);
+    thread.off_cpu_ns += wait_ns;
+    if wait_ns < global::wait_min_ns() || wait_ns <= thread.longest_ns {
+        return;
+    }
+    let stack = stack::of_task(task, Buffer::Switch);
+    if stack != NO_STACK {
+        thread.longest_ns = wait_ns;
+        thread.wait_stack = stack;
+    }
+}

@@ -1,0 +1,63 @@
+//! The target filter: who is measured. Kinds AND, the entries of a kind OR.
+//!
+//! In: a task, or the running one. Out: yes or no, in nanoseconds; what is not asked for is
+//! folded away by the verifier.
+
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
+use profiler_common::global::COMMS;
+
+use crate::maps::TARGETS;
+use crate::task::{self, Task};
+use crate::{cgroup, global};
+
+/// Whether the running task is measured, on this CPU.
+#[inline(always)]
+pub fn admits_current() -> bool {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    if tgid == global::self_tgid() || !admits_tgid(tgid) {
+        return false;
+    }
+    // SAFETY: the helper has no preconditions.
+    if global::by_cpu() != 0 && !global::cpu_selected(unsafe { bpf_get_smp_processor_id() }) {
+        return false;
+    }
+    (global::cgroup_count() == 0 || cgroup::selected(task::current()))
+        && (global::comm_count() == 0 || admits_comm(task::current()))
+}
+
+/// Whether another task is measured (the CPU does not count: it is on none).
+#[inline(always)]
+pub fn admits(task: Task) -> bool {
+    let tgid = task::tgid(task);
+    tgid != global::self_tgid()
+        && admits_tgid(tgid)
+        && (global::cgroup_count() == 0 || cgroup::selected(task))
+        && (global::comm_count() == 0 || admits_comm(task))
+}
+
+#[inline(always)]
+fn admits_tgid(tgid: u32) -> bool {
+    if global::by_tgid() == 0 || tgid == global::one_tgid() {
+        return true;
+    }
+    // A set of one that never forked is decided without a look-up.
+    if global::one_tgid() != 0 && !global::forked() {
+        return false;
+    }
+    // SAFETY: the value is not read.
+    unsafe { TARGETS.get(&tgid) }.is_some()
+}
+
+#[inline(always)]
+fn admits_comm(task: Task) -> bool {
+    let name = task::comm(task);
+    for index in 0..COMMS {
+        if index as u32 >= global::comm_count() {
+            return false;
+        }
+        if global::comm(index) == (name[0], name[1]) {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,91 @@
+//! Reading a task through its BTF pointer: plain loads that the kernel guards.
+//!
+//! In: a task pointer of the verifier's trusted kind. Out: its fields, at injected offsets.
+
+use aya_ebpf::bindings::task_struct;
+use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
+
+use crate::global::offset;
+
+/// A task the verifier knows as one.
+pub type Task = *mut task_struct;
+
+/// `PF_KTHREAD` (include/linux/sched.h): the task has no user space.
+const KERNEL_THREAD: u32 = 0x0020_0000;
+
+/// The running task.
+#[inline(always)]
+pub fn current() -> Task {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_get_current_task_btf() }
+}
+
+/// Loads a field of a BTF-typed kernel object.
+///
+/// # Safety
+/// `base` must be a BTF pointer for the verifier; a stale one reads 0 by the kernel's own guard.
+#[inline(always)]
+pub unsafe fn load<T: Copy>(base: *const core::ffi::c_void, offset: usize) -> T {
+    // SAFETY: by the caller's promise; the verifier checks offset and size against BTF.
+    unsafe { core::ptr::read_volatile(base.byte_add(offset).cast()) }
+}
+
+/// Process id.
+#[inline(always)]
+pub fn tgid(task: Task) -> u32 {
+    // SAFETY: `task` is a BTF pointer.
+    unsafe { load(task.cast(), offset!(task_tgid)) }
+}
+
+/// Thread id.
+#[inline(always)]
+pub fn tid(task: Task) -> u32 {
+    // SAFETY: `task` is a BTF pointer.
+    unsafe { load(task.cast(), offset!(task_pid)) }
+}
+
+/// Monotonic start time, ns.
+#[inline(always)]
+pub fn start_ns(task: Task) -> u64 {
+    // SAFETY: `task` is a BTF pointer.
+    unsafe { load(task.cast(), offset!(task_start_time)) }
+}
+
+/// Whether it has no user space.
+#[inline(always)]
+pub fn is_kernel_thread(task: Task) -> bool {
+    // SAFETY: `task` is a BTF pointer.
+    let flags: u32 = unsafe { load(task.cast(), offset!(task_flags)) };
+    flags & KERNEL_THREAD != 0
+}
+
+/// Whether it is on a CPU right now.
+#[inline(always)]
+pub fn is_on_cpu(task: Task) -> bool {
+    // SAFETY: `task` is a BTF pointer.
+    let on_cpu: u32 = unsafe { load(task.cast(), offset!(task_on_cpu)) };
+    on_cpu != 0
+}
+
+/// Its command name as two words.
+#[inline(always)]
+pub fn comm(task: Task) -> [u64; 2] {
+    let offset = offset!(task_comm);
+    let mut name = [0u64; 2];
+    // SAFETY: the helper copies 16 bytes and zeroes them on failure.
+    unsafe {
+        aya_ebpf::helpers::generated::bpf_probe_read_kernel(
+            name.as_mut_ptr().cast(),
+            16,
+            task.byte_add(offset).cast(),
+        );
+    }
+    name
+}
+
+/// The leader of its process.
+#[inline(always)]
+pub fn leader(task: Task) -> Task {
+    // SAFETY: `task` is a BTF pointer.
+    unsafe { load(task.cast(), offset!(task_group_leader)) }
+}

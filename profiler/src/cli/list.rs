@@ -1,0 +1,95 @@
+//! Lists as people type them: `0-3,8` for CPUs, `syscall,lock` for probes.
+//!
+//! In: text. Out: validated values, or a sentence with the mend.
+
+use super::settings::{Probe, Probes};
+
+/// Highest CPU number that can exist (the kernel's `NR_CPUS` is at most 8192).
+const CPU_MAX: u32 = 8191;
+
+/// CPU numbers, sorted, each once.
+pub(super) fn cpus(text: &str) -> Result<Vec<u32>, String> {
+    let mut found = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (Ok(first), Ok(last)) = (number(first), number(last)) else {
+            return Err(format!("{part:?} is no CPU or range of CPUs; write it like 0-3,8"));
+        };
+        if last > CPU_MAX {
+            return Err(format!("there is no CPU {last}: the highest possible is {CPU_MAX}"));
+        }
+        if first > last {
+            return Err(format!("the range {part} runs backwards; write {last}-{first}"));
+        }
+        found.extend(first..=last);
+        found.sort_unstable();
+        found.dedup();
+    }
+    Ok(found)
+}
+
+/// Digits only: no sign, no space.
+fn number(text: &str) -> Result<u32, ()> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().map_err(|_| ()) } else { Err(()) }
+}
+
+/// A process id: positive, as the kernel bounds it.
+pub(super) fn pid(text: &str) -> Result<u32, String> {
+    match number(text) {
+        Ok(pid) if (1..=1 << 22).contains(&pid) => Ok(pid),
+        _ => Err(format!("{text:?} is no process id; give a number such as 1234, or use --comm for a name")),
+    }
+}
+
+/// Probes by name; an empty list is all of them.
+pub(super) fn probes(names: &[String]) -> Result<Probes, String> {
+    if names.is_empty() {
+        return Ok(Probes { syscall: true, lock: true, cpu: true });
+    }
+    let mut chosen = Probes::default();
+    for name in names {
+        match probe(name)? {
+            Probe::Syscall => chosen.syscall = true,
+            Probe::Lock => chosen.lock = true,
+            Probe::Cpu => chosen.cpu = true,
+        }
+    }
+    Ok(chosen)
+}
+
+/// One probe by name.
+pub(super) fn probe(name: &str) -> Result<Probe, String> {
+    Probe::ALL
+        .into_iter()
+        .find(|probe| probe.name() == name)
+        .ok_or_else(|| format!("there is no probe {name:?}; there are syscall, lock and cpu"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_lists_are_sorted_and_bounded() {
+        assert_eq!(cpus("8,0-3,2"), Ok(vec![0, 1, 2, 3, 8]));
+        for text in ["", "a", "1,", "3-1", "-1", "0-4294967295", "0-99999999999", "+1", "1-2-3"] {
+            assert!(cpus(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn pids_are_numbers_that_can_exist() {
+        assert_eq!(pid("1234"), Ok(1234));
+        for text in ["0", "-1", "web", "", "4194305", "99999999999", "+5"] {
+            assert!(pid(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_list_means_every_probe() {
+        assert_eq!(probes(&[]), Ok(Probes { syscall: true, lock: true, cpu: true }));
+        assert_eq!(probes(&["lock".into()]), Ok(Probes { lock: true, ..Probes::default() }));
+        assert!(probes(&["lsm".into()]).is_err());
+    }
+}

@@ -1,0 +1,259 @@
+//! The validated configuration: what `command` runs on. All defaults live here, once.
+//!
+//! In: arguments as typed. Out: [`Settings`], in which every value is in range, or one line that
+//! names the flag and the mend. No I/O: whether a target exists is for `target` to say.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{duration, list, typed};
+use crate::failure::Failure;
+
+/// Slow-call threshold.
+pub const DEFAULT_SLOW: &str = "10ms";
+/// CPU samples a second.
+pub const DEFAULT_FREQUENCY: &str = "99";
+
+/// One validated command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settings {
+    /// `profiler record`.
+    Record(Box<RecordSettings>),
+    /// `profiler report`.
+    Report(ReportSettings),
+    /// `profiler check`.
+    Check(ListingSettings),
+    /// `profiler targets`.
+    Targets(ListingSettings),
+}
+
+impl Settings {
+    /// How much to say on stderr: below 0 less, above 0 more.
+    pub fn verbosity(&self) -> i8 {
+        match self {
+            Self::Record(settings) => settings.verbosity,
+            Self::Report(settings) => settings.verbosity,
+            Self::Check(settings) | Self::Targets(settings) => settings.verbosity,
+        }
+    }
+}
+
+/// Which probes run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// System calls.
+    pub syscall: bool,
+    /// Lock waits.
+    pub lock: bool,
+    /// CPU samples.
+    pub cpu: bool,
+}
+
+/// One probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// System calls.
+    Syscall,
+    /// Lock waits.
+    Lock,
+    /// CPU samples.
+    Cpu,
+}
+
+impl Probe {
+    /// All probes, in the order they are shown.
+    pub const ALL: [Self; 3] = [Self::Syscall, Self::Lock, Self::Cpu];
+
+    /// Its one name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Syscall => "syscall",
+            Self::Lock => "lock",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+/// `profiler record`. Target kinds AND, repeats OR; all empty is the whole machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordSettings {
+    /// Container names or beginnings of ids.
+    pub containers: Vec<String>,
+    /// Pods, `NAME` or `NAMESPACE/NAME`.
+    pub pods: Vec<String>,
+    /// cgroup paths.
+    pub cgroups: Vec<PathBuf>,
+    /// systemd units.
+    pub units: Vec<String>,
+    /// Processes.
+    pub pids: Vec<u32>,
+    /// Command names, at most 15 bytes each, as the kernel keeps them.
+    pub comms: Vec<String>,
+    /// Probes to run; at least one.
+    pub probes: Probes,
+    /// Recorded time, above zero; none: until Ctrl-C or the command's end.
+    pub duration: Option<Duration>,
+    /// Calls at least this long keep their stacks; zero: all.
+    pub slow: Duration,
+    /// Directory for capture and pictures.
+    pub output: Option<PathBuf>,
+    /// CPU samples a second, 1..=9999.
+    pub frequency_hz: u64,
+    /// CPUs to measure, sorted, each once; none: all.
+    pub cpus: Option<Vec<u32>>,
+    /// Below 0 less, above 0 more on stderr.
+    pub verbosity: i8,
+    /// JSON instead of tables on stdout.
+    pub json: bool,
+    /// Command to start; empty: none.
+    pub command: Vec<OsString>,
+    /// The arguments as typed, without the program's name.
+    pub arguments: Vec<String>,
+}
+
+/// What `profiler report` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// Tables.
+    Text,
+    /// The summary.
+    Json,
+    /// Folded stacks.
+    Folded(Probe),
+    /// A flame graph.
+    Svg(Probe),
+}
+
+/// `profiler report`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportSettings {
+    /// The capture, or the directory that holds it.
+    pub capture: PathBuf,
+    /// What goes to stdout; not used with `output`.
+    pub format: ReportFormat,
+    /// Directory that all pictures are written to.
+    pub output: Option<PathBuf>,
+    /// Below 0 less, above 0 more on stderr.
+    pub verbosity: i8,
+}
+
+/// `profiler check` and `profiler targets`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListingSettings {
+    /// JSON instead of a table.
+    pub json: bool,
+    /// Below 0 less, above 0 more on stderr.
+    pub verbosity: i8,
+}
+
+/// Validates what was typed; `words` are the same arguments as text.
+///
+/// # Errors
+/// `Usage`, naming the flag and the mend.
+pub(super) fn validate(typed: typed::Arguments, words: Vec<String>) -> Result<Settings, Failure> {
+    Ok(match typed.command {
+        typed::Command::Record(typed) => Settings::Record(Box::new(record(*typed, words)?)),
+        typed::Command::Report(typed) => Settings::Report(report(typed)?),
+        typed::Command::Check(typed) => Settings::Check(listing(&typed)),
+        typed::Command::Targets(typed) => Settings::Targets(listing(&typed)),
+    })
+}
+
+fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings, Failure> {
+    for (flag, names) in [
+        ("--container", &typed.container),
+        ("--pod", &typed.pod),
+        ("--unit", &typed.unit),
+        ("--comm", &typed.comm),
+    ] {
+        names.iter().try_for_each(|name| named(flag, name))?;
+    }
+    if typed.cgroup.iter().any(|path| path.as_os_str().is_empty()) {
+        return Err(wrong("--cgroup", "it is empty; give a path such as /system.slice"));
+    }
+    if typed.output.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+        return Err(wrong("--output", "it is empty; give a directory"));
+    }
+    let limit =
+        typed.duration.as_deref().map(|text| flag("--duration", duration::parse(text))).transpose()?;
+    if limit == Some(Duration::ZERO) {
+        return Err(wrong("--duration", "0 records nothing; leave it out to record until Ctrl-C"));
+    }
+    let pids: Result<Vec<u32>, String> = typed.pid.iter().map(|text| list::pid(text)).collect();
+    Ok(RecordSettings {
+        containers: typed.container,
+        pods: typed.pod,
+        cgroups: typed.cgroup,
+        units: typed.unit,
+        pids: flag("--pid", pids)?,
+        comms: typed.comm,
+        probes: flag("--probe", list::probes(&typed.probe))?,
+        duration: limit,
+        slow: flag("--slow", duration::parse(&typed.slow))?,
+        output: typed.output,
+        frequency_hz: flag("--frequency", frequency(&typed.frequency))?,
+        cpus: typed.cpu.as_deref().map(|text| flag("--cpu", list::cpus(text))).transpose()?,
+        verbosity: verbosity(&typed.verbosity),
+        json: typed.json,
+        command: typed.command,
+        arguments,
+    })
+}
+
+fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
+    let probe = typed.probe.as_deref().map(|name| flag("--probe", list::probe(name))).transpose()?;
+    let need = || wrong("--format", "folded and svg show one probe: add --probe syscall, lock or cpu");
+    let format = match (typed.format, probe) {
+        (typed::Format::Text, None) => ReportFormat::Text,
+        (typed::Format::Json, None) => ReportFormat::Json,
+        (typed::Format::Folded, probe) => ReportFormat::Folded(probe.ok_or_else(need)?),
+        (typed::Format::Svg, probe) => ReportFormat::Svg(probe.ok_or_else(need)?),
+        (typed::Format::Text | typed::Format::Json, Some(_)) => {
+            return Err(wrong("--probe", "it goes with --format folded or --format svg; leave it out"));
+        }
+    };
+    if typed.output.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+        return Err(wrong("--output", "it is empty; give a directory"));
+    }
+    let verbosity = verbosity(&typed.verbosity);
+    Ok(ReportSettings { capture: typed.capture, format, output: typed.output, verbosity })
+}
+
+fn listing(typed: &typed::Listing) -> ListingSettings {
+    ListingSettings { json: typed.json, verbosity: verbosity(&typed.verbosity) }
+}
+
+fn verbosity(typed: &typed::Verbosity) -> i8 {
+    let steps = |count: u8| i8::try_from(count.min(3)).unwrap_or(3);
+    steps(typed.verbose) - steps(typed.quiet)
+}
+
+fn frequency(text: &str) -> Result<u64, String> {
+    let hertz = text.parse().ok().filter(|hertz| (1..=9999).contains(hertz));
+    hertz.ok_or_else(|| format!("{text:?} is not a number of samples a second from 1 to 9999"))
+}
+
+/// A target's name must be there, and no longer than the kernel keeps one.
+fn named(flag: &str, name: &str) -> Result<(), Failure> {
+    if name.is_empty() {
+        return Err(wrong(flag, "it is empty; `profiler targets` lists the names"));
+    }
+    if flag == "--comm" && name.len() > 15 {
+        let kept = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 15).last();
+        let kept = &name[..kept.unwrap_or(0)];
+        return Err(wrong(
+            flag,
+            &format!("the kernel keeps 15 bytes of a command name; write --comm {kept:?}"),
+        ));
+    }
+    Ok(())
+}
+
+fn flag<T>(name: &str, value: Result<T, String>) -> Result<T, Failure> {
+    value.map_err(|why| wrong(name, &why))
+}
+
+fn wrong(flag: &str, why: &str) -> Failure {
+    Failure::Usage(format!("{flag}: {why}"))
+}

@@ -1,0 +1,137 @@
+//! Kernel rows to profile rows: CPUs summed, flags named, interrupts told apart.
+//!
+//! In: one epoch's [`Drained`] rows. Out: the delta of an interval and its populations.
+
+use profiler_common::lock::flag;
+use profiler_common::syscall::source;
+
+use super::drain::Drained;
+use crate::profile::ledger::Population;
+use crate::profile::rows::{
+    CpuKey, CpuRow, CpuRows, LockContext, LockKey, LockKind, LockRows, SlowKey, StackSource, SyscallRows,
+};
+use crate::profile::{Class, Interval, Ledger, Pid, StackId};
+
+impl Drained {
+    /// Adds these rows to an interval. `context` tells from a kernel stack whether it was taken in
+    /// an interrupt: such a wait is nobody's, so it goes to `Pid(0)`.
+    pub fn add_to(&self, interval: &mut Interval, context: impl Fn(StackId) -> LockContext) {
+        self.syscalls(&mut interval.syscall, &mut interval.ledger);
+        self.lock_waits(&mut interval.lock, &mut interval.ledger, context);
+        self.cpu_samples(&mut interval.cpu, &mut interval.ledger);
+    }
+
+    fn syscalls(&self, rows: &mut SyscallRows, ledger: &mut Ledger) {
+        for (key, row) in &self.latency {
+            let total = rows.rows.entry((Pid(key.tgid), u32::from(key.nr))).or_default();
+            total.latency.add_octave(key.octave, &row.slots, row.total_ns, row.max_ns);
+            ledger.grow(Population::Calls, row.slots.iter().map(|count| u64::from(*count)).sum());
+        }
+        for (key, count) in &self.errors {
+            let total = rows.rows.entry((Pid(key.tgid), u32::from(key.nr))).or_default();
+            *total.errors.entry(key.errno).or_default() += count;
+        }
+        for (key, row) in &self.slow {
+            let key = SlowKey {
+                pid: Pid(key.tgid),
+                nr: key.nr,
+                kernel: StackId(key.kernel),
+                user: StackId(key.user),
+                source: match key.source {
+                    source::WAIT => StackSource::Wait,
+                    source::SAMPLE => StackSource::Sample,
+                    _ => StackSource::None,
+                },
+            };
+            let total = rows.slow.entry(key).or_default();
+            total.count += row.count;
+            total.total_ns += row.total_ns;
+            total.max_ns = total.max_ns.max(row.max_ns);
+            total.off_cpu_ns += row.off_cpu_ns;
+        }
+    }
+
+    fn lock_waits(&self, rows: &mut LockRows, ledger: &mut Ledger, context: impl Fn(StackId) -> LockContext) {
+        for (key, row) in &self.locks {
+            let waits = row.slots.iter().map(|count| u64::from(*count)).sum();
+            ledger.grow(Population::LockWaits, waits);
+            let (octave, kernel) = (key.octave, StackId(key.kernel));
+            let context = context(kernel);
+            let in_task = context == LockContext::Task;
+            if !in_task {
+                ledger.count(Class::InterruptLock, waits);
+            }
+            let key = LockKey {
+                pid: Pid(if in_task { key.tgid } else { 0 }),
+                kind: lock_kind(key.kind),
+                context,
+                lock: key.lock,
+                kernel,
+                user: if in_task { StackId(key.user) } else { StackId::NONE },
+            };
+            rows.rows.entry(key).or_default().wait.add_octave(octave, &row.slots, row.total_ns, row.max_ns);
+        }
+    }
+
+    fn cpu_samples(&self, rows: &mut CpuRows, ledger: &mut Ledger) {
+        for (key, samples) in &self.samples {
+            ledger.grow(Population::Samples, *samples);
+            let key = CpuKey { pid: Pid(key.tgid), kernel: StackId(key.kernel), user: StackId(key.user) };
+            let row: &mut CpuRow = rows.rows.entry(key).or_default();
+            row.samples += samples;
+        }
+    }
+}
+
+/// The kind of lock behind contention flags.
+pub fn lock_kind(kind: u16) -> LockKind {
+    let flags = u32::from(kind);
+    let has = |bit| flags & bit != 0;
+    match () {
+        () if has(flag::MUTEX) => LockKind::Mutex,
+        // An rtmutex passes no flags at all on the kernels seen so far.
+        () if has(flag::RT) || flags == 0 => LockKind::Rtmutex,
+        () if has(flag::PERCPU) && has(flag::WRITE) => LockKind::PercpuRwsemWrite,
+        () if has(flag::PERCPU) => LockKind::PercpuRwsemRead,
+        () if has(flag::SPIN) && has(flag::READ) => LockKind::RwlockRead,
+        () if has(flag::SPIN) && has(flag::WRITE) => LockKind::RwlockWrite,
+        () if has(flag::SPIN) => LockKind::Spin,
+        () if has(flag::READ) => LockKind::RwsemRead,
+        () if has(flag::WRITE) => LockKind::RwsemWrite,
+        () => LockKind::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use profiler_common::histogram::{octave, slot};
+    use profiler_common::syscall::{LatencyKey, LatencyRow};
+    use profiler_common::writer;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_two_cpus_become_one() {
+        let row = |cpu, ns: u64| {
+            let mut row = LatencyRow { total_ns: ns, max_ns: ns, ..LatencyRow::default() };
+            row.slots[slot(ns)] = 1;
+            (LatencyKey { tgid: 7, nr: 0, octave: octave(ns), pad: 0, writer: writer(cpu, 1) }, row)
+        };
+        let drained =
+            Drained { latency: vec![row(0, 1000), row(1, 1000), row(1, 9000)], ..Drained::default() };
+        let mut interval = Interval::default();
+        drained.add_to(&mut interval, |_| LockContext::Task);
+        let latency = &interval.syscall.rows[&(Pid(7), 0)].latency;
+        assert_eq!((latency.count(), latency.total_ns, latency.max_ns), (3, 11_000, 9000));
+        assert_eq!(interval.ledger.population(Population::Calls), 3);
+    }
+
+    #[test]
+    fn flags_of_one_mutex_are_one_kind_in_every_phase() {
+        assert_eq!(lock_kind(flag::MUTEX as u16), LockKind::Mutex);
+        assert_eq!(lock_kind((flag::MUTEX | flag::SPIN) as u16), LockKind::Mutex);
+        assert_eq!(lock_kind((flag::READ | flag::SPIN) as u16), LockKind::RwlockRead);
+        assert_eq!(lock_kind(flag::READ as u16), LockKind::RwsemRead);
+        assert_eq!(lock_kind(0), LockKind::Rtmutex);
+    }
+}

@@ -1,0 +1,166 @@
+//! What measuring costs: program run time in short windows, own CPU and memory.
+//!
+//! In: the loaded programs and maps. Out: a [`Cost`]. Run-time statistics cost about 20 ns a run,
+//! so they are on for a twentieth of the time only.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use aya::Ebpf;
+use aya::programs::Program;
+use aya::sys::{Stats, enable_stats};
+use aya_obj::generated::bpf_prog_info;
+
+use crate::profile::{Cost, ProgramCost};
+
+const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+
+/// Measures the session's own cost.
+pub struct Meter {
+    cost: Cost,
+    programs: BTreeMap<String, (ProgramCost, Reading)>,
+    window: Option<(OwnedFd, Instant)>,
+    start: (u64, u64),
+    possible_cpus: u64,
+}
+
+/// A program's counters at one moment.
+#[derive(Clone, Copy, Default)]
+struct Reading {
+    runs: u64,
+    run_ns: u64,
+    misses: u64,
+}
+
+impl Meter {
+    /// Starts measuring own CPU time.
+    pub fn new(cpus: u32, possible_cpus: u32) -> Self {
+        Self {
+            cost: Cost { cpus, ..Cost::default() },
+            programs: BTreeMap::new(),
+            window: None,
+            start: own_cpu_ns(),
+            possible_cpus: u64::from(possible_cpus.max(1)),
+        }
+    }
+
+    /// Begins a window in which the kernel measures program run time.
+    pub fn open_window(&mut self, ebpf: &Ebpf) {
+        self.each(ebpf, |_, _, _| {});
+        self.window = enable_stats(Stats::RunTime).ok().map(|fd| (fd, Instant::now()));
+    }
+
+    /// Ends the window.
+    pub fn close_window(&mut self, ebpf: &Ebpf) {
+        let Some((stats, begin)) = self.window.take() else { return };
+        self.each(ebpf, |cost, before, now| {
+            cost.runs += now.runs.saturating_sub(before.runs);
+            cost.run_ns += now.run_ns.saturating_sub(before.run_ns);
+        });
+        self.cost.window_ns += u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        drop(stats);
+    }
+
+    fn each(&mut self, ebpf: &Ebpf, mut note: impl FnMut(&mut ProgramCost, Reading, Reading)) {
+        for (name, program) in ebpf.programs() {
+            let Some(now) = program_fd(program).and_then(read) else { continue };
+            let (cost, before) = self.programs.entry(name.to_owned()).or_default();
+            cost.program = name.to_owned();
+            cost.recursion_misses = now.misses;
+            note(cost, *before, now);
+            *before = now;
+        }
+    }
+
+    /// The cost up to now; call before the programs are unloaded, with the map descriptors that
+    /// were taken out of the object.
+    pub fn finish(&mut self, ebpf: &Ebpf) -> Cost {
+        self.close_window(ebpf);
+        self.each(ebpf, |_, _, _| {});
+        let mut cost = self.cost.clone();
+        cost.programs = self.programs.values().map(|(cost, _)| cost.clone()).collect();
+        let (user, system) = own_cpu_ns();
+        cost.user_ns = user.saturating_sub(self.start.0);
+        cost.system_ns = system.saturating_sub(self.start.1);
+        cost.peak_rss_bytes = peak_rss_bytes();
+        (cost.map_bytes, cost.map_bytes_256_cpus) = map_bytes(self.possible_cpus);
+        cost
+    }
+}
+
+fn program_fd(program: &Program) -> Option<BorrowedFd<'_>> {
+    match program {
+        Program::RawTracePoint(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
+        Program::BtfTracePoint(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
+        Program::PerfEvent(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
+        Program::Iter(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
+        _ => None,
+    }
+}
+
+fn read(program: BorrowedFd<'_>) -> Option<Reading> {
+    #[repr(C)]
+    struct Attributes {
+        bpf_fd: u32,
+        info_len: u32,
+        info: u64,
+    }
+    // SAFETY: the record is plain integers, zero is a value of each.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut attributes = Attributes {
+        bpf_fd: program.as_raw_fd() as u32,
+        info_len: size_of::<bpf_prog_info>() as u32,
+        info: std::ptr::from_mut(&mut info) as u64,
+    };
+    // SAFETY: `info` outlives the call and has the length that is passed.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            OBJ_GET_INFO_BY_FD,
+            std::ptr::from_mut(&mut attributes),
+            size_of::<Attributes>(),
+        )
+    };
+    (result == 0).then_some(Reading {
+        runs: info.run_cnt,
+        run_ns: info.run_time_ns,
+        misses: info.recursion_misses,
+    })
+}
+
+/// User and system CPU of this process, ns.
+fn own_cpu_ns() -> (u64, u64) {
+    // SAFETY: the record is plain integers and outlives the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage
+    };
+    let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    (ns(usage.ru_utime), ns(usage.ru_stime))
+}
+
+fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// Memory of this process's BPF maps: (here, with 256 possible CPUs), bytes. The kernel tells
+/// each map's memory in the descriptor's fdinfo.
+fn map_bytes(possible_cpus: u64) -> (u64, u64) {
+    let mut seen = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten() {
+        let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+        let field =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        if let (Some(id), Some(kind), Some(bytes)) = (field("map_id:"), field("map_type:"), field("memlock:"))
+        {
+            // BPF_MAP_TYPE_PERCPU_ARRAY and BPF_MAP_TYPE_PERCPU_HASH grow with the CPUs.
+            let per_cpu = matches!(kind, 5 | 6);
+            seen.insert(id, (bytes, if per_cpu { bytes / possible_cpus * 256 } else { bytes }));
+        }
+    }
+    seen.values().fold((0, 0), |(here, there), (bytes, at_256)| (here + bytes, there + at_256))
+}

@@ -1,0 +1,110 @@
+//! Draining the rows of a finished epoch.
+//!
+//! In: the row maps. Out: rows by process, summed over CPUs; the drained entries are deleted.
+//! The epoch is flipped first and every program that may still write the old one is waited for,
+//! so nothing is read while it is written and nothing is lost between read and delete.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::os::fd::AsFd as _;
+
+use anyhow::{Context as _, Result};
+use aya::maps::{Array, Map, MapData};
+use aya::{Ebpf, Pod};
+use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::sample::SampleKey;
+use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
+use profiler_common::{Control, epoch_of};
+
+use super::batch;
+
+/// One epoch's rows as the kernel wrote them.
+#[derive(Default)]
+pub struct Drained {
+    /// Latency octaves.
+    pub latency: Vec<(LatencyKey, LatencyRow)>,
+    /// Errno counts.
+    pub errors: Vec<(ErrorKey, u64)>,
+    /// Slow calls.
+    pub slow: Vec<(SlowKey, SlowRow)>,
+    /// Lock waits.
+    pub locks: Vec<(LockKey, LockRow)>,
+    /// CPU samples.
+    pub samples: Vec<(SampleKey, u64)>,
+}
+
+/// The row maps, and the epoch they are in.
+pub struct Rows {
+    maps: HashMap<&'static str, MapData>,
+    control: Array<MapData, Control>,
+    epoch: u32,
+}
+
+const ROW_MAPS: [&str; 5] = ["LATENCY", "ERRORS", "SLOW", "LOCKS", "SAMPLES"];
+
+impl Rows {
+    /// Takes the row maps out of the loaded object.
+    ///
+    /// # Errors
+    /// An object without them.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self> {
+        let mut maps = HashMap::new();
+        for name in ROW_MAPS {
+            match ebpf.take_map(name) {
+                Some(Map::HashMap(map)) => maps.insert(name, map),
+                _ => anyhow::bail!("the object has no hash map {name}"),
+            };
+        }
+        let control = ebpf.take_map(".bss").context("the object has no .bss")?;
+        Ok(Self { maps, control: Array::try_from(control)?, epoch: 0 })
+    }
+
+    /// Ends the epoch and returns its rows.
+    ///
+    /// # Errors
+    /// A `bpf(2)` call that failed; rows already read are in the error's place lost, so it ends the
+    /// recording.
+    pub fn drain(&mut self) -> Result<Drained> {
+        let mut control = self.control.get(&0, 0).context("reading the epoch")?;
+        let finished = self.epoch;
+        self.epoch ^= 1;
+        control.epoch = self.epoch;
+        self.control.set(0, control, 0).context("flipping the epoch")?;
+        wait_for_programs();
+        Ok(Drained {
+            latency: self.take("LATENCY", |key: &LatencyKey| epoch_of(key.writer) == finished)?,
+            errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
+            slow: self.take("SLOW", |key: &SlowKey| epoch_of(key.writer) == finished)?,
+            locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
+            samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
+        })
+    }
+
+    fn take<K, V>(&self, name: &str, finished: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>>
+    where
+        K: Pod + Default + Eq + Hash,
+        V: Pod + Default,
+    {
+        let map = self.maps.get(name).context("map")?.fd().as_fd();
+        let mut entries: Vec<(K, V)> = batch::read_all(map).with_context(|| format!("reading {name}"))?;
+        entries.retain(|(key, _)| finished(key));
+        // A bucket read twice because it changed meanwhile must not count twice.
+        let mut seen = std::collections::HashSet::with_capacity(entries.len());
+        entries.retain(|(key, _)| seen.insert(*key));
+        let keys: Vec<K> = entries.iter().map(|(key, _)| *key).collect();
+        batch::delete(map, &keys).with_context(|| format!("emptying {name}"))?;
+        Ok(entries)
+    }
+}
+
+/// Waits until every program that began before this call has ended: programs run inside RCU read
+/// sections, and `MEMBARRIER_CMD_GLOBAL` is an RCU grace period.
+fn wait_for_programs() {
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result != 0 {
+        // Kernels with nohz_full refuse it; programs run for microseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,18 @@
+//! Collect: what the kernel side holds, drained about once a second into chunks.
+//!
+//! In: the maps of `probe`. Out: decoded [`Events`] and [`Drained`] rows; `command::record` joins
+//! them with symbols into intervals.
+
+mod batch;
+mod convert;
+mod cost;
+mod drain;
+mod event;
+mod in_flight;
+mod ledger;
+
+pub use cost::Meter;
+pub use drain::{Drained, Rows};
+pub use event::{Event, parse as parse_event};
+pub use in_flight::{Found, parse as parse_in_flight};
+pub use ledger::Outcomes;

@@ -1,0 +1,117 @@
+//! `profiler record`: measure, then write a capture and its pictures.
+//!
+//! In: validated settings. Out: the summary on stdout, files in the output directory.
+
+mod launch;
+mod output;
+mod progress;
+mod recorder;
+mod scope;
+mod stop;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::cli::settings::RecordSettings;
+use crate::collect::Meter;
+use crate::failure::Failure;
+use crate::probe::{Probes, Request};
+use launch::Launched;
+use output::Output;
+use progress::Progress;
+use recorder::Recorder;
+use stop::Stop;
+
+/// Rows are drained this often.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Program run time is measured in one window of this length …
+const WINDOW: Duration = Duration::from_millis(200);
+/// … out of this many intervals.
+const WINDOW_EVERY: u32 = 4;
+
+/// Runs `profiler record`.
+///
+/// # Errors
+/// See [`Failure`]: usage when the target matches nothing, privilege when the kernel refuses.
+pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
+    if crate::probe::is_stub() {
+        return Err(Failure::Privilege(
+            "this binary was built without its kernel side: build it with `cargo xtask build`".into(),
+        ));
+    }
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    runtime.block_on(record(settings))
+}
+
+async fn record(settings: &RecordSettings) -> Result<(), Failure> {
+    let launched = Launched::prepare(&settings.command)?;
+    let scope = scope::resolve(settings, launched.as_ref())?;
+    let output = Output::create(settings)?;
+    let mut probes = Probes::start(request(settings, &scope))?;
+    let mut stop = Stop::new(settings.duration)?;
+    probes.complete()?;
+    let meter = Meter::new(online_cpus(), possible_cpus());
+    let mut recorder = Recorder::new(settings, scope, probes, meter, output)?;
+    let mut launched = launched.map(Launched::start).transpose()?;
+    let mut progress = Progress::new(settings);
+    let finished = measure(&mut recorder, &mut stop, &mut launched, &mut progress).await;
+    progress.clear();
+    // Whatever ended the loop, what was measured is kept.
+    let result = recorder.finish(settings);
+    finished?;
+    result
+}
+
+/// The recording loop: drains until something says stop.
+async fn measure(
+    recorder: &mut Recorder,
+    stop: &mut Stop,
+    launched: &mut Option<launch::Running>,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + INTERVAL, INTERVAL);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut window_end = recorder.open_window();
+    let mut intervals = 0u32;
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.wait() => return Ok(()),
+            result = launch::ended(launched) => { result?; return Ok(()) }
+            result = recorder.events() => result?,
+            () = tokio::time::sleep_until(window_end.into()), if recorder.window_open() => recorder.close_window(),
+            _ = tick.tick() => {
+                recorder.interval()?;
+                intervals += 1;
+                if intervals % WINDOW_EVERY == 0 {
+                    window_end = recorder.open_window();
+                }
+                progress.show(start.elapsed(), recorder.profile());
+            }
+        }
+    }
+}
+
+fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
+    Request {
+        syscall: settings.probes.syscall,
+        lock: settings.probes.lock,
+        cpu: settings.probes.cpu,
+        slow: settings.slow,
+        frequency_hz: settings.frequency_hz,
+        cpus: settings.cpus.clone(),
+        filter: scope.filter.clone(),
+        verbose: settings.verbosity > 0,
+    }
+}
+
+fn online_cpus() -> u32 {
+    aya::util::online_cpus().map_or(1, |cpus| cpus.len() as u32)
+}
+
+fn possible_cpus() -> u32 {
+    aya::util::nr_cpus().map_or(1, |cpus| cpus as u32)
+}

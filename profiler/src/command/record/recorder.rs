@@ -1,0 +1,315 @@
+//! The recorder: joins what `collect` drains with what `symbol` knows, into chunks.
+//!
+//! In: attached probes. Out: chunks, each written to the capture and applied to the profile that
+//! is rendered at the end: what a replay sees is what the recording showed.
+
+use std::collections::HashMap;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use aya::maps::{MapData, RingBuf};
+use tokio::io::unix::AsyncFd;
+
+use super::output::Output;
+use super::scope::Scope;
+use crate::cli::settings::RecordSettings;
+use crate::collect::{Event, Meter, Outcomes, Rows, parse_event, parse_in_flight};
+use crate::environment;
+use crate::failure::Failure;
+use crate::plan;
+use crate::probe::Probes;
+use crate::profile::ledger::Population;
+use crate::profile::rows::LockContext;
+use crate::profile::{
+    Chunk, Class, End, FrameSpace, Header, InFlightCall, Interval, Pid, ProbePlan, Process, Profile,
+    Resolution, StackId,
+};
+use crate::symbol::{Interner, KernelSymbols, Limits};
+use crate::target::Owners;
+
+/// One session being recorded.
+pub struct Recorder {
+    probes: Probes,
+    rows: Rows,
+    outcomes: Outcomes,
+    events: AsyncFd<RingBuf<MapData>>,
+    meter: Meter,
+    window_open: bool,
+    interner: Interner,
+    kernel: KernelSymbols,
+    contexts: HashMap<StackId, LockContext>,
+    owners: Owners,
+    pending: Interval,
+    output: Output,
+    profile: Profile,
+}
+
+impl Recorder {
+    /// Takes over attached probes and writes the capture's header.
+    ///
+    /// # Errors
+    /// An object without its maps; a capture that cannot be written.
+    pub fn new(
+        settings: &RecordSettings,
+        scope: Scope,
+        mut probes: Probes,
+        meter: Meter,
+        output: Output,
+    ) -> Result<Self, Failure> {
+        let rows = Rows::new(&mut probes.ebpf)?;
+        let outcomes = Outcomes::new(&mut probes.ebpf)?;
+        let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
+        let ring = RingBuf::try_from(ring).context("EVENTS")?;
+        let header = header(settings, &scope, &probes);
+        let mut recorder = Self {
+            rows,
+            outcomes,
+            // SAFETY: the ring buffer keeps its descriptor open for as long as it lives, inside the AsyncFd.
+            events: unsafe { AsyncFd::register(ring) }.context("watching the ring buffer")?,
+            meter,
+            window_open: false,
+            interner: Interner::new(),
+            // Read after attaching: our own programs have symbols, too.
+            kernel: KernelSymbols::read().unwrap_or_else(|_| KernelSymbols::parse(b"")),
+            contexts: HashMap::new(),
+            owners: scope.owners,
+            pending: Interval::default(),
+            output,
+            profile: Profile::default(),
+            probes,
+        };
+        recorder.keep(Chunk::Header(Box::new(header)))?;
+        Ok(recorder)
+    }
+
+    /// What was recorded so far.
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// Whether a run-time window is open.
+    pub fn window_open(&self) -> bool {
+        self.window_open
+    }
+
+    /// Begins a run-time window; returns when it shall end.
+    pub fn open_window(&mut self) -> Instant {
+        self.meter.open_window(&self.probes.ebpf);
+        self.window_open = true;
+        Instant::now() + super::WINDOW
+    }
+
+    /// Ends the run-time window.
+    pub fn close_window(&mut self) {
+        self.meter.close_window(&self.probes.ebpf);
+        self.window_open = false;
+    }
+
+    /// Waits for events and takes them.
+    ///
+    /// # Errors
+    /// The ring buffer cannot be watched.
+    pub async fn events(&mut self) -> Result<(), Failure> {
+        let mut ready = self.events.readable().await.context("watching the ring buffer")?;
+        ready.clear_ready();
+        drop(ready);
+        self.take_events();
+        Ok(())
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.events.get_mut().next().map(|record| parse_event(&record)) {
+            match event {
+                Some(Event::Stack { id, pid: Some(pid), addresses, truncated }) => {
+                    self.interner.user_stack(id, pid, &addresses, truncated);
+                }
+                Some(Event::Stack { id, pid: None, addresses, truncated }) => {
+                    self.contexts.insert(id, context(&self.kernel, &addresses));
+                    self.interner.kernel_stack(id, &addresses, truncated);
+                }
+                Some(Event::Process { pid, comm, cgroup }) => self.see(pid, comm, cgroup),
+                None => self.pending.ledger.count(Class::Implausible, 1),
+            }
+        }
+    }
+
+    /// A process came into view, or became another program.
+    fn see(&mut self, pid: Pid, comm: String, cgroup: u64) {
+        if self.profile.processes.get(pid).is_some() {
+            self.interner.forget(pid);
+        }
+        let owner = self.owners.owner_of_pid(pid.0).or_else(|| self.owners.owner_of_cgroup(cgroup));
+        let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
+        self.pending.processes.push(Process { pid, comm, container, cgroup });
+    }
+
+    /// Ends an interval: drains, names the new kernel frames, keeps the chunk.
+    ///
+    /// # Errors
+    /// A map that cannot be drained; a capture that cannot be written.
+    pub fn interval(&mut self) -> Result<(), Failure> {
+        let drained = self.rows.drain()?;
+        self.outcomes.add_to(&mut self.pending.ledger)?;
+        // After the rows: the stacks they refer to are in the ring buffer by now.
+        self.take_events();
+        let mut interval = std::mem::take(&mut self.pending);
+        interval.start_ns = self.profile.duration_ns;
+        interval.end_ns = self.elapsed_ns();
+        let contexts = &self.contexts;
+        drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
+        (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
+        interval.ledger.grow(Population::Frames, interval.frames.len() as u64);
+        let mut symbols = self.interner.symbolize_kernel_new(&self.kernel);
+        symbols.locks =
+            self.kernel.locks(interval.lock.rows.keys().map(|key| key.lock).filter(|lock| *lock != 0));
+        self.keep(Chunk::Interval(Box::new(interval)))?;
+        self.keep(Chunk::Symbols(symbols))
+    }
+
+    fn elapsed_ns(&self) -> u64 {
+        crate::probe::now_ns().saturating_sub(self.probes.start_ns)
+    }
+
+    fn keep(&mut self, chunk: Chunk) -> Result<(), Failure> {
+        self.output.append(&chunk)?;
+        self.profile.apply(chunk);
+        Ok(())
+    }
+
+    /// Detaches, takes what is left, and writes capture, pictures and summary.
+    ///
+    /// # Errors
+    /// As [`Self::interval`]; a file that cannot be written.
+    pub fn finish(mut self, settings: &RecordSettings) -> Result<(), Failure> {
+        let in_flight = self.in_flight();
+        let mut end = End { in_flight, cost: self.meter.finish(&self.probes.ebpf), ..End::default() };
+        self.probes.stop();
+        end.duration_ns = self.elapsed_ns();
+        self.interval()?;
+        end.counters = environment::counters();
+        let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
+        self.keep(Chunk::Symbols(symbols))?;
+        self.count_end(&mut end);
+        self.keep(Chunk::End(Box::new(end)))?;
+        let Self { output, profile, .. } = self;
+        super::output::publish(&profile, &output.finish()?, settings.json)
+    }
+
+    /// The calls in flight now, with their stacks.
+    fn in_flight(&mut self) -> Vec<InFlightCall> {
+        if !self.profile.header.probes.iter().any(|plan| plan.probe == "syscall" && plan.active) {
+            return Vec::new();
+        }
+        let now = crate::probe::now_ns();
+        let (found, refused) = match self.probes.in_flight() {
+            Ok(bytes) => parse_in_flight(&bytes),
+            Err(error) => {
+                tracing::warn!("calls in flight cannot be listed: {error:#}");
+                return Vec::new();
+            }
+        };
+        self.pending.ledger.count(Class::Implausible, refused);
+        found
+            .into_iter()
+            .map(|call| {
+                if self.profile.processes.get(call.pid).is_none() {
+                    self.see(call.pid, call.comm.clone(), 0);
+                }
+                // An id of its own for each: these stacks never pass the kernel side's hash.
+                let kernel = stack_id(&call.addresses);
+                self.interner.kernel_stack(kernel, &call.addresses, false);
+                InFlightCall {
+                    pid: call.pid,
+                    tid: call.tid,
+                    comm: call.comm,
+                    nr: call.nr,
+                    age_ns: now.saturating_sub(call.enter_ns),
+                    at_least: call.at_least,
+                    kernel,
+                }
+            })
+            .collect()
+    }
+
+    /// The losses that only the end knows.
+    fn count_end(&self, end: &mut End) {
+        end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
+        end.ledger.count(
+            Class::RecursionMiss,
+            end.cost.programs.iter().map(|program| program.recursion_misses).sum(),
+        );
+        for (id, frame) in self.profile.stacks.iter_frames() {
+            if let Resolution::Unnamed(_) = self.profile.stacks.resolution(id) {
+                let kernel = frame.space == FrameSpace::Kernel;
+                end.ledger.count(if kernel { Class::KernelFrameUnnamed } else { Class::UserFrameUnnamed }, 1);
+            }
+        }
+    }
+}
+
+/// The id of a stack that user space took, by the kernel side's own hash.
+fn stack_id(addresses: &[u64]) -> StackId {
+    use profiler_common::stack::{KERNEL, finish, mix, seed};
+    if addresses.is_empty() {
+        return StackId::NONE;
+    }
+    StackId(finish(addresses.iter().fold(seed(0, KERNEL), |hash, address| mix(hash, *address))))
+}
+
+/// Whether a kernel stack was taken in an interrupt: the innermost entry function tells.
+fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
+    let entry = |address: &u64| {
+        let name = kernel.resolve(*address)?.name;
+        match name {
+            "handle_softirqs" | "__do_softirq" | "__softirqentry_text_start" => Some(LockContext::Softirq),
+            "exc_nmi" | "asm_exc_nmi" => Some(LockContext::Nmi),
+            _ if name.starts_with("asm_sysvec_")
+                || name.starts_with("sysvec_")
+                || name.starts_with("__sysvec_")
+                || name.ends_with("common_interrupt") =>
+            {
+                Some(LockContext::Hardirq)
+            }
+            _ => None,
+        }
+    };
+    addresses.iter().find_map(entry).unwrap_or(LockContext::Task)
+}
+
+/// The plan as it came to be: what attached, and why the rest did not.
+fn plans(settings: &RecordSettings, probes: &Probes) -> Vec<ProbePlan> {
+    let asked = [
+        (settings.probes.syscall, plan::Probe::Syscall),
+        (settings.probes.lock, plan::Probe::Lock),
+        (settings.probes.cpu, plan::Probe::Cpu),
+    ];
+    let asked: Vec<plan::Probe> = asked.iter().filter(|(asked, _)| *asked).map(|(_, probe)| *probe).collect();
+    let mut plans = plan::plan(&plan::Facts::read(), &asked);
+    for plan in &mut plans {
+        if !probes.has(&plan.probe) {
+            (plan.active, plan.backend) = (false, String::new());
+        }
+        let parts: &[&str] =
+            if plan.probe == "syscall" { &["btf", "sched_switch", "in_flight"] } else { &[] };
+        for (part, reason) in &probes.refused {
+            if *part == plan.probe || parts.contains(part) {
+                plan.misses.push(format!("{part} did not attach: {reason}"));
+            }
+        }
+    }
+    plans
+}
+
+fn header(settings: &RecordSettings, scope: &Scope, probes: &Probes) -> Header {
+    Header {
+        version: env!("CARGO_PKG_VERSION").into(),
+        arguments: settings.arguments.clone(),
+        started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        slow_ns: u64::try_from(settings.slow.as_nanos()).unwrap_or(u64::MAX),
+        frequency_hz: settings.frequency_hz,
+        cpus: settings.cpus.clone().unwrap_or_default(),
+        target: scope.note.clone(),
+        probes: plans(settings, probes),
+        environment: scope.environment.clone(),
+    }
+}

@@ -1,0 +1,84 @@
+//! Who is measured: the resolved target as the kernel side wants it.
+//!
+//! In: settings, the launched command. Out: [`Scope`]: the filter, the note for the capture, and
+//! the way to name owners.
+
+use crate::cli::settings::RecordSettings;
+use crate::environment;
+use crate::failure::Failure;
+use crate::probe::{Filter, Hierarchy};
+use crate::profile::{Environment, TargetNote};
+use crate::target::{self, CgroupFilter, Host, Owners, Resolved, Selection};
+
+use super::launch::Launched;
+
+/// The target, ready to attach to.
+pub struct Scope {
+    /// For the kernel side.
+    pub filter: Filter,
+    /// For the capture.
+    pub note: TargetNote,
+    /// Names containers of pids.
+    pub owners: Owners,
+    /// The machine before our own programs are loaded.
+    pub environment: Environment,
+}
+
+/// Resolves the target.
+///
+/// # Errors
+/// [`Failure::Usage`] when nothing or too much matches.
+pub fn resolve(settings: &RecordSettings, launched: Option<&Launched>) -> Result<Scope, Failure> {
+    let host = Host::discover()?;
+    let selection = selection(settings);
+    let mut resolved = target::resolve(&host, &selection)?;
+    if let Some(launched) = launched {
+        follow(&mut resolved, &selection, launched, settings);
+    }
+    let hierarchy = hierarchy(&resolved, &host);
+    let filter = Filter {
+        tgids: resolved.pids.clone().unwrap_or_default(),
+        cgroups: resolved.cgroups.iter().map(id_and_level).collect(),
+        hierarchy,
+        comms: resolved.comms.clone(),
+    };
+    Ok(Scope { filter, note: resolved.note, owners: Owners::new(host), environment: environment::read() })
+}
+
+fn selection(settings: &RecordSettings) -> Selection {
+    Selection {
+        containers: settings.containers.clone(),
+        pods: settings.pods.clone(),
+        cgroups: settings.cgroups.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+        units: settings.units.clone(),
+        pids: settings.pids.clone(),
+        comms: settings.comms.clone(),
+    }
+}
+
+/// A launched command is the target unless another one was named.
+fn follow(resolved: &mut Resolved, selection: &Selection, launched: &Launched, settings: &RecordSettings) {
+    if !selection.is_empty() {
+        return;
+    }
+    resolved.pids = Some(vec![launched.pid()]);
+    let command: Vec<_> = settings.command.iter().map(|word| word.to_string_lossy()).collect();
+    resolved.note.label = format!("command {}", command.join(" "));
+    resolved.note.way = "the command's process and its children".into();
+}
+
+fn id_and_level(filter: &CgroupFilter) -> (u64, u32) {
+    match filter {
+        CgroupFilter::V2 { id, level, .. } | CgroupFilter::V1 { id, level, .. } => (*id, *level),
+    }
+}
+
+/// The hierarchy the target's cgroups are in; without any, the one that tells containers apart.
+fn hierarchy(resolved: &Resolved, host: &Host) -> Hierarchy {
+    match resolved.cgroups.first() {
+        Some(CgroupFilter::V2 { .. }) => Hierarchy::V2,
+        Some(CgroupFilter::V1 { controller, .. }) => Hierarchy::V1(controller.clone()),
+        None if host.layout() == "v2" => Hierarchy::V2,
+        None => Hierarchy::V1("memory".into()),
+    }
+}

@@ -1,0 +1,81 @@
+//! `profiler report`: a saved capture, rendered again.
+//!
+//! In: a capture, from any machine and any version up to this one. Out: one rendering on stdout,
+//! or all of them as files; the same bytes that `record` made.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::to_stdout;
+use crate::capture;
+use crate::cli::settings::{Probe, ReportFormat, ReportSettings};
+use crate::failure::Failure;
+use crate::profile::Profile;
+use crate::render::{self, Format, Rendering};
+
+/// Runs it.
+///
+/// # Errors
+/// `Usage` when the path names no file, `Runtime` when it gives no profile or the output fails.
+pub fn run(settings: &ReportSettings) -> Result<(), Failure> {
+    let profile = capture::read(&settings.capture)?;
+    if let Some(tail) = &profile.missing_tail {
+        tracing::warn!("{}: {tail}", settings.capture.display());
+    }
+    let Some(directory) = &settings.output else {
+        let format = format(settings.format);
+        return to_stdout(|out| render::render(&profile, format, out));
+    };
+    let written = write_all(&profile, &Rendering::new(&profile), directory)?;
+    to_stdout(|out| Ok(written.iter().try_for_each(|path| writeln!(out, "{}", path.display()))?))
+}
+
+/// Writes `summary.json` and, for each probe that ran, `NAME.folded` and `NAME.svg` into
+/// `directory`, which is made (mode 0700) if it is missing; gives their paths in that order.
+///
+/// # Errors
+/// The directory or a file cannot be written; each file is whole or not there.
+pub fn write_all(
+    profile: &Profile,
+    rendering: &Rendering<'_>,
+    directory: &Path,
+) -> anyhow::Result<Vec<PathBuf>> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .with_context(|| format!("cannot create the output directory {}", directory.display()))?;
+    let mut files = vec![("summary.json".to_owned(), Format::Json)];
+    for probe in Probe::ALL {
+        let name = probe.name();
+        if profile.header.probes.iter().any(|plan| plan.active && plan.probe == name) {
+            files.push((format!("{name}.folded"), format(ReportFormat::Folded(probe))));
+            files.push((format!("{name}.svg"), format(ReportFormat::Svg(probe))));
+        }
+    }
+    let mut written = Vec::new();
+    for (name, format) in files {
+        let path = directory.join(name);
+        capture::publish(&path, |out| rendering.write(format, out))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// The stages know nothing of the command line, so its choice is spelled out in their terms.
+fn format(chosen: ReportFormat) -> Format {
+    let probe = |probe| match probe {
+        Probe::Syscall => render::Probe::Syscall,
+        Probe::Lock => render::Probe::Lock,
+        Probe::Cpu => render::Probe::Cpu,
+    };
+    match chosen {
+        ReportFormat::Text => Format::Text,
+        ReportFormat::Json => Format::Json,
+        ReportFormat::Folded(chosen) => Format::Folded(probe(chosen)),
+        ReportFormat::Svg(chosen) => Format::Svg(probe(chosen)),
+    }
+}

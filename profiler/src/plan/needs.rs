@@ -1,0 +1,121 @@
+//! Needs: what a backend takes, and what to do where it is missing.
+//!
+//! In: [`Facts`]. Out: the [`Obstacle`] of an unmet need, with its mend.
+
+use super::Obstacle;
+use super::capability::Capability;
+use super::facts::{Facts, ROOT_MEND};
+use super::trial::Trial;
+
+/// One thing a backend takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// `bpf()` loads tracing programs for this process.
+    LoadPrograms,
+    /// Tracing programs may read kernel memory.
+    ReadKernelMemory,
+    /// The kernel describes its types.
+    Btf,
+    /// Per-thread state in task storage.
+    TaskStorage,
+    /// The contention tracepoints exist.
+    ContentionTracepoints,
+    /// Kernel functions can be probed.
+    Kprobes,
+    /// Software events can be opened on every CPU.
+    PerfEvents,
+    /// A hardware cycle counter.
+    CycleCounter,
+}
+
+/// First kernel whose tracing programs may use task storage.
+const TASK_STORAGE: (u32, u32) = (5, 12);
+
+impl Need {
+    /// What stands in the way of this need; `None` when it is met.
+    pub fn obstacle(self, facts: &Facts) -> Option<Obstacle> {
+        match self {
+            Self::LoadPrograms => program_obstacle(facts),
+            Self::ReadKernelMemory => memory_obstacle(facts),
+            Self::Btf => facts.btf.trouble().map(|cause| obstacle(&cause, BTF_MEND)),
+            Self::TaskStorage => (facts.version < TASK_STORAGE).then(|| {
+                let cause = format!("kernel {} has no task storage for tracing programs", facts.release);
+                obstacle(&cause, "Linux 5.12 or newer")
+            }),
+            Self::ContentionTracepoints => (!facts.contention).then(|| {
+                let cause = format!("kernel {} has no contention tracepoints", facts.release);
+                obstacle(
+                    &cause,
+                    "Linux 5.19 or newer; meanwhile leave the lock probe out with --probe syscall,cpu",
+                )
+            }),
+            Self::Kprobes => (facts.kprobes.known() == Some(&false)).then(|| {
+                obstacle("this kernel is built without kprobes", "a kernel with CONFIG_KPROBE_EVENTS")
+            }),
+            Self::PerfEvents => perf_obstacle(facts),
+            Self::CycleCounter => (facts.cycles != Trial::Works).then(|| {
+                obstacle("no hardware cycle counter is to be had", "a machine whose PMU is exposed")
+            }),
+        }
+    }
+}
+
+const BTF_MEND: &str = "a kernel built with CONFIG_DEBUG_INFO_BTF";
+
+fn obstacle(cause: &str, mend: &str) -> Obstacle {
+    Obstacle { cause: cause.to_owned(), mend: mend.to_owned() }
+}
+
+fn program_obstacle(facts: &Facts) -> Option<Obstacle> {
+    let cause = facts.load.trouble("bpf()")?;
+    let lacking = lacking(facts, &[Capability::Bpf, Capability::Perfmon]);
+    Some(match (&facts.load, lacking.as_str()) {
+        (Trial::Refused(libc::ENOSYS), _) => obstacle(
+            &cause,
+            "a kernel with CONFIG_BPF_SYSCALL, and a seccomp profile that lets bpf() through",
+        ),
+        (_, "") if facts.version < (5, 11) => {
+            obstacle(&cause, "raise the locked-memory limit: ulimit -l unlimited (kernels before 5.11)")
+        }
+        (_, "") if !facts.place.owns_capabilities() => {
+            obstacle(&cause, "run on the host or in a privileged pod; root of a user namespace is not enough")
+        }
+        (_, "") if facts.seccomp => obstacle(&cause, "a seccomp profile that lets bpf() through"),
+        (_, "") => obstacle(&cause, "look for what refuses it: lockdown, an LSM, or dmesg"),
+        (_, names) => obstacle(&format!("{cause}, {names} missing"), ROOT_MEND),
+    })
+}
+
+fn memory_obstacle(facts: &Facts) -> Option<Obstacle> {
+    // Where nothing loads, the trial says nothing about memory and the other obstacle is the true one.
+    if facts.load != Trial::Works || facts.read_kernel == Trial::Works {
+        return None;
+    }
+    let locked = facts.lockdown.known().is_some_and(|mode| mode == "confidentiality");
+    let cause = if locked {
+        "lockdown is confidentiality: programs may not read kernel memory"
+    } else {
+        "programs that read kernel memory are refused"
+    };
+    Some(obstacle(cause, "boot without lockdown=confidentiality"))
+}
+
+fn perf_obstacle(facts: &Facts) -> Option<Obstacle> {
+    let cause = facts.cpu_clock.trouble("perf_event_open()")?;
+    let lacking = lacking(facts, &[Capability::Perfmon]);
+    let mend = match (&facts.cpu_clock, lacking.as_str()) {
+        (Trial::Refused(libc::ENOSYS | libc::ENOENT), _) => "a kernel with CONFIG_PERF_EVENTS",
+        (_, "") => "a seccomp profile that lets perf_event_open() through, or run on the host",
+        _ => ROOT_MEND,
+    };
+    Some(obstacle(&cause, mend))
+}
+
+/// Names of the capabilities this process has not; CAP_SYS_ADMIN stands in for the newer two.
+fn lacking(facts: &Facts, wanted: &[Capability]) -> String {
+    if facts.capabilities.has(Capability::SysAdmin) {
+        return String::new();
+    }
+    let lacking = wanted.iter().filter(|capability| !facts.capabilities.has(**capability));
+    lacking.map(|capability| capability.name()).collect::<Vec<_>>().join(" and ")
+}

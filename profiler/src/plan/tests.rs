@@ -1,0 +1,175 @@
+//! The plan on made-up machines.
+
+use super::capability::CapabilitySet;
+use super::facts::{Btf, KernelNames, Place, SpinLocks};
+use super::trial::Trial;
+use super::*;
+use crate::machine::{CgroupLayout, Told};
+
+/// A machine on which everything works.
+pub(crate) fn capable() -> Facts {
+    Facts {
+        release: "6.12.107+deb13-amd64".to_owned(),
+        version: (6, 12),
+        uid: 0,
+        btf: Btf::Readable,
+        lockdown: Told::Is("none".to_owned()),
+        lsms: Told::Is(vec!["lockdown".to_owned(), "apparmor".to_owned(), "bpf".to_owned()]),
+        capabilities: CapabilitySet(u64::MAX),
+        seccomp: false,
+        place: Place::Host,
+        kernel_names: KernelNames::Readable,
+        kptr_restrict: Told::Is(0),
+        tracefs: Some("/sys/kernel/tracing".to_owned()),
+        perf_event_paranoid: Told::Is(2),
+        perf_event_max_stack: Told::Is(127),
+        unprivileged_bpf_disabled: Told::Is(2),
+        kprobes: Told::Is(true),
+        contention: true,
+        spin_locks: SpinLocks::Paravirtual,
+        cgroup_layout: CgroupLayout::V2,
+        load: Trial::Works,
+        read_kernel: Trial::Works,
+        cpu_clock: Trial::Works,
+        cycles: Trial::Refused(libc::ENOENT),
+    }
+}
+
+/// The same machine seen by a user without rights.
+pub(crate) fn unprivileged() -> Facts {
+    Facts {
+        uid: 65534,
+        lockdown: Told::Not("/sys/kernel/security/lockdown is not readable by this user".to_owned()),
+        lsms: Told::Not("/sys/kernel/security/lsm is not readable by this user".to_owned()),
+        capabilities: CapabilitySet(0),
+        kernel_names: KernelNames::Hidden,
+        spin_locks: SpinLocks::Unknown("the boot log is not readable by this user".to_owned()),
+        load: Trial::Refused(libc::EPERM),
+        read_kernel: Trial::Refused(libc::EPERM),
+        cpu_clock: Trial::Refused(libc::EACCES),
+        cycles: Trial::Refused(libc::EACCES),
+        ..capable()
+    }
+}
+
+/// Linux 5.10, as Debian 11 has it.
+pub(crate) fn old_kernel() -> Facts {
+    Facts {
+        release: "5.10.0-46-amd64".to_owned(),
+        version: (5, 10),
+        contention: false,
+        spin_locks: SpinLocks::Native,
+        ..capable()
+    }
+}
+
+fn active(plans: &[ProbePlan]) -> Vec<&str> {
+    plans.iter().filter(|plan| plan.active).map(|plan| plan.probe.as_str()).collect()
+}
+
+fn told(plan: &ProbePlan, words: &str) -> bool {
+    plan.misses.iter().any(|sentence| sentence.contains(words))
+}
+
+#[test]
+fn everything_runs_on_a_capable_machine() {
+    let plans = plan(&capable(), Probe::ALL);
+    assert_eq!(active(&plans), ["syscall", "lock", "cpu"]);
+    assert_eq!(plans[0].backend, "raw-tracepoint + btf-tracepoint");
+    assert_eq!(plans[1].backend, "btf-tracepoint");
+    assert_eq!(plans[2].backend, "perf cpu-clock");
+    assert!(!plans.iter().any(|plan| told(plan, "mend")), "{plans:?}");
+}
+
+#[test]
+fn only_the_probes_asked_for_are_planned() {
+    let plans = plan(&capable(), &[Probe::Cpu]);
+    assert_eq!(active(&plans), ["cpu"]);
+    assert_eq!(plans.len(), 1);
+}
+
+#[test]
+fn without_rights_nothing_runs_and_each_probe_names_the_mend() {
+    let plans = plan(&unprivileged(), Probe::ALL);
+    assert_eq!(active(&plans), Vec::<&str>::new());
+    for plan in &plans {
+        assert!(told(plan, "mend: run as root"), "{plan:?}");
+        assert_eq!(plan.backend, "");
+    }
+    assert!(told(&plans[0], "CAP_BPF and CAP_PERFMON missing"), "{plans:?}");
+    assert!(told(&plans[2], "perf_event_open() is refused (EACCES)"), "{plans:?}");
+}
+
+#[test]
+fn linux_5_10_has_cpu_samples_only_and_says_which_kernel_has_more() {
+    let plans = plan(&old_kernel(), Probe::ALL);
+    assert_eq!(active(&plans), ["cpu"]);
+    assert!(told(&plans[0], "Linux 5.12"), "{plans:?}");
+    assert!(told(&plans[1], "Linux 5.19"), "{plans:?}");
+}
+
+#[test]
+fn a_carried_back_tracepoint_counts_on_an_old_release() {
+    let facts =
+        Facts { release: "5.14.0-427.el9".to_owned(), contention: true, version: (5, 14), ..old_kernel() };
+    assert_eq!(active(&plan(&facts, Probe::ALL)), ["syscall", "lock", "cpu"]);
+}
+
+#[test]
+fn without_btf_calls_are_counted_but_their_waits_have_no_stack() {
+    let plans = plan(&Facts { btf: Btf::Missing, ..capable() }, Probe::ALL);
+    assert_eq!(active(&plans), ["syscall", "cpu"]);
+    assert_eq!(plans[0].backend, "raw-tracepoint");
+    assert!(told(&plans[0], "no kernel stack of their wait"), "{plans:?}");
+    assert!(told(&plans[1], "CONFIG_DEBUG_INFO_BTF"), "{plans:?}");
+}
+
+#[test]
+fn lockdown_confidentiality_takes_the_stacks_of_waits_and_is_named() {
+    let locked = Told::Is("confidentiality".to_owned());
+    let facts = Facts { lockdown: locked, read_kernel: Trial::Refused(libc::EINVAL), ..capable() };
+    let plans = plan(&facts, Probe::ALL);
+    assert_eq!(plans[0].backend, "raw-tracepoint");
+    assert!(told(&plans[0], "lockdown is confidentiality"), "{plans:?}");
+    assert!(told(&plans[0], "mend: boot without lockdown=confidentiality"), "{plans:?}");
+}
+
+#[test]
+fn what_the_lock_probe_misses_depends_on_the_spinlocks() {
+    let sentence = |spin_locks| {
+        let plans = plan(&Facts { spin_locks, ..capable() }, &[Probe::Lock]);
+        plans[0].misses.iter().find(|sentence| sentence.contains("pinlock")).cloned()
+    };
+    assert_eq!(sentence(SpinLocks::Paravirtual), None);
+    assert!(sentence(SpinLocks::Native).is_some_and(|text| text.contains("first waiter")));
+    assert!(sentence(SpinLocks::TestAndSet).is_some_and(|text| text.contains("waits are unseen")));
+    assert!(sentence(SpinLocks::Unknown(String::new())).is_some_and(|text| text.contains("not told")));
+}
+
+#[test]
+fn hidden_kernel_names_are_a_miss_of_every_probe() {
+    let plans = plan(&Facts { kernel_names: KernelNames::Hidden, ..capable() }, Probe::ALL);
+    assert!(plans.iter().all(|plan| told(plan, "kernel addresses only")), "{plans:?}");
+}
+
+#[test]
+fn root_that_is_refused_learns_where_to_look() {
+    let refused =
+        |facts: Facts| plan(&Facts { load: Trial::Refused(libc::EPERM), ..facts }, &[Probe::Syscall]);
+    assert!(told(&refused(Facts { place: Place::UserNamespace, ..capable() })[0], "user namespace"));
+    assert!(told(&refused(Facts { seccomp: true, ..capable() })[0], "seccomp"));
+    assert!(told(&refused(old_kernel())[0], "ulimit -l unlimited"));
+}
+
+#[test]
+fn each_probe_has_a_backend_and_names_are_unique_within_it() {
+    for probe in Probe::ALL {
+        let mut names: Vec<_> =
+            BACKENDS.iter().filter(|backend| backend.probe == *probe).map(|backend| backend.name).collect();
+        assert!(!names.is_empty(), "{probe}");
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "{probe}");
+    }
+}

@@ -1,0 +1,214 @@
+//! Loading and attaching, in the order that lets counting start first.
+//!
+//! In: a request. Out: [`Probes`]: raw tracepoints run as soon as possible (they need no parse of
+//! the kernel's BTF), BTF tracepoints, samples and the seeding of in-flight calls follow.
+
+use std::io::Read as _;
+
+use anyhow::{Context as _, anyhow};
+use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
+use aya::programs::{BtfTracePoint, Iter, PerfEvent, Program, RawTracePoint};
+use aya::util::online_cpus;
+use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+
+use super::globals::Globals;
+use super::{Request, object};
+use crate::failure::Failure;
+
+/// The attached kernel side. Dropping it detaches everything.
+pub struct Probes {
+    /// Maps and programs.
+    pub ebpf: Ebpf,
+    /// Monotonic time of the load, ns.
+    pub start_ns: u64,
+    btf: Option<Btf>,
+    request: Request,
+    /// What did not attach, with the reason.
+    pub refused: Vec<(&'static str, String)>,
+}
+
+impl Probes {
+    /// Loads the object and attaches what counts system calls.
+    ///
+    /// # Errors
+    /// A binary without kernel side; missing privileges; a kernel that refuses the object.
+    pub fn start(request: Request) -> Result<Self, Failure> {
+        let globals = Globals::new(&request)?;
+        let mut loader = EbpfLoader::new();
+        loader.btf(None).allow_unsupported_maps();
+        loader.verifier_log_level(if request.verbose {
+            VerifierLogLevel::DEBUG
+        } else {
+            VerifierLogLevel::DISABLE
+        });
+        globals.inject(&mut loader);
+        size_maps(&mut loader, &request);
+        let ebpf = loader.load(object::bytes()?).map_err(|error| refusal(&error))?;
+        let mut probes = Self { ebpf, start_ns: globals.attach_ns, btf: None, request, refused: Vec::new() };
+        probes.add_tgids()?;
+        if probes.request.syscall {
+            probes.raw_tracepoint("sys_exit", "sys_exit")?;
+            probes.raw_tracepoint("sys_enter", "sys_enter")?;
+        }
+        probes.raw_tracepoint("process_exec", "sched_process_exec")?;
+        probes.raw_tracepoint("process_fork", "sched_process_fork")?;
+        probes.raw_tracepoint("process_exit", "sched_process_exit")?;
+        Ok(probes)
+    }
+
+    /// Attaches the rest: stacks of waits, locks, samples; seeds the calls in flight.
+    ///
+    /// # Errors
+    /// Only what makes a requested probe useless; lesser refusals are noted in `refused`.
+    pub fn complete(&mut self) -> Result<(), Failure> {
+        match Btf::from_sys_fs() {
+            Ok(btf) => self.btf = Some(btf),
+            Err(error) => self.refuse("btf", &anyhow!(error)),
+        }
+        if self.request.syscall {
+            self.try_btf("sched_switch", &["sched_switch"]);
+        }
+        if self.request.lock {
+            self.try_btf("lock", &["contention_end", "contention_begin"]);
+        }
+        if (self.request.cpu || self.request.syscall)
+            && let Err(error) = self.samples()
+        {
+            self.refuse("cpu", &error);
+        }
+        if self.request.syscall
+            && let Err(error) = self.in_flight()
+        {
+            self.refuse("in_flight", &error);
+        }
+        Ok(())
+    }
+
+    /// Whether a part attached.
+    pub fn has(&self, part: &str) -> bool {
+        !self.refused.iter().any(|(refused, _)| *refused == part || *refused == "btf" && part != "cpu")
+    }
+
+    fn refuse(&mut self, part: &'static str, error: &anyhow::Error) {
+        tracing::warn!("{part}: {error:#}");
+        self.refused.push((part, format!("{error:#}")));
+    }
+
+    fn add_tgids(&mut self) -> Result<(), Failure> {
+        let map = self.ebpf.map_mut("TARGETS").context("the object has no TARGETS map")?;
+        let mut targets: aya::maps::HashMap<_, u32, u8> = map.try_into().context("TARGETS")?;
+        for tgid in &self.request.filter.tgids {
+            targets.insert(tgid, 1, 0).context("adding a process to the target")?;
+        }
+        Ok(())
+    }
+
+    fn raw_tracepoint(&mut self, program: &str, tracepoint: &str) -> Result<(), Failure> {
+        let program: &mut RawTracePoint = self
+            .ebpf
+            .program_mut(program)
+            .with_context(|| format!("the object has no program {program}"))?
+            .try_into()
+            .context("raw tracepoint")?;
+        program.load().map_err(|error| refusal(&error))?;
+        program.attach(tracepoint).with_context(|| format!("attaching to {tracepoint}"))?;
+        Ok(())
+    }
+
+    fn try_btf(&mut self, part: &'static str, programs: &[&str]) {
+        let result = programs.iter().try_for_each(|program| self.btf_tracepoint(program));
+        if let Err(error) = result {
+            self.refuse(part, &error);
+        }
+    }
+
+    fn btf_tracepoint(&mut self, name: &str) -> anyhow::Result<()> {
+        let btf = self.btf.as_ref().context("the kernel has no BTF")?;
+        let program: &mut BtfTracePoint =
+            self.ebpf.program_mut(name).context("no such program")?.try_into()?;
+        program.load(name, btf).with_context(|| format!("loading {name}"))?;
+        program.attach().with_context(|| format!("attaching to {name}"))?;
+        Ok(())
+    }
+
+    fn samples(&mut self) -> anyhow::Result<()> {
+        let cpus = match &self.request.cpus {
+            Some(cpus) => cpus.clone(),
+            None => online_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?,
+        };
+        let program: &mut PerfEvent =
+            self.ebpf.program_mut("cpu_sample").context("no such program")?.try_into()?;
+        program.load().context("loading cpu_sample")?;
+        for cpu in cpus {
+            program
+                .attach(
+                    PerfEventConfig::Software(SoftwareEvent::CpuClock),
+                    PerfEventScope::AllProcessesOneCpu { cpu },
+                    SamplePolicy::Frequency(self.request.frequency_hz),
+                    false,
+                )
+                .with_context(|| format!("sampling CPU {cpu}"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs the task iterator: the first run seeds, every run returns the calls in flight.
+    ///
+    /// # Errors
+    /// The kernel has no task iterator, or it could not be read.
+    pub fn in_flight(&mut self) -> anyhow::Result<Vec<u8>> {
+        let btf = self.btf.as_ref().context("the kernel has no BTF")?;
+        let program: &mut Iter =
+            self.ebpf.program_mut("in_flight_tasks").context("no such program")?.try_into()?;
+        if program.fd().is_err() {
+            program.load("task", btf).context("loading the task iterator")?;
+        }
+        let link = program.attach().context("attaching the task iterator")?;
+        let link = program.take_link(link)?;
+        let mut bytes = Vec::new();
+        // 100,000 threads of 1,064 bytes: what is over is cut, and counted by the reader.
+        link.into_file().context("opening the task iterator")?.take(128 << 20).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Detaches every program; the maps stay to be drained.
+    pub fn stop(&mut self) {
+        for (_, program) in self.ebpf.programs_mut() {
+            // Unloading drops the links, too; a program that was never loaded has nothing to lose.
+            let _ = match program {
+                Program::RawTracePoint(program) => program.unload(),
+                Program::BtfTracePoint(program) => program.unload(),
+                Program::PerfEvent(program) => program.unload(),
+                Program::Iter(program) => program.unload(),
+                _ => Ok(()),
+            };
+        }
+    }
+}
+
+/// Shrinks the maps of probes that are off.
+fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
+    let unused = [
+        (request.syscall, ["LATENCY", "ERRORS", "SLOW"].as_slice()),
+        (request.lock, ["LOCKS"].as_slice()),
+        (request.cpu, ["SAMPLES"].as_slice()),
+        (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),
+    ];
+    for name in unused.iter().filter(|(used, _)| !used).flat_map(|(_, maps)| *maps) {
+        loader.map_max_entries(name, 1);
+    }
+}
+
+/// The kernel refused the object: privilege, lockdown or a missing feature.
+fn refusal(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut text = Vec::new();
+    while let Some(error) = cause {
+        text.push(error.to_string());
+        cause = error.source();
+    }
+    Failure::Privilege(format!(
+        "the kernel refused the programs ({}): run as root, or see `profiler check` for what is missing",
+        text.join(": ")
+    ))
+}

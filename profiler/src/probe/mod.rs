@@ -1,0 +1,51 @@
+//! Probes: the kernel side, loaded and attached.
+//!
+//! In: a validated [`Request`]. Out: [`Probes`], whose maps `collect` drains, and the plan that
+//! says which backend each probe got and what it misses. Detached when dropped.
+
+mod attach;
+mod btf;
+mod globals;
+mod object;
+pub mod offsets;
+
+use std::time::Duration;
+
+pub use attach::Probes;
+pub use globals::now_ns;
+pub use object::is_stub;
+pub use offsets::Hierarchy;
+
+/// What to attach, for whom.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Latency rows, slow calls.
+    pub syscall: bool,
+    /// Lock waits.
+    pub lock: bool,
+    /// CPU samples as rows.
+    pub cpu: bool,
+    /// Slow-call threshold; zero = every call.
+    pub slow: Duration,
+    /// Samples per second and CPU.
+    pub frequency_hz: u64,
+    /// CPUs to measure; `None` = all.
+    pub cpus: Option<Vec<u32>>,
+    /// Who is measured.
+    pub filter: Filter,
+    /// Print the verifier's log when a program is refused.
+    pub verbose: bool,
+}
+
+/// Who is measured: kinds AND, entries OR, empty = everybody.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Processes, and their children from now on.
+    pub tgids: Vec<u32>,
+    /// Cgroups as (id, level) in `hierarchy`, with everything below.
+    pub cgroups: Vec<(u64, u32)>,
+    /// The hierarchy that `cgroups` (and the containers of a whole machine) live in.
+    pub hierarchy: Hierarchy,
+    /// Command names.
+    pub comms: Vec<String>,
+}

@@ -1,0 +1,59 @@
+//! The offsets that the kernel-side programs read by.
+//!
+//! In: the kernel's types, the hierarchy that tells containers apart. Out: the shared record.
+
+use profiler_common::global::Offsets;
+
+use super::btf::Types;
+
+/// Where the kernel describes its own types.
+pub const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
+
+/// Which cgroup of a task counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hierarchy {
+    /// The unified one.
+    V2,
+    /// That of a v1 controller, by its name (`memory`, `cpu` …).
+    V1(String),
+}
+
+/// Reads the offsets from the kernel's BTF; `None` when it has none or lacks a field.
+pub fn read(hierarchy: &Hierarchy) -> Option<Offsets> {
+    parse(&std::fs::read(BTF_PATH).ok()?, hierarchy)
+}
+
+fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {
+    const WANTED: [&str; 6] =
+        ["task_struct", "css_set", "cgroup_subsys_state", "cgroup", "kernfs_node", "cgroup_subsys_id"];
+    let types = Types::scan(bytes, &WANTED)?;
+    let task = |member| types.offset("task_struct", member);
+    Some(Offsets {
+        task_flags: task("flags")?,
+        task_tgid: task("tgid")?,
+        task_pid: task("pid")?,
+        task_comm: task("comm")?,
+        task_group_leader: task("group_leader")?,
+        task_start_time: task("start_time")?,
+        task_on_cpu: task("on_cpu")?,
+        task_cgroups: task("cgroups")?,
+        set_entry: set_entry(&types, hierarchy)?,
+        css_cgroup: types.offset("cgroup_subsys_state", "cgroup")?,
+        cgroup_level: types.offset("cgroup", "level")?,
+        cgroup_ancestors: types.offset("cgroup", "ancestors")?,
+        cgroup_kn: types.offset("cgroup", "kn")?,
+        kn_id: types.offset("kernfs_node", "id")?,
+    })
+}
+
+fn set_entry(types: &Types<'_>, hierarchy: &Hierarchy) -> Option<u32> {
+    match hierarchy {
+        Hierarchy::V2 => types.offset("css_set", "dfl_cgrp"),
+        Hierarchy::V1(controller) => {
+            // The block controller's directory is `blkio`, its kernel name `io`.
+            let name = if controller == "blkio" { "io" } else { controller };
+            let index = types.variant("cgroup_subsys_id", &format!("{name}_cgrp_id"))?;
+            Some(types.offset("css_set", "subsys")? + 8 * index)
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Rendering: from a profile to bytes, and nothing else.
+//!
+//! In: [`Profile`]. Out: the terminal summary, `summary.json`, folded stacks, flame graphs.
+//! All of it is a pure function of the profile, so `report` on another machine writes the same
+//! bytes. A format is one file: `summary`, `json`, `fold`, `svg`; a probe is one in `probe`.
+
+pub mod clean;
+pub mod errno;
+mod findings;
+mod fold;
+pub mod humane;
+mod json;
+mod layout;
+pub mod locks;
+mod name;
+mod page;
+mod palette;
+mod picture;
+pub mod probe;
+mod rows;
+mod stacks;
+mod summary;
+mod svg;
+pub mod syscalls;
+mod tables;
+mod tree;
+
+use std::cell::OnceCell;
+use std::io::Write;
+
+pub use probe::Probe;
+
+use crate::profile::Profile;
+use fold::Folded;
+use picture::Picture;
+
+/// What to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The terminal summary.
+    Text,
+    /// `summary.json`, see `docs/summary.md`.
+    Json,
+    /// Folded stacks of one probe: everything, nothing pruned.
+    Folded(Probe),
+    /// The flame graph of one probe.
+    Svg(Probe),
+    /// The flame graph without its script: for goldens and for viewers that refuse scripts.
+    PlainSvg(Probe),
+}
+
+/// Renders a profile once; for several formats keep a [`Rendering`], which folds only once.
+///
+/// # Errors
+/// What the writer returns: a closed pipe is an [`std::io::Error`] inside.
+pub fn render(profile: &Profile, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
+    Rendering::new(profile).write(format, out)
+}
+
+/// A profile being rendered: what several formats need is made once.
+pub struct Rendering<'p> {
+    profile: &'p Profile,
+    folded: [OnceCell<Folded>; Probe::ALL.len()],
+    pictures: [OnceCell<Picture>; Probe::ALL.len()],
+}
+
+impl<'p> Rendering<'p> {
+    /// Nothing made yet.
+    pub fn new(profile: &'p Profile) -> Self {
+        Self { profile, folded: Default::default(), pictures: Default::default() }
+    }
+
+    /// Writes one format.
+    ///
+    /// # Errors
+    /// What the writer returns.
+    pub fn write(&self, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
+        match format {
+            Format::Text => summary::write(self, out)?,
+            Format::Json => json::write(self, out)?,
+            Format::Folded(probe) => self.folded(probe).write(out)?,
+            Format::Svg(probe) => svg::write(self, probe, true, out)?,
+            Format::PlainSvg(probe) => svg::write(self, probe, false, out)?,
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Share of a probe's picture that is too narrow to draw, 0..=1.
+    pub fn elided(&self, probe: Probe) -> f64 {
+        self.picture(probe).tree.elided()
+    }
+
+    const fn profile(&self) -> &'p Profile {
+        self.profile
+    }
+
+    fn folded(&self, probe: Probe) -> &Folded {
+        self.folded[probe as usize].get_or_init(|| probe.fold(self.profile))
+    }
+
+    fn picture(&self, probe: Probe) -> &Picture {
+        self.pictures[probe as usize].get_or_init(|| Picture::new(self.folded(probe)))
+    }
+}

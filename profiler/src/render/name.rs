@@ -1,0 +1,205 @@
+//! Names of frames.
+//!
+//! In: stacks of the profile. Out: interned names root → leaf, ready for a folded line:
+//! `f_[k]` kernel code, `f_[i]` inlined, `libc.so.6+0x1234 [no symbol]` and the like unnamed.
+//! The tracer's own frames at the leaf of a kernel stack are left out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::clean;
+use crate::profile::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
+
+/// Frames of one stack at most; a longer one comes from a hostile capture.
+pub const MAX_FRAMES: usize = 512;
+
+/// Position of a name in [`Names`].
+pub type NameId = u32;
+
+/// Interned names.
+#[derive(Debug, Default)]
+pub struct Names {
+    list: Vec<Arc<str>>,
+    index: HashMap<Arc<str>, NameId>,
+}
+
+impl Names {
+    /// The id of a name.
+    pub fn intern(&mut self, name: &str) -> NameId {
+        if let Some(&id) = self.index.get(name) {
+            return id;
+        }
+        let (id, name) = (self.list.len() as NameId, Arc::<str>::from(name));
+        self.list.push(Arc::clone(&name));
+        self.index.insert(name, id);
+        id
+    }
+
+    /// Sorts the names; returns the new id of each old one. Names are only read afterwards.
+    pub fn sort(&mut self) -> Vec<NameId> {
+        self.index = HashMap::new();
+        let mut order: Vec<NameId> = (0..self.list.len() as NameId).collect();
+        order.sort_unstable_by(|a, b| self.list[*a as usize].cmp(&self.list[*b as usize]));
+        let mut renamed = vec![0; order.len()];
+        for (new, &old) in order.iter().enumerate() {
+            renamed[old as usize] = new as NameId;
+        }
+        self.list.sort_unstable();
+        renamed
+    }
+
+    /// A name.
+    pub fn get(&self, id: NameId) -> &str {
+        self.list.get(id as usize).map_or("?", |name| name)
+    }
+}
+
+/// The names of frames, each made once.
+pub struct FrameNames<'p> {
+    stacks: &'p StackTable,
+    /// All names.
+    pub names: Names,
+    /// Frame → range in `flat`.
+    known: Vec<Option<(u32, u32)>>,
+    flat: Vec<NameId>,
+}
+
+impl<'p> FrameNames<'p> {
+    /// No names yet.
+    pub fn new(stacks: &'p StackTable) -> Self {
+        Self { stacks, names: Names::default(), known: Vec::new(), flat: Vec::new() }
+    }
+
+    /// Appends a stack's names, root → leaf; `false` when there is no such stack.
+    pub fn push(&mut self, id: StackId, path: &mut Vec<NameId>) -> bool {
+        let stacks = self.stacks;
+        let Some(frames) = stacks.frames(id) else { return false };
+        let own = frames.iter().take_while(|frame| is_tracer(stacks, **frame)).count();
+        let kept = &frames[own..frames.len().min(own + MAX_FRAMES)];
+        if stacks.truncated(id) || own + kept.len() < frames.len() {
+            path.push(self.names.intern("[deeper frames cut]"));
+        }
+        for &frame in kept.iter().rev() {
+            let (start, end) = self.range(frame);
+            path.extend_from_slice(&self.flat[start as usize..end as usize]);
+        }
+        true
+    }
+
+    fn range(&mut self, id: FrameId) -> (u32, u32) {
+        let Some(frame) = self.stacks.frame(id) else {
+            return self.add(&["[frame missing]".to_owned()]);
+        };
+        let index = id.0 as usize; // it exists, so the table below is no longer than the frame table
+        if self.known.len() <= index {
+            self.known.resize(index + 1, None);
+        }
+        if let Some(range) = self.known[index] {
+            return range;
+        }
+        let range = self.add(&frame_names(self.stacks, id, frame));
+        self.known[index] = Some(range);
+        range
+    }
+
+    fn add(&mut self, names: &[String]) -> (u32, u32) {
+        let start = self.flat.len() as u32;
+        for name in names {
+            let id = self.names.intern(name);
+            self.flat.push(id);
+        }
+        (start, self.flat.len() as u32)
+    }
+}
+
+/// The names of one frame, root → leaf: the function, then what is inlined in it.
+fn frame_names(stacks: &StackTable, id: FrameId, frame: Frame) -> Vec<String> {
+    let kernel = frame.space == FrameSpace::Kernel;
+    match stacks.resolution(id) {
+        Resolution::Named(functions) => functions
+            .iter()
+            .rev()
+            .enumerate()
+            .map(|(depth, function)| {
+                let suffix = if kernel {
+                    "_[k]"
+                } else if depth > 0 {
+                    "_[i]"
+                } else {
+                    ""
+                };
+                clean::frame(function) + suffix
+            })
+            .collect(),
+        Resolution::Unnamed(reason) => vec![unnamed(stacks, frame, *reason)],
+    }
+}
+
+fn unnamed(stacks: &StackTable, frame: Frame, reason: Reason) -> String {
+    let why = reason_text(reason);
+    match frame.space {
+        FrameSpace::Kernel => format!("[kernel: {why}]_[k]"),
+        FrameSpace::Vdso => format!("[vdso]+{:#x} [{why}]", frame.address),
+        FrameSpace::Anonymous(_) => format!("[unknown: {why}]"),
+        FrameSpace::Module(module) => {
+            let path = stacks.module(module).map_or("", |module| module.path.as_str());
+            let file = path.rsplit('/').next().filter(|file| !file.is_empty()).unwrap_or("?");
+            format!("{}+{:#x} [{why}]", clean::frame(file), frame.address)
+        }
+    }
+}
+
+/// Why a frame has no name, in words.
+pub const fn reason_text(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotReached => "names not looked up",
+        Reason::ProcessGone => "process gone",
+        Reason::Unmapped => "unmapped address",
+        Reason::NoSymbol => "no symbol",
+        Reason::Unreadable => "file unreadable",
+        Reason::Jit => "generated code",
+        Reason::KernelHidden => "names hidden",
+    }
+}
+
+/// The raw function names of a kernel stack, leaf first and innermost first, less the tracer's own.
+pub fn kernel_functions(stacks: &StackTable, id: StackId) -> impl Iterator<Item = &str> {
+    let frames = stacks.frames(id).unwrap_or_default();
+    let functions = frames.iter().flat_map(|frame| match stacks.resolution(*frame) {
+        Resolution::Named(functions) => functions.as_slice(),
+        Resolution::Unnamed(_) => &[],
+    });
+    functions.map(|function| &**function).skip_while(|function| is_tracer_name(function)).take(MAX_FRAMES)
+}
+
+fn is_tracer(stacks: &StackTable, id: FrameId) -> bool {
+    stacks.frame(id).is_some_and(|frame| frame.space == FrameSpace::Kernel)
+        && matches!(stacks.resolution(id), Resolution::Named(functions)
+            if functions.last().is_some_and(|function| is_tracer_name(function)))
+}
+
+/// Functions that are there only because somebody traces.
+fn is_tracer_name(function: &str) -> bool {
+    const PREFIXES: &[&str] = &[
+        "bpf_prog_",
+        "bpf_trampoline_",
+        "bpf_trace_run",
+        "__bpf_trace_",
+        "bpf_get_stack",
+        "__bpf_get_stack",
+        "bpf_get_task_stack",
+        "__traceiter_",
+        "trace_call_bpf",
+        "__bpf_prog_enter",
+        "bpf_overflow_handler",
+        "get_perf_callchain",
+        "perf_callchain",
+        "perf_trace_",
+        "perf_swevent_",
+        "perf_event_overflow",
+        "__perf_event_overflow",
+        "perf_prepare_sample",
+        "__bpf_prog_run",
+    ];
+    PREFIXES.iter().any(|prefix| function.starts_with(prefix))
+}

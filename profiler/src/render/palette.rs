@@ -1,0 +1,58 @@
+//! Colours of the flame graph's frames.
+//!
+//! In: a frame's name. Out: a colour by kind: kernel orange, user green, inlined pale green,
+//! system calls and locks purple, processes and containers blue-grey, remarks grey. Within a
+//! kind the name decides, so that the same function has the same colour in every picture.
+
+use inferno::flamegraph::color::{Color, PaletteMap};
+
+/// What the colours mean, for the subtitle.
+pub const LEGEND: &str = "orange: kernel, green: user, purple: call or lock";
+
+/// The colours of all frames in folded lines.
+pub fn palette(lines: &[String]) -> PaletteMap {
+    let mut map = PaletteMap::default();
+    for line in lines {
+        let path = line.rsplit_once(' ').map_or(line.as_str(), |(path, _)| path);
+        for frame in path.split(';') {
+            if map.get(frame).is_none() {
+                map.insert(frame, color(frame));
+            }
+        }
+    }
+    map.insert("", Color { r: 205, g: 205, b: 205 });
+    map
+}
+
+fn color(frame: &str) -> Color {
+    let shade = shade(frame);
+    let rgb = |r: u8, g: u8, b: u8| Color { r: r + shade, g: g + shade, b: b + shade / 2 };
+    if frame.ends_with("_[k]") {
+        rgb(215, 130, 50)
+    } else if frame.ends_with("_[i]") {
+        rgb(160, 205, 150)
+    } else if frame.starts_with('[') {
+        rgb(175, 175, 180)
+    } else if frame.ends_with(')') && frame.contains(" (") || frame.starts_with("container ") {
+        rgb(150, 170, 200)
+    } else if frame.ends_with("()") || frame.ends_with(']') && is_lock(frame) {
+        rgb(170, 135, 205)
+    } else {
+        rgb(105, 180, 95)
+    }
+}
+
+fn is_lock(frame: &str) -> bool {
+    const KINDS: [&str; 5] = ["spin", "rwlock-", "mutex", "rwsem-", "percpu-rwsem-"];
+    KINDS.iter().any(|kind| frame.starts_with(kind))
+        || frame.starts_with("rtmutex")
+        || frame.starts_with("unknown [")
+}
+
+/// FNV-1a over the name, as a small brightness.
+fn shade(frame: &str) -> u8 {
+    let hash = frame.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    ((hash >> 32) % 36) as u8
+}

@@ -1,0 +1,57 @@
+//! `lock`: waits as `container;comm (pid);user…;kernel…_[k];kind [lock]`, in ns.
+//!
+//! In: rows of lock waits. Out: paths; waits in interrupts stand under `interrupt (…)`, for
+//! they are not the interrupted process's own.
+
+use super::super::clean;
+use super::super::fold::Folder;
+use super::super::locks::{self, LockName};
+use super::super::name::kernel_functions;
+use super::super::syscalls::CallClass;
+use crate::profile::Profile;
+use crate::profile::rows::{LockContext, LockKey};
+
+/// The probe's name.
+pub const NAME: &str = "lock";
+/// The picture's title.
+pub const TITLE: &str = "lock waits";
+
+/// Waits that ended.
+pub fn events(profile: &Profile) -> u64 {
+    profile.lock.rows.values().map(|row| row.wait.count()).fold(0, u64::saturating_add)
+}
+
+/// The root frame of a context; none for a task.
+pub const fn root(context: LockContext) -> Option<&'static str> {
+    match context {
+        LockContext::Task => None,
+        LockContext::Softirq => Some("interrupt (softirq)"),
+        LockContext::Hardirq => Some("interrupt (hardirq)"),
+        LockContext::Nmi => Some("interrupt (nmi)"),
+    }
+}
+
+/// Names the lock of a row.
+pub fn lock_name(profile: &Profile, key: &LockKey) -> LockName {
+    let symbol = (key.lock != 0).then(|| profile.stacks.lock(key.lock)).flatten();
+    locks::name(key.kind, symbol, kernel_functions(&profile.stacks, key.kernel))
+}
+
+/// Pushes the stacks of one kind of wait, and the lock.
+pub fn push(profile: &Profile, key: &LockKey, folder: &mut Folder<'_>) {
+    let name = lock_name(profile, key);
+    let leaf = format!("{} [{}]", key.kind.name(), clean::frame(&name.lock));
+    folder.stack(key.user, None).stack(key.kernel, Some("[kernel stack missing]")).frame(&leaf);
+}
+
+/// Folds all waits.
+pub fn fold(profile: &Profile, folder: &mut Folder<'_>) {
+    for (key, row) in &profile.lock.rows {
+        match root(key.context) {
+            Some(root) => folder.frame(root),
+            None => folder.process(key.pid),
+        };
+        push(profile, key, folder);
+        folder.end(row.wait.total_ns, CallClass::Work);
+    }
+}

@@ -1,0 +1,84 @@
+//! The probes as renderers see them: one short file each.
+//!
+//! In: the profile. Out: name, unit, title, and the folded paths of a probe. A new probe is a
+//! new file here and one line in each `match` below.
+
+pub mod cpu;
+pub mod lock;
+pub mod syscall;
+
+use super::fold::{Folded, Folder};
+use crate::profile::ledger::Population;
+use crate::profile::{Header, Profile};
+
+/// A latency source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Probe {
+    /// Slow system calls, ns.
+    Syscall,
+    /// Lock waits, ns.
+    Lock,
+    /// CPU samples.
+    Cpu,
+}
+
+impl Probe {
+    /// All probes, in the order they are shown.
+    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Cpu];
+
+    /// The name in options, files and outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Syscall => syscall::NAME,
+            Self::Lock => lock::NAME,
+            Self::Cpu => cpu::NAME,
+        }
+    }
+
+    /// The unit of its weights.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Syscall | Self::Lock => "ns",
+            Self::Cpu => "samples",
+        }
+    }
+
+    /// The picture's title, without the target.
+    pub fn title(self, header: &Header) -> String {
+        match self {
+            Self::Syscall => syscall::title(header),
+            Self::Lock => lock::TITLE.to_owned(),
+            Self::Cpu => cpu::title(header),
+        }
+    }
+
+    /// How many events it saw, and what they are called.
+    pub fn events(self, profile: &Profile) -> (u64, &'static str) {
+        match self {
+            Self::Syscall => (syscall::events(profile), "system calls"),
+            Self::Lock => (lock::events(profile), "lock waits"),
+            Self::Cpu => (cpu::events(profile), "samples"),
+        }
+    }
+
+    /// Whether a loss counted against `population` touches this probe.
+    pub const fn concerns(self, population: Population) -> bool {
+        match population {
+            Population::Calls => matches!(self, Self::Syscall),
+            Population::LockWaits => matches!(self, Self::Lock),
+            Population::Samples => matches!(self, Self::Cpu),
+            Population::Stacks | Population::Frames | Population::Weight | Population::None => true,
+        }
+    }
+
+    /// Its rows as folded paths.
+    pub fn fold(self, profile: &Profile) -> Folded {
+        let mut folder = Folder::new(profile);
+        match self {
+            Self::Syscall => syscall::fold(profile, &mut folder),
+            Self::Lock => lock::fold(profile, &mut folder),
+            Self::Cpu => cpu::fold(profile, &mut folder),
+        }
+        folder.finish()
+    }
+}

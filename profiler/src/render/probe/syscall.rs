@@ -1,0 +1,57 @@
+//! `syscall`: slow calls as `container;comm (pid);user…;call;kernel…_[k]`, in ns.
+//!
+//! In: rows of slow calls. Out: paths; idle calls and waits on user locks stand under roots of
+//! their own, so that they can be told apart from work.
+
+use super::super::fold::Folder;
+use super::super::humane;
+use super::super::syscalls::{self, CallClass};
+use crate::profile::rows::{SlowKey, StackSource};
+use crate::profile::{Header, Profile};
+
+/// The probe's name.
+pub const NAME: &str = "syscall";
+
+/// The picture's title.
+pub fn title(header: &Header) -> String {
+    match header.slow_ns {
+        0 => "system calls".to_owned(),
+        slow => format!("system calls ≥ {}", humane::setting(slow)),
+    }
+}
+
+/// Calls that returned.
+pub fn events(profile: &Profile) -> u64 {
+    profile.syscall.rows.values().map(|row| row.latency.count()).fold(0, u64::saturating_add)
+}
+
+/// The root frame of a class; none for work.
+pub const fn root(class: CallClass) -> Option<&'static str> {
+    match class {
+        CallClass::Work => None,
+        CallClass::UserLock => Some("[user lock]"),
+        CallClass::Idle => Some("[idle]"),
+    }
+}
+
+/// Pushes the stacks of one kind of slow call, with the call between them.
+pub fn push(key: &SlowKey, folder: &mut Folder<'_>) {
+    let no_kernel = match key.source {
+        StackSource::None => "[no kernel stack: the call stayed on the CPU and met no sample]",
+        StackSource::Wait | StackSource::Sample => "[kernel stack missing]",
+    };
+    folder.stack(key.user, Some("[user stack missing]"));
+    folder.frame(&format!("{}()", syscalls::name(key.nr))).stack(key.kernel, Some(no_kernel));
+}
+
+/// Folds all slow calls.
+pub fn fold(profile: &Profile, folder: &mut Folder<'_>) {
+    for (key, row) in &profile.syscall.slow {
+        if let Some(root) = root(syscalls::class(key.nr)) {
+            folder.frame(root);
+        }
+        folder.process(key.pid);
+        push(key, folder);
+        folder.end(row.total_ns, syscalls::class(key.nr));
+    }
+}

@@ -1,0 +1,150 @@
+//! The heaviest stacks of the terminal summary, leaf first.
+//!
+//! In: rows with stacks. Out: for each a line with numbers and a line or two of functions.
+
+use std::cmp::Reverse;
+use std::io;
+
+use super::findings::{Ranked, process};
+use super::fold::Folder;
+use super::name::kernel_functions;
+use super::page::{Page, WIDTH};
+use super::syscalls::{self, CallClass};
+use super::{clean, findings, humane, locks, rows};
+use crate::profile::rows::{CpuKey, SlowKey, StackSource};
+use crate::profile::{Profile, SlowRow, StackId};
+
+/// Stacks shown of each probe.
+const STACKS: usize = 5;
+/// Functions of a line at most.
+const FUNCTIONS: usize = 12;
+
+/// A kernel stack in one line, leaf first, from where it gets telling.
+pub fn kernel_line(profile: &Profile, kernel: StackId) -> String {
+    let telling = findings::telling_function(profile, kernel);
+    let functions = kernel_functions(&profile.stacks, kernel).map(locks::base);
+    let line = joined(functions.skip_while(|function| Some(*function) != telling));
+    if line.is_empty() { "(no kernel stack)".to_owned() } else { line }
+}
+
+fn joined<'a>(functions: impl Iterator<Item = &'a str>) -> String {
+    let functions: Vec<_> = functions.take(FUNCTIONS).map(clean::name).collect();
+    functions.join(" < ")
+}
+
+/// Functions of a user or kernel stack, leaf first, in one line.
+fn stack_line(folder: &mut Folder<'_>, id: StackId) -> String {
+    folder.stack(id, None);
+    let names = folder.take();
+    joined(names.iter().rev().map(String::as_str))
+}
+
+fn labelled(page: &mut Page<'_>, label: &str, line: &str) -> io::Result<()> {
+    if line.is_empty() { Ok(()) } else { page.line(&format!("      {label:<7}{}", cut_at_function(line))) }
+}
+
+/// Cuts a line of functions after a whole one.
+fn cut_at_function(line: &str) -> String {
+    let room = WIDTH - 16;
+    if line.chars().count() <= room {
+        return line.to_owned();
+    }
+    let short: String = line.chars().take(room).collect();
+    short.rsplit_once(" < ").map_or_else(|| short.clone(), |(head, _)| format!("{head} …"))
+}
+
+/// Slow calls at work by stacks.
+pub fn slow_calls(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> io::Result<()> {
+    let threshold = match profile.header.slow_ns {
+        0 => "all calls".to_owned(),
+        slow => format!("calls ≥ {}", humane::setting(slow)),
+    };
+    page.heading(&format!("SLOW CALLS: {threshold} by stack, idle and futex left out"))?;
+    let lines = rows::slow(profile);
+    let work: Vec<_> =
+        lines.into_iter().filter(|(key, _)| syscalls::class(key.nr) == CallClass::Work).collect();
+    if work.is_empty() {
+        return page.line("  none");
+    }
+    work.iter().take(STACKS).try_for_each(|(key, row)| slow_call(page, profile, (key, row), folder))?;
+    if work.len() > STACKS {
+        page.line(&format!(
+            "  … and {} more stacks (syscall.svg)",
+            humane::count((work.len() - STACKS) as u64)
+        ))?;
+    }
+    Ok(())
+}
+
+fn slow_call(
+    page: &mut Page<'_>,
+    profile: &Profile,
+    (key, row): (&SlowKey, &SlowRow),
+    folder: &mut Folder<'_>,
+) -> io::Result<()> {
+    page.line(&format!(
+        "  {:>8}  {} × {} in {} (pid {}), max {}, {} off the CPU",
+        humane::duration(row.total_ns),
+        humane::count(row.count),
+        syscalls::name(key.nr),
+        process(profile, key.pid),
+        key.pid.0,
+        humane::duration(row.max_ns),
+        humane::part(row.off_cpu_ns, row.total_ns),
+    ))?;
+    let kernel = match key.source {
+        StackSource::None => "(none: it stayed on the CPU and met no sample)".to_owned(),
+        StackSource::Wait | StackSource::Sample => kernel_line(profile, key.kernel),
+    };
+    labelled(page, "kernel", &kernel)?;
+    let user = stack_line(folder, key.user);
+    labelled(page, "user", if user.is_empty() { "(no user stack)" } else { &user })
+}
+
+/// Lock waits by stacks.
+pub fn lock_waits(
+    page: &mut Page<'_>,
+    profile: &Profile,
+    folder: &mut Folder<'_>,
+    ranked: &Ranked<'_>,
+) -> io::Result<()> {
+    if !ranked.locks.is_empty() {
+        page.line("\n  Heaviest stacks:")?;
+    }
+    for line in ranked.locks.iter().take(STACKS) {
+        page.line(&format!(
+            "  {:>8}  {} [{}]",
+            humane::duration(line.heaviest_ns),
+            line.kind.name(),
+            clean::name(&line.name.lock)
+        ))?;
+        let functions = kernel_functions(&profile.stacks, line.heaviest.kernel).map(locks::base);
+        labelled(page, "kernel", &joined(functions))?;
+        labelled(page, "user", &stack_line(folder, line.heaviest.user))?;
+    }
+    Ok(())
+}
+
+/// CPU samples by stacks.
+pub fn cpu(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> io::Result<()> {
+    let mut lines: Vec<(&CpuKey, u64)> =
+        profile.cpu.rows.iter().map(|(key, row)| (key, row.samples)).collect();
+    let all = lines.iter().fold(0u64, |sum, (_, samples)| sum.saturating_add(*samples));
+    lines.sort_by_key(|(_, samples)| Reverse(*samples));
+    if !lines.is_empty() {
+        page.line("\n  Heaviest stacks:")?;
+    }
+    for (key, samples) in lines.into_iter().take(STACKS) {
+        page.line(&format!(
+            "  {:>8}  {} samples in {} (pid {})",
+            humane::part(samples, all),
+            humane::count(samples),
+            process(profile, key.pid),
+            key.pid.0
+        ))?;
+        let functions = kernel_functions(&profile.stacks, key.kernel).map(locks::base);
+        labelled(page, "kernel", &joined(functions))?;
+        labelled(page, "user", &stack_line(folder, key.user))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The terminal summary: the answer first, then the tables it rests on.
+//!
+//! In: the profile. Out: at most 100 columns of plain text, no escape sequences.
+
+use std::io::{self, Write};
+
+use super::findings::Ranked;
+use super::fold::Folder;
+use super::page::Page;
+use super::{Probe, Rendering, clean, humane, stacks, tables};
+use crate::profile::{ProbePlan, Profile};
+
+/// Writes the summary.
+///
+/// # Errors
+/// What the writer returns.
+pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let profile = rendering.profile();
+    let mut folder = Folder::new(profile);
+    let ranked = Ranked::new(profile, &mut folder);
+    let mut buffered = io::BufWriter::new(out);
+    let mut page = Page::new(&mut buffered);
+    header(&mut page, profile)?;
+    tables::findings(&mut page, profile, &ranked)?;
+    if ran(profile, Probe::Syscall) {
+        stacks::slow_calls(&mut page, profile, &mut folder)?;
+        tables::syscalls(&mut page, profile, &ranked)?;
+        tables::in_flight(&mut page, profile)?;
+    }
+    if ran(profile, Probe::Lock) {
+        tables::locks(&mut page, profile, &ranked)?;
+        stacks::lock_waits(&mut page, profile, &mut folder, &ranked)?;
+    }
+    if ran(profile, Probe::Cpu) {
+        tables::cpu(&mut page, profile, &ranked)?;
+        stacks::cpu(&mut page, profile, &mut folder)?;
+    }
+    let elided: Vec<_> = Probe::ALL.iter().map(|probe| (probe.name(), rendering.elided(*probe))).collect();
+    tables::losses(&mut page, profile, &elided)?;
+    tables::cost(&mut page, profile)?;
+    buffered.flush()
+}
+
+/// Whether a probe ran, or has rows all the same.
+fn ran(profile: &Profile, probe: Probe) -> bool {
+    let planned = profile.header.probes.iter().any(|plan| plan.probe == probe.name() && plan.active);
+    planned || probe.events(profile).0 > 0
+}
+
+fn header(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
+    let header = &profile.header;
+    let environment = &header.environment;
+    let target = if header.target.label.is_empty() { "whole machine" } else { &header.target.label };
+    page.paragraph(
+        "",
+        &format!(
+            "{}: {} on {}, Linux {}",
+            clean::name(target),
+            humane::duration(profile.duration_ns),
+            clean::name(&environment.hostname),
+            clean::name(&environment.kernel_release)
+        ),
+    )?;
+    if !header.target.way.is_empty() {
+        page.paragraph("  target   ", &format!("by {}", clean::name(&header.target.way)))?;
+    }
+    for plan in &header.probes {
+        probe(page, plan)?;
+    }
+    if let Some(missing) = &profile.missing_tail {
+        page.paragraph("  PARTIAL  ", &clean::line(missing, 300))?;
+    }
+    Ok(())
+}
+
+fn probe(page: &mut Page<'_>, plan: &ProbePlan) -> io::Result<()> {
+    let misses: Vec<_> = plan.misses.iter().map(|miss| clean::line(miss, 300)).collect();
+    let misses = misses.join(" ");
+    let line = match (plan.active, misses.is_empty()) {
+        (true, true) => clean::name(&plan.backend).into_owned(),
+        (true, false) => format!("{}. Misses: {misses}", clean::name(&plan.backend)),
+        (false, _) => format!("NOT MEASURED. {misses}"),
+    };
+    page.paragraph(&format!("  {:<9}", clean::line(&plan.probe, 8)), &line)
+}

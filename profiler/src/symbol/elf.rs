@@ -1,0 +1,50 @@
+//! Names from one ELF file, through blazesym.
+//!
+//! In: a path to an open file and offsets in it. Out: functions per offset, innermost first.
+//! Runs only in the child that [`super::worker`] starts: the file may crash or hang its reader.
+
+use std::path::Path;
+
+use blazesym::symbolize::source::{Elf, Source};
+use blazesym::symbolize::{Input, Reason, Sym, Symbolized, Symbolizer};
+
+use super::names::{NAME_BYTES, clean};
+
+/// Inlined functions kept at one position.
+const INLINED: usize = 32;
+
+/// A file's symbols.
+pub struct ElfNames {
+    symbolizer: Symbolizer,
+    source: Source<'static>,
+}
+
+impl ElfNames {
+    /// Prepares a file; nothing is read yet.
+    pub fn new(path: &Path, dwarf: bool) -> Self {
+        let mut elf = Elf::new(path);
+        elf.debug_syms = dwarf;
+        let symbolizer = Symbolizer::builder()
+            .enable_auto_reload(false)
+            .enable_code_info(dwarf)
+            .enable_inlined_fns(dwarf)
+            .set_debug_dirs(Some(std::iter::empty::<&Path>()))
+            .build();
+        Self { symbolizer, source: Source::Elf(elf) }
+    }
+
+    /// The functions at each offset, none where there is no symbol; `None` when the file is
+    /// unreadable: it cannot be opened as ELF, or every single offset fails.
+    pub fn find(&self, offsets: &[u64]) -> Option<Vec<Vec<String>>> {
+        let found = self.symbolizer.symbolize(&self.source, Input::FileOffset(offsets)).ok()?;
+        let failed = |one: &Symbolized<'_>| matches!(one, Symbolized::Unknown(Reason::IgnoredError));
+        let readable = offsets.is_empty() || !found.iter().all(failed);
+        readable.then(|| found.into_iter().map(functions).collect())
+    }
+}
+
+fn functions(found: Symbolized<'_>) -> Vec<String> {
+    let Symbolized::Sym(Sym { name, inlined, .. }) = found else { return Vec::new() };
+    let inlined = inlined.iter().rev().take(INLINED).map(|inlined| &*inlined.name);
+    inlined.chain([&*name]).filter(|name| !name.is_empty()).map(|name| clean(name, NAME_BYTES)).collect()
+}

@@ -1,0 +1,132 @@
+//! A place in the cgroup trees, and the kernel's way to recognise it.
+//!
+//! In: located paths in one or more hierarchies that stand for the same cgroup. Out: membership of
+//! processes, intersections, and the best [`CgroupFilter`].
+
+use super::hierarchy::below;
+use super::host::Host;
+use super::task::Task;
+
+/// One way of telling the target apart in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CgroupFilter {
+    /// A cgroup2 cgroup and everything below it.
+    V2 {
+        /// Its id: the inode of its directory.
+        id: u64,
+        /// Its depth; the root's is 0.
+        level: u32,
+        /// Its path.
+        path: String,
+    },
+    /// A v1 cgroup and everything below it.
+    V1 {
+        /// Which controller's hierarchy, as mount options name it (`memory`, `cpu`, `blkio` …).
+        controller: String,
+        /// Its id: the inode of its directory, `cgroup->kn->id`.
+        id: u64,
+        /// Its depth, `cgroup->level`; the root's is 0.
+        level: u32,
+        /// Its path.
+        path: String,
+    },
+}
+
+impl CgroupFilter {
+    /// Which enumerator of the kernel's `enum cgroup_subsys_id` (in BTF) a v1 filter looks at.
+    pub fn subsystem(&self) -> Option<String> {
+        match self {
+            Self::V2 { .. } => None,
+            Self::V1 { controller, .. } if controller == "blkio" => Some("io_cgrp_id".into()),
+            Self::V1 { controller, .. } => Some(format!("{controller}_cgrp_id")),
+        }
+    }
+}
+
+impl std::fmt::Display for CgroupFilter {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::V2 { id, level, .. } => write!(out, "cgroup v2 id {id} at level {level}"),
+            Self::V1 { controller, id, level, .. } => {
+                write!(out, "cgroup v1 {controller} id {id} at level {level}")
+            }
+        }
+    }
+}
+
+/// The same cgroup in each hierarchy that has it, preferred first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Area {
+    pub paths: Vec<(usize, String)>,
+}
+
+impl Area {
+    /// True when the process is in the cgroup or below.
+    pub(super) fn holds(&self, task: &Task) -> bool {
+        self.paths
+            .iter()
+            .any(|(place, path)| task.path_in(*place).is_some_and(|own| below(own, path).is_some()))
+    }
+
+    /// What is in both: the deeper of the two, if one is inside the other.
+    pub(super) fn intersect(&self, other: &Self) -> Option<Self> {
+        let pairs = self.paths.iter().flat_map(|own| other.paths.iter().map(move |their| (own, their)));
+        for ((place, own), (their_place, their)) in pairs {
+            if place != their_place {
+                continue;
+            }
+            if below(own, their).is_some() {
+                return Some(self.clone());
+            }
+            if below(their, own).is_some() {
+                return Some(other.clone());
+            }
+        }
+        None
+    }
+
+    /// The best way to recognise it in the kernel; `None` when only a named hierarchy has it.
+    pub(super) fn filter(&self, host: &Host) -> Option<CgroupFilter> {
+        self.paths.iter().find_map(|(place, located)| {
+            let hierarchy = host.hierarchies().get(*place)?;
+            let controller = hierarchy.controller();
+            if !hierarchy.is_v2() && controller.is_none() {
+                return None;
+            }
+            let (id, level) = hierarchy.identity(located)?;
+            let path = hierarchy.display(located);
+            Some(match controller {
+                None => CgroupFilter::V2 { id, level, path },
+                Some(controller) => CgroupFilter::V1 { controller: controller.to_owned(), id, level, path },
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn area(paths: &[(usize, &str)]) -> Area {
+        Area { paths: paths.iter().map(|(place, path)| (*place, (*path).to_owned())).collect() }
+    }
+
+    #[test]
+    fn the_deeper_of_two_areas_remains() {
+        let pod = area(&[(0, "/pods/a"), (1, "/x/pods/a")]);
+        let container = area(&[(1, "/x/pods/a/c")]);
+        assert_eq!(pod.intersect(&container), Some(container.clone()));
+        assert_eq!(container.intersect(&pod), Some(container.clone()));
+        assert_eq!(container.intersect(&area(&[(1, "/x/pods/b")])), None);
+        assert_eq!(container.intersect(&area(&[(0, "/x/pods/a/c")])), None);
+    }
+
+    #[test]
+    fn members_are_below_at_a_component() {
+        let task = Task { cgroups: vec![(0, "/pods/ab".into())], ..Task::default() };
+        assert!(area(&[(0, "/pods")]).holds(&task));
+        assert!(area(&[(0, "/")]).holds(&task));
+        assert!(!area(&[(0, "/pods/a")]).holds(&task));
+        assert!(!area(&[(1, "/pods")]).holds(&task));
+    }
+}
