@@ -32,7 +32,7 @@ const RECORD: usize = size_of::<InFlightEvent>() + FRAMES * 8;
 
 /// Decodes the iterator's output; the second value counts records that make no sense.
 pub fn parse(bytes: &[u8]) -> (Vec<Found>, u64) {
-    let mut refused = u64::from(bytes.len() % RECORD != 0);
+    let mut refused = u64::from(!bytes.len().is_multiple_of(RECORD));
     let mut found = Vec::new();
     for bytes in bytes.chunks_exact(RECORD) {
         match one(bytes) {

@@ -86,7 +86,7 @@ async fn measure(
             _ = tick.tick() => {
                 recorder.interval()?;
                 intervals += 1;
-                if intervals % WINDOW_EVERY == 0 {
+                if intervals.is_multiple_of(WINDOW_EVERY) {
                     window_end = recorder.open_window();
                 }
                 progress.show(start.elapsed(), recorder.profile());
