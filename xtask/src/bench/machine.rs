@@ -60,3 +60,30 @@ impl Drop for Bystander {
         let _ = fs::remove_dir(&self.cgroup);
     }
 }
+
+const TRACEFS: &str = "/sys/kernel/tracing";
+
+/// tracefs, mounted for the peers that cannot do without; unmounted again if it was not there.
+pub struct Tracefs {
+    mounted: bool,
+}
+
+impl Tracefs {
+    pub fn mount() -> Self {
+        if Path::new(TRACEFS).join("events").is_dir() {
+            return Self { mounted: false };
+        }
+        println!("xtask: as root: mount -t tracefs tracefs {TRACEFS} (until the end of the run)");
+        let status = Command::new("mount").args(["-t", "tracefs", "tracefs", TRACEFS]).status();
+        Self { mounted: status.is_ok_and(|status| status.success()) }
+    }
+}
+
+impl Drop for Tracefs {
+    fn drop(&mut self) {
+        if self.mounted {
+            // Nothing more can be done than say it, which umount does.
+            let _ = Command::new("umount").arg(TRACEFS).status();
+        }
+    }
+}

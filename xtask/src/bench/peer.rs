@@ -7,9 +7,11 @@ use super::rounds::Variant;
 
 const PACKAGES: [&str; 4] = ["bpftrace", "libbpf-tools", "bpfcc-tools", "linux-perf"];
 
-/// A latency histogram over all calls, as people write it in an incident.
-const BPFTRACE: &str = "rawtracepoint:sys_enter { @start[tid] = nsecs; } \
+/// Latency histograms over all calls, as people write them in an incident.
+const RAW: &str = "rawtracepoint:sys_enter { @start[tid] = nsecs; } \
      rawtracepoint:sys_exit /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start[tid]); }";
+const CLASSIC: &str = "tracepoint:raw_syscalls:sys_enter { @start[tid] = nsecs; } \
+     tracepoint:raw_syscalls:sys_exit /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start[tid]); }";
 
 /// Installs the peers. One that cannot be had is said to be missing, and its rows stay empty.
 pub fn install(workspace: &Workspace) {
@@ -32,12 +34,19 @@ fn install_inferno(workspace: &Workspace) -> anyhow::Result<()> {
     command::run(&mut cargo)
 }
 
-/// What the peers are called with.
+/// What the peers are called with. `BPFTRACE` names another bpftrace than the packaged one: old ones
+/// do not know raw tracepoints by name.
 pub fn syscall_histograms() -> Vec<Variant> {
-    let words = |line: &[&str]| line.iter().map(|&word| word.to_owned()).collect();
+    let bpftrace = std::env::var("BPFTRACE").unwrap_or_else(|_| "bpftrace".to_owned());
+    let variant = |name, line: &[&str]| Variant {
+        name,
+        words: line.iter().map(|&word| word.to_owned()).collect(),
+        output: None,
+    };
     vec![
-        Variant { name: "libbpf-tools syscount -L", words: words(&[&libbpf_syscount(), "-L"]) },
-        Variant { name: "bpftrace raw tracepoints, hist", words: words(&["bpftrace", "-q", "-e", BPFTRACE]) },
+        variant("libbpf-tools syscount -L", &[&libbpf_syscount(), "-L"]),
+        variant("bpftrace raw tracepoints, hist", &[&bpftrace, "-q", "-e", RAW]),
+        variant("bpftrace classic tracepoints, hist", &[&bpftrace, "-q", "-e", CLASSIC]),
     ]
 }
 

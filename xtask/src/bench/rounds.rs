@@ -2,6 +2,11 @@
 //! its traced runs and the untraced runs around each. A round has every variant once, in random order,
 //! so that a machine that drifts or is shared hits all of them alike.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use anyhow::Result;
 
 use super::{statistics::Random, tracer::Tracer};
@@ -11,6 +16,8 @@ pub struct Variant {
     pub name: &'static str,
     /// The tracer's command line.
     pub words: Vec<String>,
+    /// A directory it writes and wants to be new each time.
+    pub output: Option<PathBuf>,
 }
 
 /// What a variant did over all rounds.
@@ -34,7 +41,12 @@ impl Series {
 ///
 /// # Errors
 /// When the workload itself cannot be measured.
-pub fn run(variants: &[Variant], rounds: usize, measure: &dyn Fn() -> Result<f64>) -> Result<Vec<Series>> {
+pub fn run(
+    variants: &[Variant],
+    rounds: usize,
+    log: &Path,
+    measure: &dyn Fn() -> Result<f64>,
+) -> Result<Vec<Series>> {
     let mut random = Random::new(u64::from(std::process::id()));
     let mut all: Vec<Series> = variants.iter().map(Series::new).collect();
     let mut order: Vec<usize> = (0..variants.len()).collect();
@@ -43,7 +55,7 @@ pub fn run(variants: &[Variant], rounds: usize, measure: &dyn Fn() -> Result<f64
         for &index in &order {
             let (Some(variant), Some(series)) = (variants.get(index), all.get_mut(index)) else { continue };
             if series.failure.is_none() {
-                pair(variant, series, measure)?;
+                pair(variant, series, log, measure)?;
             }
         }
         println!("xtask: round {round} of {rounds} done");
@@ -51,9 +63,13 @@ pub fn run(variants: &[Variant], rounds: usize, measure: &dyn Fn() -> Result<f64
     Ok(all)
 }
 
-fn pair(variant: &Variant, series: &mut Series, measure: &dyn Fn() -> Result<f64>) -> Result<()> {
+fn pair(variant: &Variant, series: &mut Series, log: &Path, measure: &dyn Fn() -> Result<f64>) -> Result<()> {
     let before = measure()?;
-    let tracer = match Tracer::start(&variant.words) {
+    if let Some(output) = &variant.output {
+        // From the round before; when it was not there, there is nothing to remove.
+        let _ = fs::remove_dir_all(output);
+    }
+    let tracer = match Tracer::start(&variant.words, log) {
         Ok(tracer) => tracer,
         Err(error) => {
             println!("xtask: {}: not measured: {error:#}", variant.name);

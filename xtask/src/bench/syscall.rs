@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     Options,
-    machine::{self, Bystander},
+    machine::{self, Bystander, Tracefs},
     page, peer,
     rounds::{self, Series, Variant},
     statistics::{self, Random},
@@ -41,6 +41,7 @@ const RATIOS: [(&str, &str); 5] = [
 
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let bystander = Bystander::start()?;
+    let _tracefs = Tracefs::mount();
     let scratch = Scratch::new(workspace)?;
     let mut variants = own(workspace, &bystander, &scratch);
     variants.extend(peer::syscall_histograms());
@@ -54,7 +55,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         let result: Loop = serde_json::from_str(&output).context("reading the workload's result")?;
         Ok(result.ps_per_call / 1000.0)
     };
-    let series = rounds::run(&variants, options.rounds, &measure)?;
+    let series = rounds::run(&variants, options.rounds, &scratch.0.join("messages"), &measure)?;
     let text = described(&series, options.rounds);
     println!("\n{text}");
     // Fewer rounds, or not all variants, are for trying things out.
@@ -72,13 +73,14 @@ fn own(workspace: &Workspace, bystander: &Bystander, scratch: &Scratch) -> Vec<V
         std::iter::once(profiler.clone()).chain(line.iter().map(|&word| word.to_owned())).collect()
     };
     let record = |name, number: &str, target: &[&str]| {
-        let output = scratch.0.join(number).display().to_string();
-        let line = [&["record", "--probe", "syscall", "-q"], target, &["-o", &output]].concat();
-        Variant { name, words: words(&line) }
+        let output = scratch.0.join(number);
+        let path = output.display().to_string();
+        let line = [&["record", "--probe", "syscall", "-q"], target, &["-o", &path]].concat();
+        Variant { name, words: words(&line), output: Some(output) }
     };
     vec![
-        Variant { name: EMPTY_FLOOR, words: words(&["bench-floor", "--kind", "empty"]) },
-        Variant { name: CLOCK_FLOOR, words: words(&["bench-floor", "--kind", "clock"]) },
+        Variant { name: EMPTY_FLOOR, words: words(&["bench-floor", "--kind", "empty"]), output: None },
+        Variant { name: CLOCK_FLOOR, words: words(&["bench-floor", "--kind", "clock"]), output: None },
         record(WHOLE, "whole", &[]),
         record("profiler, --pid of another", "pid", &["--pid", &bystander.pid()]),
         record("profiler, --cgroup of another", "cgroup", &["--cgroup", &bystander.cgroup()]),

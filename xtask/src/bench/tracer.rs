@@ -1,7 +1,9 @@
-//! In: the command line of a tracer. Out: it runs and has settled; it is gone when dropped.
+//! In: the command line of a tracer, and a file for what it says. Out: it runs and has settled; it is
+//! gone when dropped.
 
 use std::{
-    fs,
+    fs::{self, File},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -25,26 +27,27 @@ impl Tracer {
     ///
     /// # Errors
     /// When it cannot be started or ends by itself.
-    pub fn start(words: &[String]) -> Result<Self> {
+    pub fn start(words: &[String], log: &Path) -> Result<Self> {
+        let messages = File::create(log).with_context(|| format!("creating {}", log.display()))?;
         let (program, arguments) = words.split_first().context("an empty command")?;
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(messages)
             .spawn()
             .with_context(|| format!("starting {program}"))?;
         let mut tracer = Self { child };
-        tracer.settle()?;
+        tracer.settle(log)?;
         Ok(tracer)
     }
 
-    fn settle(&mut self) -> Result<()> {
+    fn settle(&mut self, log: &Path) -> Result<()> {
         let begin = Instant::now();
         let (mut used, mut since) = (self.cpu_ticks(), begin);
         while begin.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait()? {
-                bail!("it ended at once ({status})");
+                bail!("{status}: {}", last_line(log));
             }
             let ticks = self.cpu_ticks();
             if ticks != used {
@@ -81,4 +84,12 @@ impl Drop for Tracer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The last thing it said, made fit for a table.
+fn last_line(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    line.chars().filter(|letter| !letter.is_control() && *letter != '|').take(200).collect()
 }
