@@ -7,6 +7,32 @@ use crate::histogram::SLOTS;
 /// No call: the thread runs user code.
 pub const NO_CALL: u32 = u32::MAX;
 
+/// What this CPU knows of the thread it runs: the fast path of a call that never leaves the CPU.
+/// `sched_switch` moves a call that does to the thread's own state, and forgets the owner.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slot {
+    /// Address of the task the rest is about; 0 = nobody's.
+    pub owner: u64,
+    /// 1: it is measured.
+    pub admitted: u32,
+    /// 1: it is inside the call below.
+    pub in_call: u32,
+    /// System call number.
+    pub nr: u32,
+    /// Its process.
+    pub tgid: u32,
+    /// When it entered the call, ns.
+    pub enter_ns: u64,
+    /// Kernel stack of the latest CPU sample in this call.
+    pub sample_stack: u64,
+    /// Its thread id.
+    pub tid: u32,
+    /// Explicit padding.
+    pub pad: u32,
+}
+crate::shared_record!(Slot, 48);
+
 /// Key of a latency row.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

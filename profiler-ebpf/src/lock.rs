@@ -62,7 +62,7 @@ fn is_spinning(flags: u32) -> bool {
 pub fn begin(ctx: *mut c_void, lock: u64, flags: u32) {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let own = is_busy() || tgid == global::self_tgid();
-    if !own && !target::admits_current() {
+    if !own && !target::admits_current(task::current()) {
         return;
     }
     if is_spinning(flags) {
@@ -131,7 +131,7 @@ pub fn end(lock: u64) {
 /// An end without a begin: either not the target's, or begun before attach.
 #[inline(always)]
 fn unmatched() {
-    if !is_busy() && target::admits_current() {
+    if !is_busy() && target::admits_current(task::current()) {
         count(Outcome::LockUnmatchedEnd, 1);
     }
 }

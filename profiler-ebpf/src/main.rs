@@ -5,6 +5,7 @@
 #![no_main]
 #![allow(static_mut_refs, reason = "maps and globals are statics the loader fills")]
 
+mod call;
 mod cgroup;
 mod floor;
 mod global;
@@ -15,6 +16,7 @@ mod outcome;
 mod process;
 mod restart;
 mod sample;
+mod slot;
 mod stack;
 mod switch;
 mod syscall;

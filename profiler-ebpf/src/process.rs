@@ -16,7 +16,7 @@ use crate::global::offset;
 use crate::maps::{EVENTS, PROCESSES, TARGETS};
 use crate::outcome::{busy, count};
 use crate::thread::{self, flag};
-use crate::{cgroup, global, target, task};
+use crate::{cgroup, global, slot, target, task};
 
 const EXIT: u32 = 60;
 const EXIT_GROUP: u32 = 231;
@@ -64,7 +64,7 @@ fn send(tgid: u32) -> u32 {
 /// The running process became another program.
 #[inline(always)]
 pub fn exec() {
-    if target::admits_current() {
+    if target::admits_current(task::current()) {
         let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
         let _ = busy(|| PROCESSES.insert(&tgid, &1, 0));
         send(tgid);
@@ -79,7 +79,7 @@ pub fn fork(child: u64) {
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
     // SAFETY: the value is not read.
-    if parent != global::one_tgid() && unsafe { TARGETS.get(&parent) }.is_none() {
+    if unsafe { TARGETS.get(&parent) }.is_none() {
         return;
     }
     let mut tgid = 0u32;
@@ -92,7 +92,6 @@ pub fn fork(child: u64) {
         );
     }
     if tgid != 0 && tgid != parent {
-        global::set_forked();
         let _ = busy(|| TARGETS.insert(&tgid, &1, 0));
     }
 }
@@ -100,12 +99,12 @@ pub fn fork(child: u64) {
 /// The running thread ends.
 #[inline(always)]
 pub fn exit() {
-    if let Some(thread) = thread::get(task::current()) {
-        let in_call = thread.flags & flag::IN_CALL != 0;
-        if in_call && thread.nr != EXIT && thread.nr != EXIT_GROUP {
-            count(Outcome::EndedByDeath, 1);
-        }
-        thread.flags = 0;
+    let task = task::current();
+    if let Some(nr) = slot::leave(task).or_else(|| call_of(task))
+        && nr != EXIT
+        && nr != EXIT_GROUP
+    {
+        count(Outcome::EndedByDeath, 1);
     }
     let ids = bpf_get_current_pid_tgid();
     let tgid = (ids >> 32) as u32;
@@ -115,4 +114,13 @@ pub fn exit() {
             let _ = busy(|| PROCESSES.remove(&tgid));
         }
     }
+}
+
+/// The call in the thread's own state, which ends here.
+#[inline(always)]
+fn call_of(task: task::Task) -> Option<u32> {
+    let thread = thread::get(task)?;
+    let in_call = thread.flags & flag::IN_CALL != 0;
+    thread.flags = 0;
+    in_call.then_some(thread.nr)
 }

@@ -5,8 +5,8 @@
 
 use profiler_common::outcome::Outcome;
 
+use crate::call::{Ended, add_latency};
 use crate::outcome::count;
-use crate::syscall::{Ended, add_latency};
 use crate::task;
 use crate::thread::{Thread, flag};
 

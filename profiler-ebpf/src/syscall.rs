@@ -1,71 +1,123 @@
 //! `syscall` probe. Hooks: raw tracepoints `sys_enter`, `sys_exit`.
 //!
 //! Produces: latency rows per (process, call), errno counters, rows of slow calls by stacks.
-//! The fast path is one storage look-up, one clock read and one row look-up.
+//! The fast path of a call that stays on its CPU is this CPU's slot, one clock read and one row
+//! look-up; a call that left the CPU, or is the first of a time slice, takes the thread's own state.
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
-use profiler_common::histogram::{SLOTS, octave, slot};
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_kernel};
 use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
-use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow, source};
-use profiler_common::writer;
+use profiler_common::syscall::Slot;
 
-use crate::maps::{ERRORS, LATENCY, SLOW};
-use crate::outcome::{busy, count};
-use crate::stack::{self, Buffer};
+use crate::call::{During, Ended, add_error, add_latency, add_slow};
+use crate::outcome::count;
+use crate::task::Task;
 use crate::thread::{Thread, flag};
-use crate::{global, process, restart, target, task, thread};
+use crate::{global, restart, slot, target, task, thread};
 
-/// A call that ended: what its rows need.
-pub struct Ended {
-    pub tgid: u32,
-    pub nr: u32,
-    pub latency_ns: u64,
-    pub ret: i64,
+#[inline(always)]
+fn now_ns() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_ns() }
 }
 
 /// A thread enters call `nr`.
 #[inline(always)]
 pub fn enter(nr: u64) {
-    if !target::admits_current() {
+    let task = task::current();
+    let Some(slot) = slot::get() else { return };
+    if slot.owner != task as u64 {
+        enter_rare(slot, task, nr as u32);
+    } else if slot.admitted != 0 {
+        slot::enter(slot, nr as u32, now_ns());
+    }
+}
+
+/// First call of a time slice, or the call after an interrupted one.
+#[inline(always)]
+fn enter_rare(slot: &mut Slot, task: Task, nr: u32) {
+    let admitted = target::admits_current(task);
+    if !admitted {
+        own(slot, task, false);
         return;
     }
-    let Some(thread) = thread::get_or_create(task::current()) else { return };
-    let flags = thread.flags;
-    thread.nr = nr as u32;
+    let Some(thread) = thread::get_or_create(task) else { return };
+    if thread.flags & flag::INTERRUPTED == 0 && global::slots_usable() {
+        thread.flags = flag::KNOWN;
+        own(slot, task, true);
+        slot::enter(slot, nr, now_ns());
+        return;
+    }
+    thread.nr = nr;
     thread.off_cpu_ns = 0;
     thread.longest_ns = 0;
     thread.wait_stack = NO_STACK;
     thread.sample_stack = NO_STACK;
-    // SAFETY: the helper has no preconditions.
-    thread.enter_ns = unsafe { bpf_ktime_get_ns() };
-    if flags & (flag::INTERRUPTED | flag::KNOWN) == flag::KNOWN {
-        thread.flags = flag::KNOWN | flag::IN_CALL;
-        return;
-    }
-    enter_rare(thread);
-}
-
-/// First call of a thread, or the call after an interrupted one.
-#[inline(never)]
-fn enter_rare(thread: &mut Thread) -> u32 {
+    thread.enter_ns = now_ns();
     if thread.flags & flag::INTERRUPTED != 0 {
         restart::at_enter(thread);
     }
     thread.flags = (thread.flags | flag::KNOWN | flag::IN_CALL) & !flag::SEEDED;
-    0
+}
+
+/// Makes `task` the slot's owner, where `sched_switch` keeps slots true.
+#[inline(always)]
+fn own(slot: &mut Slot, task: Task, admitted: bool) {
+    if !global::slots_usable() {
+        return;
+    }
+    let ids = bpf_get_current_pid_tgid();
+    slot.in_call = 0;
+    slot.admitted = u32::from(admitted);
+    slot.tgid = (ids >> 32) as u32;
+    slot.tid = ids as u32;
+    slot.owner = task as u64;
 }
 
 /// A thread leaves its call with `ret`.
 #[inline(always)]
 pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
-    if !target::admits_current() {
+    let task = task::current();
+    let Some(slot) = slot::get() else { return };
+    if slot.owner == task as u64 {
+        if slot.admitted == 0 {
+            return;
+        }
+        if slot.in_call != 0 {
+            exit_slot(ctx, slot, task, ret);
+            return;
+        }
+    }
+    exit_rare(ctx, slot, task, (regs, ret));
+}
+
+/// A call that never left this CPU.
+#[inline(always)]
+fn exit_slot(ctx: *mut c_void, slot: &mut Slot, task: Task, ret: i64) {
+    let now = now_ns();
+    slot.in_call = 0;
+    if restart::is_interruption(ret) {
+        if let Some(thread) = thread::get(task) {
+            slot::save(slot, thread);
+            interrupt(slot, thread, now, ret);
+        }
         return;
     }
-    let Some(thread) = thread::get(task::current()) else {
+    let ended = Ended { tgid: slot.tgid, nr: slot.nr, latency_ns: now.wrapping_sub(slot.enter_ns), ret };
+    let during = During { off_cpu_ns: 0, wait_stack: NO_STACK, sample_stack: slot.sample_stack };
+    add(ctx, &ended, &during);
+}
+
+/// A call that left the CPU, or none that was seen beginning.
+#[inline(always)]
+fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i64)) {
+    if !target::admits_current(task) {
+        return;
+    }
+    let Some(thread) = thread::get(task) else {
         unmatched(regs, ret);
         return;
     };
@@ -79,21 +131,38 @@ pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
         }
         return;
     }
-    // SAFETY: the helper has no preconditions.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = now_ns();
     thread.flags = flags & !flag::IN_CALL;
+    if restart::is_interruption(ret) {
+        interrupt(slot, thread, now, ret);
+        return;
+    }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
-    if ret < 0 && ret >= -4095 {
-        if restart::is_interruption(ret) {
-            restart::at_exit(thread, now, ret);
-            return;
-        }
-        add_error(&ended);
+    let during = During {
+        off_cpu_ns: thread.off_cpu_ns,
+        wait_stack: thread.wait_stack,
+        sample_stack: thread.sample_stack,
+    };
+    add(ctx, &ended, &during);
+}
+
+/// Puts an interrupted call aside; the slot forgets its owner, so that the next enter looks for it.
+#[inline(always)]
+fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, ret: i64) {
+    thread.flags &= !flag::IN_CALL;
+    slot.owner = 0;
+    restart::at_exit(thread, now, ret);
+}
+
+#[inline(always)]
+fn add(ctx: *mut c_void, ended: &Ended, during: &During) {
+    if ended.ret < 0 && ended.ret >= -4095 {
+        add_error(ended);
     }
-    add_latency(&ended);
+    add_latency(ended);
     if ended.latency_ns >= global::slow_ns() {
-        add_slow(ctx, thread, &ended);
+        add_slow(ctx, ended, during);
     }
 }
 
@@ -120,104 +189,7 @@ fn is_clone(regs: u64) -> bool {
     let mut nr = 0u64;
     // SAFETY: the helper checks the address.
     unsafe {
-        aya_ebpf::helpers::generated::bpf_probe_read_kernel(
-            (&raw mut nr).cast(),
-            8,
-            (regs + ORIG_AX) as *const c_void,
-        );
+        bpf_probe_read_kernel((&raw mut nr).cast(), 8, (regs + ORIG_AX) as *const c_void);
     }
     matches!(nr, 56 | 57 | 58 | 435)
-}
-
-#[inline(always)]
-fn this_writer() -> u32 {
-    // SAFETY: the helper has no preconditions.
-    writer(unsafe { bpf_get_smp_processor_id() }, global::epoch())
-}
-
-/// Adds a latency to its row.
-#[inline(always)]
-pub fn add_latency(ended: &Ended) {
-    let ns = ended.latency_ns;
-    let key = LatencyKey {
-        tgid: ended.tgid,
-        nr: ended.nr as u16,
-        octave: octave(ns),
-        pad: 0,
-        writer: this_writer(),
-    };
-    let index = slot(ns) & (SLOTS - 1);
-    if let Some(row) = LATENCY.get_ptr_mut(&key) {
-        // SAFETY: this CPU is the row's only writer.
-        unsafe {
-            (*row).slots[index] += 1;
-            (*row).total_ns += ns;
-            if ns > (*row).max_ns {
-                (*row).max_ns = ns;
-            }
-        }
-        return;
-    }
-    new_latency_row(&key, index as u64, ns);
-}
-
-#[inline(never)]
-fn new_latency_row(key: &LatencyKey, index: u64, ns: u64) -> u32 {
-    let mut row = LatencyRow { slots: [0; SLOTS], total_ns: ns, max_ns: ns };
-    row.slots[(index as usize) & (SLOTS - 1)] = 1;
-    if busy(|| LATENCY.insert(key, &row, 0)).is_err() {
-        count(Outcome::SyscallRowFull, 1);
-    }
-    process::announce(key.tgid);
-    0
-}
-
-#[inline(never)]
-fn add_error(ended: &Ended) -> u32 {
-    let key =
-        ErrorKey { tgid: ended.tgid, nr: ended.nr as u16, errno: (-ended.ret) as u16, writer: this_writer() };
-    if let Some(row) = ERRORS.get_ptr_mut(&key) {
-        // SAFETY: this CPU is the row's only writer.
-        unsafe { *row += 1 };
-    } else if busy(|| ERRORS.insert(&key, &1, 0)).is_err() {
-        count(Outcome::ErrorRowFull, 1);
-    }
-    0
-}
-
-/// Adds a slow call, with the user stack that made it and the kernel stack taken during it.
-#[inline(always)]
-fn add_slow(ctx: *mut c_void, thread: &Thread, ended: &Ended) {
-    let (kernel, source) = if thread.wait_stack != NO_STACK {
-        (thread.wait_stack, source::WAIT)
-    } else if thread.sample_stack != NO_STACK {
-        (thread.sample_stack, source::SAMPLE)
-    } else {
-        (NO_STACK, source::NONE)
-    };
-    let user = stack::user(ctx, Buffer::Call, ended.tgid);
-    let key = SlowKey { tgid: ended.tgid, nr: ended.nr, kernel, user, source, writer: this_writer() };
-    let off_cpu_ns = thread.off_cpu_ns;
-    add_slow_row(&key, ended.latency_ns, off_cpu_ns);
-}
-
-#[inline(never)]
-fn add_slow_row(key: &SlowKey, ns: u64, off_cpu_ns: u64) -> u32 {
-    if let Some(row) = SLOW.get_ptr_mut(key) {
-        // SAFETY: this CPU is the row's only writer.
-        unsafe {
-            (*row).count += 1;
-            (*row).total_ns += ns;
-            (*row).off_cpu_ns += off_cpu_ns;
-            if ns > (*row).max_ns {
-                (*row).max_ns = ns;
-            }
-        }
-        return 0;
-    }
-    let row = SlowRow { count: 1, total_ns: ns, max_ns: ns, off_cpu_ns };
-    if busy(|| SLOW.insert(key, &row, 0)).is_err() {
-        count(Outcome::SlowRowFull, 1);
-    }
-    0
 }

@@ -59,6 +59,17 @@ impl Rows {
         Ok(Self { maps, control: Array::try_from(control)?, epoch: 0 })
     }
 
+    /// Lets the programs keep calls in the CPUs' slots: only once `sched_switch` is attached, which
+    /// moves them to the threads' own state.
+    ///
+    /// # Errors
+    /// A `bpf(2)` call that failed.
+    pub fn use_slots(&mut self) -> Result<()> {
+        let mut control = self.control.get(&0, 0).context("reading the control record")?;
+        control.slots = 1;
+        self.control.set(0, control, 0).context("writing the control record")
+    }
+
     /// Ends the epoch and returns its rows.
     ///
     /// # Errors

@@ -7,13 +7,16 @@ use std::collections::HashMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use aya::maps::{MapData, RingBuf};
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
-use crate::collect::{Event, Meter, Outcomes, Rows, parse_event, parse_in_flight};
+use crate::collect::{
+    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+};
 use crate::environment;
 use crate::failure::Failure;
 use crate::plan;
@@ -31,6 +34,7 @@ use crate::target::Owners;
 pub struct Recorder {
     probes: Probes,
     rows: Rows,
+    slots: PerCpuArray<MapData, Slot>,
     outcomes: Outcomes,
     events: AsyncFd<RingBuf<MapData>>,
     meter: Meter,
@@ -56,13 +60,18 @@ impl Recorder {
         meter: Meter,
         output: Output,
     ) -> Result<Self, Failure> {
-        let rows = Rows::new(&mut probes.ebpf)?;
+        let mut rows = Rows::new(&mut probes.ebpf)?;
+        if settings.probes.syscall && probes.has("sched_switch") {
+            rows.use_slots()?;
+        }
+        let slots = probes.ebpf.take_map("SLOTS").context("the object has no SLOTS map")?;
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
         let header = header(settings, &scope, &probes);
         let mut recorder = Self {
             rows,
+            slots: PerCpuArray::try_from(slots).context("SLOTS")?,
             outcomes,
             // SAFETY: the ring buffer keeps its descriptor open for as long as it lives, inside the AsyncFd.
             events: unsafe { AsyncFd::register(ring) }.context("watching the ring buffer")?,
@@ -201,7 +210,7 @@ impl Recorder {
             return Vec::new();
         }
         let now = crate::probe::now_ns();
-        let (found, refused) = match self.probes.in_flight() {
+        let (mut found, refused) = match self.probes.in_flight() {
             Ok(bytes) => parse_in_flight(&bytes),
             Err(error) => {
                 tracing::warn!("calls in flight cannot be listed: {error:#}");
@@ -209,26 +218,35 @@ impl Recorder {
             }
         };
         self.pending.ledger.count(Class::Implausible, refused);
-        found
-            .into_iter()
-            .map(|call| {
-                if self.profile.processes.get(call.pid).is_none() {
-                    self.see(call.pid, call.comm.clone(), 0);
-                }
-                // An id of its own for each: these stacks never pass the kernel side's hash.
-                let kernel = stack_id(&call.addresses);
-                self.interner.kernel_stack(kernel, &call.addresses, false);
-                InFlightCall {
-                    pid: call.pid,
-                    tid: call.tid,
-                    comm: call.comm,
-                    nr: call.nr,
-                    age_ns: now.saturating_sub(call.enter_ns),
-                    at_least: call.at_least,
-                    kernel,
-                }
-            })
-            .collect()
+        if let Ok(slots) = self.slots.get(&0, 0) {
+            found.extend(running(&slots));
+        }
+        found.into_iter().map(|call| self.in_flight_call(call, now)).collect()
+    }
+
+    fn in_flight_call(&mut self, call: Found, now: u64) -> InFlightCall {
+        if self.profile.processes.get(call.pid).is_none() && !call.comm.is_empty() {
+            self.see(call.pid, call.comm.clone(), 0);
+        }
+        let kernel = match call.stack {
+            FoundStack::Sample(stack) => stack,
+            FoundStack::Addresses(addresses) => {
+                let stack = stack_id(&addresses);
+                self.interner.kernel_stack(stack, &addresses, false);
+                stack
+            }
+        };
+        let comm =
+            if call.comm.is_empty() { self.profile.processes.comm(call.pid).into() } else { call.comm };
+        InFlightCall {
+            pid: call.pid,
+            tid: call.tid,
+            comm,
+            nr: call.nr,
+            age_ns: now.saturating_sub(call.enter_ns),
+            at_least: call.at_least,
+            kernel,
+        }
     }
 
     /// The losses that only the end knows.

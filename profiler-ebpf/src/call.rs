@@ -1,0 +1,124 @@
+//! Rows of the `syscall` probe.
+//!
+//! In: a call that ended. Out: its latency row, errno counter and, when slow, its row by stacks.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
+use profiler_common::histogram::{SLOTS, octave, slot};
+use profiler_common::outcome::Outcome;
+use profiler_common::stack::NO_STACK;
+use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow, source};
+use profiler_common::writer;
+
+use crate::maps::{ERRORS, LATENCY, SLOW};
+use crate::outcome::{busy, count};
+use crate::stack::{self, Buffer};
+use crate::{global, process};
+
+/// A call that ended: what its rows need.
+pub struct Ended {
+    pub tgid: u32,
+    pub nr: u32,
+    pub latency_ns: u64,
+    pub ret: i64,
+}
+
+/// What was seen while it lasted.
+pub struct During {
+    pub off_cpu_ns: u64,
+    pub wait_stack: u64,
+    pub sample_stack: u64,
+}
+
+#[inline(always)]
+fn this_writer() -> u32 {
+    // SAFETY: the helper has no preconditions.
+    writer(unsafe { bpf_get_smp_processor_id() }, global::epoch())
+}
+
+/// Adds a latency to its row.
+#[inline(always)]
+pub fn add_latency(ended: &Ended) {
+    let ns = ended.latency_ns;
+    let key = LatencyKey {
+        tgid: ended.tgid,
+        nr: ended.nr as u16,
+        octave: octave(ns),
+        pad: 0,
+        writer: this_writer(),
+    };
+    let index = slot(ns) & (SLOTS - 1);
+    if let Some(row) = LATENCY.get_ptr_mut(&key) {
+        // SAFETY: this CPU is the row's only writer.
+        unsafe {
+            (*row).slots[index] += 1;
+            (*row).total_ns += ns;
+            if ns > (*row).max_ns {
+                (*row).max_ns = ns;
+            }
+        }
+        return;
+    }
+    new_latency_row(&key, index as u64, ns);
+}
+
+#[inline(never)]
+fn new_latency_row(key: &LatencyKey, index: u64, ns: u64) -> u32 {
+    let mut row = LatencyRow { slots: [0; SLOTS], total_ns: ns, max_ns: ns };
+    row.slots[(index as usize) & (SLOTS - 1)] = 1;
+    if busy(|| LATENCY.insert(key, &row, 0)).is_err() {
+        count(Outcome::SyscallRowFull, 1);
+    }
+    process::announce(key.tgid);
+    0
+}
+
+#[inline(never)]
+pub fn add_error(ended: &Ended) -> u32 {
+    let key =
+        ErrorKey { tgid: ended.tgid, nr: ended.nr as u16, errno: (-ended.ret) as u16, writer: this_writer() };
+    if let Some(row) = ERRORS.get_ptr_mut(&key) {
+        // SAFETY: this CPU is the row's only writer.
+        unsafe { *row += 1 };
+    } else if busy(|| ERRORS.insert(&key, &1, 0)).is_err() {
+        count(Outcome::ErrorRowFull, 1);
+    }
+    0
+}
+
+/// Adds a slow call, with the user stack that made it and the kernel stack taken during it.
+#[inline(always)]
+pub fn add_slow(ctx: *mut c_void, ended: &Ended, during: &During) {
+    let (kernel, source) = if during.wait_stack != NO_STACK {
+        (during.wait_stack, source::WAIT)
+    } else if during.sample_stack != NO_STACK {
+        (during.sample_stack, source::SAMPLE)
+    } else {
+        (NO_STACK, source::NONE)
+    };
+    let user = stack::user(ctx, Buffer::Call, ended.tgid);
+    let key = SlowKey { tgid: ended.tgid, nr: ended.nr, kernel, user, source, writer: this_writer() };
+    add_slow_row(&key, ended.latency_ns, during.off_cpu_ns);
+}
+
+#[inline(never)]
+fn add_slow_row(key: &SlowKey, ns: u64, off_cpu_ns: u64) -> u32 {
+    if let Some(row) = SLOW.get_ptr_mut(key) {
+        // SAFETY: this CPU is the row's only writer.
+        unsafe {
+            (*row).count += 1;
+            (*row).total_ns += ns;
+            (*row).off_cpu_ns += off_cpu_ns;
+            if ns > (*row).max_ns {
+                (*row).max_ns = ns;
+            }
+        }
+        return 0;
+    }
+    let row = SlowRow { count: 1, total_ns: ns, max_ns: ns, off_cpu_ns };
+    if busy(|| SLOW.insert(key, &row, 0)).is_err() {
+        count(Outcome::SlowRowFull, 1);
+    }
+    0
+}
