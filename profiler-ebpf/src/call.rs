@@ -8,10 +8,12 @@ use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use profiler_common::histogram::{SLOTS, octave, slot};
 use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
-use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow, source};
+use profiler_common::syscall::{
+    CachedRow, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow, place, source, tag,
+};
 use profiler_common::writer;
 
-use crate::maps::{ERRORS, LATENCY, SLOW};
+use crate::maps::{CACHE, ERRORS, LATENCY, SLOW};
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
 use crate::{global, process};
@@ -37,41 +39,52 @@ fn this_writer() -> u32 {
     writer(unsafe { bpf_get_smp_processor_id() }, global::epoch())
 }
 
-/// Adds a latency to its row.
+/// Adds a latency to its row: at hand on this CPU, or brought there.
 #[inline(always)]
 pub fn add_latency(ended: &Ended) {
     let ns = ended.latency_ns;
-    let key = LatencyKey {
-        tgid: ended.tgid,
-        nr: ended.nr as u16,
-        octave: octave(ns),
-        pad: 0,
-        writer: this_writer(),
-    };
-    let index = slot(ns) & (SLOTS - 1);
-    if let Some(row) = LATENCY.get_ptr_mut(&key) {
-        // SAFETY: this CPU is the row's only writer.
-        unsafe {
-            (*row).slots[index] += 1;
-            (*row).total_ns += ns;
-            if ns > (*row).max_ns {
-                (*row).max_ns = ns;
-            }
-        }
-        return;
+    let tag = tag(ended.tgid, ended.nr as u16, octave(ns));
+    let Some(cache) = CACHE.get_ptr_mut(global::epoch() & 1) else { return };
+    // SAFETY: this CPU's own value, and `place` is below its length.
+    let cached = unsafe { &mut (*cache).rows[place(tag)] };
+    if cached.tag != tag {
+        displace(cached, tag);
     }
-    new_latency_row(&key, index as u64, ns);
+    cached.row.slots[slot(ns) & (SLOTS - 1)] += 1;
+    cached.row.total_ns += ns;
+    if ns > cached.row.max_ns {
+        cached.row.max_ns = ns;
+    }
 }
 
+/// Makes room at hand for the row of `tag`: the one there goes to the hash map.
 #[inline(never)]
-fn new_latency_row(key: &LatencyKey, index: u64, ns: u64) -> u32 {
-    let mut row = LatencyRow { slots: [0; SLOTS], total_ns: ns, max_ns: ns };
-    row.slots[(index as usize) & (SLOTS - 1)] = 1;
-    if busy(|| LATENCY.insert(key, &row, 0)).is_err() {
-        count(Outcome::SyscallRowFull, 1);
+fn displace(cached: &mut CachedRow, tag: u64) -> u32 {
+    if cached.tag != 0 {
+        write_back(cached);
     }
-    process::announce(key.tgid);
+    *cached = CachedRow { tag, row: LatencyRow { slots: [0; SLOTS], total_ns: 0, max_ns: 0 } };
+    process::announce(tag as u32);
     0
+}
+
+#[inline(always)]
+fn write_back(cached: &CachedRow) {
+    let key = LatencyKey::of(cached.tag, this_writer());
+    if let Some(row) = LATENCY.get_ptr_mut(&key) {
+        // SAFETY: this CPU is the row's only writer.
+        let row = unsafe { &mut *row };
+        for index in 0..SLOTS {
+            row.slots[index] += cached.row.slots[index];
+        }
+        row.total_ns += cached.row.total_ns;
+        if cached.row.max_ns > row.max_ns {
+            row.max_ns = cached.row.max_ns;
+        }
+    } else if busy(|| LATENCY.insert(&key, &cached.row, 0)).is_err() {
+        let calls: u32 = cached.row.slots.iter().sum();
+        count(Outcome::SyscallRowFull, u64::from(calls));
+    }
 }
 
 #[inline(never)]

@@ -8,7 +8,7 @@ use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::sample::SampleKey;
 use profiler_common::stack::{FRAMES, StackHead};
-use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
+use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 
 use crate::lock::Spin;
 use crate::thread::Thread;
@@ -16,6 +16,9 @@ use crate::thread::Thread;
 /// Latency rows of the `syscall` probe.
 #[map]
 pub static LATENCY: HashMap<LatencyKey, LatencyRow> = HashMap::with_max_entries(32_768, 0);
+/// Latency rows at hand, by the epoch's parity.
+#[map]
+pub static CACHE: PerCpuArray<CachedRows> = PerCpuArray::with_max_entries(2, 0);
 /// Errno counters of the `syscall` probe.
 #[map]
 pub static ERRORS: HashMap<ErrorKey, u64> = HashMap::with_max_entries(8_192, 0);
