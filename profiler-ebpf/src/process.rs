@@ -101,8 +101,9 @@ pub fn fork(child: u64) {
 #[inline(always)]
 pub fn exit() {
     if let Some(thread) = thread::get(task::current()) {
-        let in_call = thread.flags & flag::IN_CALL != 0;
-        if in_call && thread.nr != EXIT && thread.nr != EXIT_GROUP {
+        let in_call = thread.flags & flag::IN_CALL != 0 && thread.nr != EXIT && thread.nr != EXIT_GROUP;
+        // A deadly signal interrupts a sleeping call first: it exits as if to be restarted.
+        if in_call || thread.flags & flag::INTERRUPTED != 0 {
             count(Outcome::EndedByDeath, 1);
         }
         thread.flags = 0;

@@ -33,7 +33,7 @@ pub fn sample(ctx: *mut c_void) {
     let kernel = stack::kernel(ctx, Buffer::Sample);
     if let Some(thread) = call {
         if kernel != NO_STACK {
-            thread.sample_stack = kernel;
+            thread.parts.sample_stack = kernel;
         }
     }
     if global::cpu_rows() == 0 {

@@ -16,7 +16,7 @@ use profiler_common::writer;
 use crate::maps::{ERRORS, LATENCY, SLOW};
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
-use crate::thread::{Thread, flag};
+use crate::thread::{Parts, Thread, flag};
 use crate::{global, process, restart, target, task, thread};
 
 /// A call that ended: what its rows need.
@@ -29,31 +29,28 @@ pub struct Ended {
 
 /// A thread enters call `nr`.
 #[inline(always)]
-pub fn enter(nr: u64) {
+pub fn enter(regs: u64, nr: u64) {
     if !target::admits_current() {
         return;
     }
     let Some(thread) = thread::get_or_create(task::current()) else { return };
     let flags = thread.flags;
     thread.nr = nr as u32;
-    thread.off_cpu_ns = 0;
-    thread.longest_ns = 0;
-    thread.wait_stack = NO_STACK;
-    thread.sample_stack = NO_STACK;
+    thread.parts = Parts { off_cpu_ns: 0, longest_ns: 0, wait_stack: NO_STACK, sample_stack: NO_STACK };
     // SAFETY: the helper has no preconditions.
     thread.enter_ns = unsafe { bpf_ktime_get_ns() };
     if flags & (flag::INTERRUPTED | flag::KNOWN) == flag::KNOWN {
         thread.flags = flag::KNOWN | flag::IN_CALL;
         return;
     }
-    enter_rare(thread);
+    enter_rare(thread, regs);
 }
 
 /// First call of a thread, or the call after an interrupted one.
 #[inline(never)]
-fn enter_rare(thread: &mut Thread) -> u32 {
+fn enter_rare(thread: &mut Thread, regs: u64) -> u32 {
     if thread.flags & flag::INTERRUPTED != 0 {
-        restart::at_enter(thread);
+        restart::at_enter(thread, regs);
     }
     thread.flags = (thread.flags | flag::KNOWN | flag::IN_CALL) & !flag::SEEDED;
     0
@@ -85,15 +82,28 @@ pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
     if ret < 0 && ret >= -4095 {
-        if restart::is_interruption(ret) {
-            restart::at_exit(thread, now, ret);
+        if ended.nr == restart::RT_SIGRETURN {
+            if let Some(failed) = restart::at_sigreturn(thread, tgid, regs, ret) {
+                // The registers are the failed call's again, and so is the user stack.
+                add_error(&failed);
+                add(ctx, &thread.interrupted.parts, &failed);
+            }
+        } else if restart::is_interruption(ret) {
+            restart::at_exit(thread, now, regs, ret);
             return;
+        } else {
+            add_error(&ended);
         }
-        add_error(&ended);
     }
-    add_latency(&ended);
+    add(ctx, &thread.parts, &ended);
+}
+
+/// Adds a call to its rows.
+#[inline(always)]
+fn add(ctx: *mut c_void, parts: &Parts, ended: &Ended) {
+    add_latency(ended);
     if ended.latency_ns >= global::slow_ns() {
-        add_slow(ctx, thread, &ended);
+        add_slow(ctx, parts, ended);
     }
 }
 
@@ -137,7 +147,7 @@ fn this_writer() -> u32 {
 
 /// Adds a latency to its row.
 #[inline(always)]
-pub fn add_latency(ended: &Ended) {
+fn add_latency(ended: &Ended) {
     let ns = ended.latency_ns;
     let key = LatencyKey {
         tgid: ended.tgid,
@@ -186,19 +196,18 @@ fn add_error(ended: &Ended) -> u32 {
 }
 
 /// Adds a slow call, with the user stack that made it and the kernel stack taken during it.
-#[inline(always)]
-fn add_slow(ctx: *mut c_void, thread: &Thread, ended: &Ended) {
-    let (kernel, source) = if thread.wait_stack != NO_STACK {
-        (thread.wait_stack, source::WAIT)
-    } else if thread.sample_stack != NO_STACK {
-        (thread.sample_stack, source::SAMPLE)
+#[inline(never)]
+fn add_slow(ctx: *mut c_void, parts: &Parts, ended: &Ended) -> u32 {
+    let (kernel, source) = if parts.wait_stack != NO_STACK {
+        (parts.wait_stack, source::WAIT)
+    } else if parts.sample_stack != NO_STACK {
+        (parts.sample_stack, source::SAMPLE)
     } else {
         (NO_STACK, source::NONE)
     };
     let user = stack::user(ctx, Buffer::Call, ended.tgid);
     let key = SlowKey { tgid: ended.tgid, nr: ended.nr, kernel, user, source, writer: this_writer() };
-    let off_cpu_ns = thread.off_cpu_ns;
-    add_slow_row(&key, ended.latency_ns, off_cpu_ns);
+    add_slow_row(&key, ended.latency_ns, parts.off_cpu_ns)
 }
 
 #[inline(never)]
