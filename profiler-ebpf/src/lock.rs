@@ -102,7 +102,8 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
     if wait.own == 0 {
         wait.kernel = stack::kernel(ctx, Buffer::Lock);
         if !is_spinning(wait.kind) && !task::is_kernel_thread(task::current()) {
-            wait.user = stack::user(ctx, Buffer::Lock, (bpf_get_current_pid_tgid() >> 32) as u32);
+            let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+            wait.user = stack::user(ctx, Buffer::Lock, tgid, thread::in_call());
         }
     }
     // SAFETY: the helper has no preconditions.

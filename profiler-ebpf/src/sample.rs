@@ -43,7 +43,7 @@ pub fn sample(ctx: *mut c_void) {
     let user = if task::is_kernel_thread(task::current()) {
         NO_STACK
     } else {
-        stack::user(ctx, Buffer::Sample, tgid)
+        stack::user(ctx, Buffer::Sample, tgid, thread::in_call())
     };
     // SAFETY: the helper has no preconditions.
     let writer = writer(unsafe { bpf_get_smp_processor_id() }, global::epoch());

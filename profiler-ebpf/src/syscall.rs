@@ -19,6 +19,9 @@ use crate::stack::{self, Buffer};
 use crate::thread::{Parts, Thread, flag};
 use crate::{global, process, restart, target, task, thread};
 
+const EXECVE: u32 = 59;
+const EXECVEAT: u32 = 322;
+
 /// A call that ended: what its rows need.
 pub struct Ended {
     pub tgid: u32,
@@ -68,7 +71,10 @@ pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
     };
     let flags = thread.flags;
     if flags & (flag::IN_CALL | flag::SEEDED) != flag::IN_CALL {
-        if flags & flag::SEEDED != 0 {
+        if flags & flag::KNOWN == 0 {
+            // The lock probe made this state: its calls were not seen yet.
+            unmatched(regs, ret);
+        } else if flags & flag::SEEDED != 0 {
             thread.flags = flag::KNOWN;
             count(Outcome::InFlightAtAttach, 1);
         } else {
@@ -205,7 +211,9 @@ fn add_slow(ctx: *mut c_void, parts: &Parts, ended: &Ended) -> u32 {
     } else {
         (NO_STACK, source::NONE)
     };
-    let user = stack::user(ctx, Buffer::Call, ended.tgid);
+    // These end somewhere else than behind their own instruction.
+    let in_call = !matches!(ended.nr, restart::RT_SIGRETURN | EXECVE | EXECVEAT);
+    let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
     let key = SlowKey { tgid: ended.tgid, nr: ended.nr, kernel, user, source, writer: this_writer() };
     add_slow_row(&key, ended.latency_ns, parts.off_cpu_ns)
 }

@@ -9,7 +9,7 @@ use profiler_common::outcome::Outcome;
 use crate::lock::{NESTING, Wait};
 use crate::maps::THREADS;
 use crate::outcome::count;
-use crate::task::Task;
+use crate::task::{self, Task};
 
 /// State bits.
 pub mod flag {
@@ -82,6 +82,12 @@ pub fn get(task: Task) -> Option<&'static mut Thread> {
     unsafe {
         bpf_task_storage_get(THREADS.as_ptr(), task, core::ptr::null_mut(), 0).cast::<Thread>().as_mut()
     }
+}
+
+/// Whether the running thread is inside a call, as far as is known.
+#[inline(always)]
+pub fn in_call() -> bool {
+    get(task::current()).is_some_and(|thread| thread.flags & flag::IN_CALL != 0)
 }
 
 /// The thread's state, made when it has none. Allocates: only where that is safe.
