@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use support::live::{
-    Recorded, Recording, Workload, assert_passes, assert_within, bucket, number, stack, workload,
+    Recorded, Recording, Workload, assert_passes, assert_within, bucket, number, send, stack, workload,
 };
 use support::{can_run, wait_for};
 
@@ -163,6 +163,28 @@ fn a_read_that_hangs_meanwhile_is_in_flight_with_its_age() {
     let age = number(calls[0], "age_ns");
     assert!((at_least..ns(before)).contains(&age), "{age} ns old, at least {at_least} ns by its own clock");
     assert_passes(&stack(calls[0]), &["ksys_read_[k]", "…pipe_read_[k]"]);
+}
+
+#[test]
+fn a_thread_stopped_inside_a_call_is_still_in_it() {
+    if !can_run("a_thread_stopped_inside_a_call_is_still_in_it", &[]) {
+        return;
+    }
+    let mut hanging = Workload::start(&["hang-read"]);
+    let recording = record_pid(hanging.pid(), &[]);
+    hanging.go();
+    assert_eq!(hanging.line(), "ready");
+    wait_until_in_call(hanging.pid(), libc::SYS_read);
+    send(hanging.pid(), "STOP");
+    wait_for("the workload to stop", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", hanging.pid())).unwrap();
+        status.contains("State:\tT").then_some(())
+    });
+    let recorded = recording.stop();
+    let calls = recorded.in_flight(hanging.pid());
+    assert_eq!(calls.len(), 1, "{calls:#?}");
+    assert_eq!((&calls[0]["syscall"], &calls[0]["at_least"]), (&"read".into(), &false.into()));
+    assert!(stack(calls[0]).iter().any(|frame| frame.contains("signal")), "where it is stopped");
 }
 
 #[test]
