@@ -16,7 +16,11 @@ use profiler_common::writer;
 use crate::maps::{CACHE, ERRORS, LATENCY, SLOW};
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
-use crate::{global, process};
+use crate::thread::Parts;
+use crate::{global, process, restart};
+
+const EXECVE: u32 = 59;
+const EXECVEAT: u32 = 322;
 
 /// A call that ended: what its rows need.
 pub struct Ended {
@@ -26,11 +30,17 @@ pub struct Ended {
     pub ret: i64,
 }
 
-/// What was seen while it lasted.
-pub struct During {
-    pub off_cpu_ns: u64,
-    pub wait_stack: u64,
-    pub sample_stack: u64,
+/// Adds a call that ended to its rows.
+#[inline(always)]
+pub fn add(ctx: *mut c_void, ended: &Ended, parts: &Parts) {
+    // What rt_sigreturn leaves behind is the interrupted code's register, no errno of its own.
+    if ended.ret < 0 && ended.ret >= -4095 && ended.nr != restart::RT_SIGRETURN {
+        add_error(ended);
+    }
+    add_latency(ended);
+    if ended.latency_ns >= global::slow_ns() {
+        add_slow(ctx, ended, parts);
+    }
 }
 
 #[inline(always)]
@@ -41,7 +51,7 @@ fn this_writer() -> u32 {
 
 /// Adds a latency to its row: at hand on this CPU, or brought there.
 #[inline(always)]
-pub fn add_latency(ended: &Ended) {
+fn add_latency(ended: &Ended) {
     let ns = ended.latency_ns;
     let tag = tag(ended.tgid, ended.nr as u16, octave(ns));
     let Some(cache) = CACHE.get_ptr_mut(global::epoch() & 1) else { return };
@@ -88,7 +98,7 @@ fn write_back(cached: &CachedRow) {
 }
 
 #[inline(never)]
-pub fn add_error(ended: &Ended) -> u32 {
+fn add_error(ended: &Ended) -> u32 {
     let key =
         ErrorKey { tgid: ended.tgid, nr: ended.nr as u16, errno: (-ended.ret) as u16, writer: this_writer() };
     if let Some(row) = ERRORS.get_ptr_mut(&key) {
@@ -102,17 +112,19 @@ pub fn add_error(ended: &Ended) -> u32 {
 
 /// Adds a slow call, with the user stack that made it and the kernel stack taken during it.
 #[inline(always)]
-pub fn add_slow(ctx: *mut c_void, ended: &Ended, during: &During) {
-    let (kernel, source) = if during.wait_stack != NO_STACK {
-        (during.wait_stack, source::WAIT)
-    } else if during.sample_stack != NO_STACK {
-        (during.sample_stack, source::SAMPLE)
+fn add_slow(ctx: *mut c_void, ended: &Ended, parts: &Parts) {
+    let (kernel, source) = if parts.wait_stack != NO_STACK {
+        (parts.wait_stack, source::WAIT)
+    } else if parts.sample_stack != NO_STACK {
+        (parts.sample_stack, source::SAMPLE)
     } else {
         (NO_STACK, source::NONE)
     };
-    let user = stack::user(ctx, Buffer::Call, ended.tgid);
+    // After these three the registers are not those of the code that made the call.
+    let in_call = !matches!(ended.nr, restart::RT_SIGRETURN | EXECVE | EXECVEAT);
+    let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
     let key = SlowKey { tgid: ended.tgid, nr: ended.nr, kernel, user, source, writer: this_writer() };
-    add_slow_row(&key, ended.latency_ns, during.off_cpu_ns);
+    add_slow_row(&key, ended.latency_ns, parts.off_cpu_ns);
 }
 
 #[inline(never)]

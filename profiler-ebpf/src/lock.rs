@@ -17,7 +17,7 @@ use profiler_common::writer;
 use crate::maps::{LOCKS, SPINS};
 use crate::outcome::{busy, count, is_busy};
 use crate::stack::{self, Buffer};
-use crate::{global, process, target, task, thread};
+use crate::{global, process, slot, target, task, thread};
 
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
@@ -102,7 +102,8 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
     if wait.own == 0 {
         wait.kernel = stack::kernel(ctx, Buffer::Lock);
         if !is_spinning(wait.kind) && !task::is_kernel_thread(task::current()) {
-            wait.user = stack::user(ctx, Buffer::Lock, (bpf_get_current_pid_tgid() >> 32) as u32);
+            let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+            wait.user = stack::user(ctx, Buffer::Lock, tgid, slot::in_call(task::current()));
         }
     }
     // SAFETY: the helper has no preconditions.

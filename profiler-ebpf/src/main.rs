@@ -30,7 +30,7 @@ use aya_ebpf::programs::{BtfTracePointContext, PerfEventContext, RawTracePointCo
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn sys_enter(ctx: RawTracePointContext) -> Result<(), ()> {
-    syscall::enter(ctx.arg::<u64>(1));
+    syscall::enter(ctx.arg::<u64>(0), ctx.arg::<u64>(1));
     Ok(())
 }
 

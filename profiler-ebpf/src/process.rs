@@ -120,7 +120,11 @@ pub fn exit() {
 #[inline(always)]
 fn call_of(task: task::Task) -> Option<u32> {
     let thread = thread::get(task)?;
-    let in_call = thread.flags & flag::IN_CALL != 0;
+    let flags = thread.flags;
     thread.flags = 0;
-    in_call.then_some(thread.nr)
+    if flags & flag::IN_CALL != 0 {
+        return Some(thread.nr);
+    }
+    // A deadly signal interrupts a sleeping call first: it exits as if to be restarted.
+    (flags & flag::INTERRUPTED != 0).then_some(thread.interrupted.nr)
 }

@@ -42,7 +42,7 @@ pub fn sample(ctx: *mut c_void) {
     let user = if task::is_kernel_thread(task::current()) {
         NO_STACK
     } else {
-        stack::user(ctx, Buffer::Sample, tgid)
+        stack::user(ctx, Buffer::Sample, tgid, slot::in_call(task::current()))
     };
     // SAFETY: the helper has no preconditions.
     let writer = writer(unsafe { bpf_get_smp_processor_id() }, global::epoch());
@@ -81,7 +81,7 @@ fn label(kernel: u64) {
     {
         slot.sample_stack = kernel;
     } else if let Some(thread) = thread::get(task) {
-        thread.sample_stack = kernel;
+        thread.parts.sample_stack = kernel;
     }
 }
 

@@ -8,7 +8,7 @@ use profiler_common::syscall::Slot;
 
 use crate::maps::SLOTS;
 use crate::task::Task;
-use crate::thread::{Thread, flag};
+use crate::thread::{self, Parts, Thread, flag};
 
 /// This CPU's slot.
 #[inline(always)]
@@ -33,15 +33,32 @@ pub fn enter(slot: &mut Slot, nr: u32, now: u64) {
     slot.in_call = 1;
 }
 
+/// What the slot's call is made of: it never left the CPU.
+#[inline(always)]
+pub fn parts(slot: &Slot) -> Parts {
+    Parts { off_cpu_ns: 0, longest_ns: 0, wait_stack: NO_STACK, sample_stack: slot.sample_stack }
+}
+
+/// Whether `task`, which runs here, is inside a call, as far as is known.
+#[inline(always)]
+pub fn in_call(task: Task) -> bool {
+    if let Some(slot) = of(task)
+        && slot.in_call != 0
+    {
+        return true;
+    }
+    match thread::get(task) {
+        Some(thread) => thread.flags & flag::IN_CALL != 0,
+        None => false,
+    }
+}
+
 /// Moves the slot's call to the thread's own state: it leaves the CPU, or needs more than a slot.
 #[inline(always)]
 pub fn save(slot: &mut Slot, thread: &mut Thread) {
     thread.nr = slot.nr;
     thread.enter_ns = slot.enter_ns;
-    thread.off_cpu_ns = 0;
-    thread.longest_ns = 0;
-    thread.wait_stack = NO_STACK;
-    thread.sample_stack = slot.sample_stack;
+    thread.parts = parts(slot);
     thread.flags = flag::KNOWN | flag::IN_CALL;
     slot.in_call = 0;
 }

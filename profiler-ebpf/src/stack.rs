@@ -42,12 +42,19 @@ pub fn kernel(ctx: *mut c_void, buffer: Buffer) -> u64 {
     })
 }
 
-/// The user stack of the running task.
+/// The user stack of the running task. `in_call`: its leaf is a return address too, the one behind the
+/// call instruction, and is moved into that instruction: what follows may belong to another function.
 #[inline(always)]
-pub fn user(ctx: *mut c_void, buffer: Buffer, tgid: u32) -> u64 {
+pub fn user(ctx: *mut c_void, buffer: Buffer, tgid: u32, in_call: bool) -> u64 {
     take(buffer, USER, tgid, |frames| {
         // SAFETY: `frames` is BYTES long.
-        unsafe { bpf_get_stack(ctx, frames, BYTES, u64::from(BPF_F_USER_STACK)) }
+        unsafe {
+            let bytes = bpf_get_stack(ctx, frames, BYTES, u64::from(BPF_F_USER_STACK));
+            if in_call && bytes > 0 {
+                *frames.cast::<u64>() -= 1;
+            }
+            bytes
+        }
     })
 }
 

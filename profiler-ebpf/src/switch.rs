@@ -47,13 +47,13 @@ fn comes_back(thread: &mut Thread, task: Task) {
     thread.out_ns = 0;
     // SAFETY: the helper has no preconditions.
     let wait_ns = unsafe { bpf_ktime_get_ns() }.saturating_sub(since);
-    thread.off_cpu_ns += wait_ns;
-    if wait_ns < global::wait_min_ns() || wait_ns <= thread.longest_ns {
+    thread.parts.off_cpu_ns += wait_ns;
+    if wait_ns < global::wait_min_ns() || wait_ns <= thread.parts.longest_ns {
         return;
     }
     let stack = stack::of_task(task, Buffer::Switch);
     if stack != NO_STACK {
-        thread.longest_ns = wait_ns;
-        thread.wait_stack = stack;
+        thread.parts.longest_ns = wait_ns;
+        thread.parts.wait_stack = stack;
     }
 }

@@ -12,10 +12,10 @@ use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::Slot;
 
-use crate::call::{During, Ended, add_error, add_latency, add_slow};
+use crate::call::{self, Ended};
 use crate::outcome::count;
 use crate::task::Task;
-use crate::thread::{Thread, flag};
+use crate::thread::{Parts, Thread, flag};
 use crate::{global, restart, slot, target, task, thread};
 
 #[inline(always)]
@@ -26,11 +26,11 @@ fn now_ns() -> u64 {
 
 /// A thread enters call `nr`.
 #[inline(always)]
-pub fn enter(nr: u64) {
+pub fn enter(regs: u64, nr: u64) {
     let task = task::current();
     let Some(slot) = slot::get() else { return };
     if slot.owner != task as u64 {
-        enter_rare(slot, task, nr as u32);
+        enter_rare(slot, task, (regs, nr as u32));
     } else if slot.admitted != 0 {
         slot::enter(slot, nr as u32, now_ns());
     }
@@ -38,7 +38,7 @@ pub fn enter(nr: u64) {
 
 /// First call of a time slice, or the call after an interrupted one.
 #[inline(always)]
-fn enter_rare(slot: &mut Slot, task: Task, nr: u32) {
+fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
     let admitted = target::admits_current(task);
     if !admitted {
         own(slot, task, false);
@@ -52,13 +52,10 @@ fn enter_rare(slot: &mut Slot, task: Task, nr: u32) {
         return;
     }
     thread.nr = nr;
-    thread.off_cpu_ns = 0;
-    thread.longest_ns = 0;
-    thread.wait_stack = NO_STACK;
-    thread.sample_stack = NO_STACK;
+    thread.parts = Parts { off_cpu_ns: 0, longest_ns: 0, wait_stack: NO_STACK, sample_stack: NO_STACK };
     thread.enter_ns = now_ns();
     if thread.flags & flag::INTERRUPTED != 0 {
-        restart::at_enter(thread);
+        restart::at_enter(thread, regs);
     }
     thread.flags = (thread.flags | flag::KNOWN | flag::IN_CALL) & !flag::SEEDED;
 }
@@ -87,7 +84,7 @@ pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
             return;
         }
         if slot.in_call != 0 {
-            exit_slot(ctx, slot, task, ret);
+            exit_slot(ctx, slot, task, (regs, ret));
             return;
         }
     }
@@ -96,19 +93,18 @@ pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
 
 /// A call that never left this CPU.
 #[inline(always)]
-fn exit_slot(ctx: *mut c_void, slot: &mut Slot, task: Task, ret: i64) {
+fn exit_slot(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i64)) {
     let now = now_ns();
     slot.in_call = 0;
     if restart::is_interruption(ret) {
         if let Some(thread) = thread::get(task) {
             slot::save(slot, thread);
-            interrupt(slot, thread, now, ret);
+            interrupt(slot, thread, now, (regs, ret));
         }
         return;
     }
     let ended = Ended { tgid: slot.tgid, nr: slot.nr, latency_ns: now.wrapping_sub(slot.enter_ns), ret };
-    let during = During { off_cpu_ns: 0, wait_stack: NO_STACK, sample_stack: slot.sample_stack };
-    add(ctx, &ended, &during);
+    call::add(ctx, &ended, &slot::parts(slot));
 }
 
 /// A call that left the CPU, or none that was seen beginning.
@@ -123,7 +119,10 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     };
     let flags = thread.flags;
     if flags & (flag::IN_CALL | flag::SEEDED) != flag::IN_CALL {
-        if flags & flag::SEEDED != 0 {
+        if flags & flag::KNOWN == 0 {
+            // The lock probe made this state: its calls were not seen yet.
+            unmatched(regs, ret);
+        } else if flags & flag::SEEDED != 0 {
             thread.flags = flag::KNOWN;
             count(Outcome::InFlightAtAttach, 1);
         } else {
@@ -134,35 +133,32 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     let now = now_ns();
     thread.flags = flags & !flag::IN_CALL;
     if restart::is_interruption(ret) {
-        interrupt(slot, thread, now, ret);
+        interrupt(slot, thread, now, (regs, ret));
         return;
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
-    let during = During {
-        off_cpu_ns: thread.off_cpu_ns,
-        wait_stack: thread.wait_stack,
-        sample_stack: thread.sample_stack,
-    };
-    add(ctx, &ended, &during);
+    if ended.nr == restart::RT_SIGRETURN {
+        add_failed(ctx, thread, &ended, regs);
+    }
+    call::add(ctx, &ended, &thread.parts);
 }
 
 /// Puts an interrupted call aside; the slot forgets its owner, so that the next enter looks for it.
 #[inline(always)]
-fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, ret: i64) {
+fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, (regs, ret): (u64, i64)) {
     thread.flags &= !flag::IN_CALL;
     slot.owner = 0;
-    restart::at_exit(thread, now, ret);
+    restart::at_exit(thread, now, regs, ret);
 }
 
+/// A signal handler ends: the call it interrupted may fail with that. `rt_sigreturn` "returns" what
+/// the interrupted code has in its register, so it never counts as failed itself.
 #[inline(always)]
-fn add(ctx: *mut c_void, ended: &Ended, during: &During) {
-    if ended.ret < 0 && ended.ret >= -4095 {
-        add_error(ended);
-    }
-    add_latency(ended);
-    if ended.latency_ns >= global::slow_ns() {
-        add_slow(ctx, ended, during);
+fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
+    if let Some(failed) = restart::at_sigreturn(thread, ended.tgid, regs, ended.ret) {
+        // The registers are the failed call's again, and so is the user stack.
+        call::add(ctx, &failed, &thread.interrupted.parts);
     }
 }
 
