@@ -70,7 +70,8 @@ pub fn pipe_contend(threads: u64, ms: u64) -> io::Result<Report> {
 
 #[inline(never)]
 fn pass_through_pipe(reading: i32, writing: i32) {
-    let mut block = [0; 16 * 1024];
+    // All the pipe holds, so that its mutex is held for long.
+    let mut block = [0; 64 * 1024];
     black_box(system::write(writing, &block));
     black_box(system::read(reading, &mut block));
 }
