@@ -89,7 +89,13 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
     for index in 0..NESTING {
         let known = waits[index].lock;
         if known == wait.lock {
-            return;
+            if wait.kind & flag::MUTEX != 0 {
+                return;
+            }
+            // Only a mutex announces its phases. Here the recursion guard has skipped (and counted)
+            // the end of the wait before: it has no length.
+            free = index;
+            break;
         }
         if known == 0 && free == NESTING {
             free = index;
