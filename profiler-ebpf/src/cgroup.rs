@@ -4,6 +4,7 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::global::CGROUPS;
 
 use crate::global::{self, offset};
@@ -50,15 +51,36 @@ pub fn selected(task: Task) -> bool {
             return false;
         }
         let (wanted, at) = global::cgroup(index);
-        if level < at {
-            continue;
-        }
-        // SAFETY: `ancestors` has `level + 1` entries; a helper copies because the index is no
-        // constant of the type.
-        let ancestor: *const c_void = unsafe { load(cgroup, offset!(cgroup_ancestors) + 8 * at as usize) };
-        if id(ancestor) == wanted {
+        // Most tasks live at the target's own depth: plain loads decide.
+        let inside =
+            if level == at { id(cgroup) == wanted } else { level > at && ancestor_is(cgroup, at, wanted) };
+        if inside {
             return true;
         }
     }
     false
+}
+
+/// Whether the ancestor at a level, which must not be below the cgroup's own, has that id. Helpers
+/// copy: the verifier lets nobody load from an array of pointers that ends a struct.
+#[inline(never)]
+fn ancestor_is(cgroup: *const c_void, at: u32, wanted: u64) -> bool {
+    // SAFETY: helpers check the addresses; `ancestors` has `level + 1` entries.
+    unsafe {
+        let ancestor = copy(cgroup.byte_add(offset!(cgroup_ancestors) + 8 * at as usize));
+        let node = copy((ancestor as *const c_void).byte_add(offset!(cgroup_kn)));
+        copy((node as *const c_void).byte_add(offset!(kn_id))) == wanted
+    }
+}
+
+/// Copies a word; 0 where there is none.
+///
+/// # Safety
+/// None for the kernel: the helper checks the address.
+#[inline(always)]
+unsafe fn copy(from: *const c_void) -> u64 {
+    let mut word = 0u64;
+    // SAFETY: the word is on the stack, and zeroed by the helper on failure.
+    unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, from) };
+    word
 }
