@@ -33,6 +33,10 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   spawn N                  N children: 5 getppid and one nanosleep of 2 ms each
   hang-read                blocks in read until killed; prints ready first
   exit-in-call MS          exit_group while a thread is blocked in read
+  failing-opens N          N opens of a file that is not there
+  refused N                N getppid that a seccomp filter refuses
+  signalled-reads N MS R   N reads of MS, a signal half way; R=1: restarted, R=0: EINTR and read again
+  random-reads N MIB       N reads of MIB of /dev/urandom: long calls that never sleep
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
   demo MS                  late pipes, contention and CPU together";
@@ -87,6 +91,10 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("spawn", &[count]) => exits::spawn(count),
         ("hang-read", &[]) => exits::hang_read(),
         ("exit-in-call", &[ms]) => exits::exit_in_call(ms),
+        ("failing-opens", &[count]) => exits::failing_opens(count),
+        ("refused", &[count]) => exits::refused(count),
+        ("signalled-reads", &[count, ms, restart]) => exits::signalled_reads(count, ms, restart != 0),
+        ("random-reads", &[count, mebibytes]) => timed::random_reads(count, mebibytes),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
         ("demo", &[ms]) => contend::demo(ms),
