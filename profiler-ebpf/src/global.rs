@@ -60,6 +60,7 @@ static OFFSETS: Offsets = Offsets {
     task_group_leader: 0,
     task_start_time: 0,
     task_on_cpu: 0,
+    task_cpu: 0,
     task_cgroups: 0,
     set_entry: 0,
     css_cgroup: 0,
@@ -78,7 +79,15 @@ static COMM_NAMES: [[u64; 2]; COMMS] = [[0; 2]; COMMS];
 static CPU_MASK: [u64; CPU_WORDS] = [0; CPU_WORDS];
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss")]
-static mut CONTROL: Control = Control { epoch: 0, forked: 0 };
+static mut CONTROL: Control = Control { epoch: 0, pad: 0 };
+/// What forks did to the tgid set. Not in [`CONTROL`], which user space writes as a whole.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data")]
+static mut FORKS: [u32; 2] = [0; 2];
+/// Not 0: a process of the set has forked.
+const FORKED: usize = 0;
+/// Not 0: the one tgid is gone and was given to a stranger.
+const RECYCLED: usize = 1;
 
 /// One field of the offsets.
 macro_rules! offset {
@@ -139,13 +148,35 @@ pub fn epoch() -> u32 {
 /// Whether a process of the tgid set has forked.
 #[inline(always)]
 pub fn forked() -> bool {
-    // SAFETY: as above.
-    unsafe { core::ptr::read_volatile(&raw const CONTROL.forked) != 0 }
+    fork_note(FORKED)
 }
 
 /// Notes that a process of the tgid set has forked.
 #[inline(always)]
 pub fn set_forked() {
-    // SAFETY: a racing write of the same value is harmless.
-    unsafe { core::ptr::write_volatile(&raw mut CONTROL.forked, 1) }
+    note_fork(FORKED);
+}
+
+/// Whether the one tgid belongs to a stranger by now.
+#[inline(always)]
+pub fn recycled() -> bool {
+    fork_note(RECYCLED)
+}
+
+/// Notes that the one tgid belongs to a stranger.
+#[inline(always)]
+pub fn set_recycled() {
+    note_fork(RECYCLED);
+}
+
+#[inline(always)]
+fn fork_note(index: usize) -> bool {
+    // SAFETY: a constant index of a static of this object.
+    unsafe { core::ptr::read_volatile((&raw const FORKS).cast::<u32>().add(index)) != 0 }
+}
+
+#[inline(always)]
+fn note_fork(index: usize) {
+    // SAFETY: as above; a racing write of the same value is harmless.
+    unsafe { core::ptr::write_volatile((&raw mut FORKS).cast::<u32>().add(index), 1) }
 }

@@ -27,10 +27,10 @@ pub struct Ended {
     pub ret: i64,
 }
 
-/// A thread enters call `nr`.
+/// A thread enters call `nr`. The CPU does not count: a call belongs to the CPU it ends on.
 #[inline(always)]
 pub fn enter(nr: u64) {
-    if !target::admits_current() {
+    if !target::admits_current_task() {
         return;
     }
     let Some(thread) = thread::get_or_create(task::current()) else { return };
@@ -62,20 +62,24 @@ fn enter_rare(thread: &mut Thread) -> u32 {
 /// A thread leaves its call with `ret`.
 #[inline(always)]
 pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
-    if !target::admits_current() {
+    if !target::admits_current_task() {
         return;
     }
+    let here = target::admits_this_cpu();
     let Some(thread) = thread::get(task::current()) else {
-        unmatched(regs, ret);
+        if here {
+            unmatched(regs, ret);
+        }
         return;
     };
     let flags = thread.flags;
     if flags & (flag::IN_CALL | flag::SEEDED) != flag::IN_CALL {
-        if flags & flag::SEEDED != 0 {
+        let seeded = flags & flag::SEEDED != 0;
+        if seeded {
             thread.flags = flag::KNOWN;
-            count(Outcome::InFlightAtAttach, 1);
-        } else {
-            count(Outcome::RefusedCall, 1);
+        }
+        if here {
+            count(if seeded { Outcome::InFlightAtAttach } else { Outcome::RefusedCall }, 1);
         }
         return;
     }
@@ -89,7 +93,12 @@ pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
             restart::at_exit(thread, now, ret);
             return;
         }
-        add_error(&ended);
+        if here {
+            add_error(&ended);
+        }
+    }
+    if !here {
+        return;
     }
     add_latency(&ended);
     if ended.latency_ns >= global::slow_ns() {

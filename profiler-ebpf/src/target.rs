@@ -13,21 +13,32 @@ use crate::{cgroup, global};
 /// Whether the running task is measured, on this CPU.
 #[inline(always)]
 pub fn admits_current() -> bool {
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if tgid == global::self_tgid() || !admits_tgid(tgid) {
-        return false;
-    }
+    admits_this_cpu() && admits_current_task()
+}
+
+/// Whether what happens on this CPU is measured.
+#[inline(always)]
+pub fn admits_this_cpu() -> bool {
     // SAFETY: the helper has no preconditions.
-    if global::by_cpu() != 0 && !global::cpu_selected(unsafe { bpf_get_smp_processor_id() }) {
-        return false;
-    }
-    (global::cgroup_count() == 0 || cgroup::selected(task::current()))
+    global::by_cpu() == 0 || global::cpu_selected(unsafe { bpf_get_smp_processor_id() })
+}
+
+/// Whether the running task is measured, on some CPU.
+#[inline(always)]
+pub fn admits_current_task() -> bool {
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    tgid != global::self_tgid()
+        && admits_tgid(tgid)
+        && (global::cgroup_count() == 0 || cgroup::selected(task::current()))
         && (global::comm_count() == 0 || admits_comm(task::current()))
 }
 
-/// Whether another task is measured (the CPU does not count: it is on none).
+/// Whether another task is measured: one that sleeps counts for the CPU it was on last.
 #[inline(always)]
 pub fn admits(task: Task) -> bool {
+    if global::by_cpu() != 0 && !global::cpu_selected(task::last_cpu(task)) {
+        return false;
+    }
     let tgid = task::tgid(task);
     tgid != global::self_tgid()
         && admits_tgid(tgid)
@@ -36,9 +47,12 @@ pub fn admits(task: Task) -> bool {
 }
 
 #[inline(always)]
-fn admits_tgid(tgid: u32) -> bool {
-    if global::by_tgid() == 0 || tgid == global::one_tgid() {
+pub fn admits_tgid(tgid: u32) -> bool {
+    if global::by_tgid() == 0 {
         return true;
+    }
+    if tgid == global::one_tgid() {
+        return !global::recycled();
     }
     // A set of one that never forked is decided without a look-up.
     if global::one_tgid() != 0 && !global::forked() {

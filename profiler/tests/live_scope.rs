@@ -10,6 +10,7 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
+use support::live::{Recording, profiler};
 use support::scope::{Shell, Stage, Summary};
 use support::{Cgroup, Docker, Runc, can_run, output, skipped, wait_for};
 
@@ -64,12 +65,12 @@ fn docker_by_name_and_by_id_prefix() {
     start_in_docker(&docker, &stage, &beside, &other);
     let program = stage.program("workload");
     for wanted in [web.as_str(), &id[..12]] {
-        let recording = stage.record(&["--container", wanted]);
+        let recording = Recording::start(&["--container", wanted]);
         beside.begin(&round(&program));
         let printed = shell.run(&round(&program));
         beside.end();
         neighbour.make_noise();
-        let summary = recording.stop();
+        let summary = Summary::of(&recording.stop());
         assert_round(&summary, "workload", &printed, 1);
         summary.assert_container(&web);
         summary.assert_way(&format!("container {web}"), "cgroup v");
@@ -88,14 +89,14 @@ fn docker_short_lives_and_exec_into() {
     let mut shell = stage.shell("brief");
     start_in_docker(&docker, &stage, &shell, &web);
     let (brief, entered) = (stage.program("brief"), stage.program("entered"));
-    let recording = stage.record(&["--container", &web]);
+    let recording = Recording::start(&["--container", &web]);
     let line = format!(
         "i=0; while [ $i -lt 200 ]; do {brief} nanosleep 1 2; {brief} getppid-loop 3; i=$((i+1)); done"
     );
     shell.run(&line);
     output(docker.command().args(["exec", &web, &entered, "spawn", "10"]));
     neighbour.make_noise();
-    let summary = recording.stop();
+    let summary = Summary::of(&recording.stop());
     summary.assert_clean();
     assert_eq!(summary.count("brief", "execve"), 400);
     assert_eq!(summary.calls("brief", "nanosleep").len(), 200);
@@ -118,10 +119,10 @@ fn runc_by_name() {
     };
     shell.is_up();
     let neighbour = stage.neighbour();
-    let recording = stage.record(&["--container", &name]);
+    let recording = Recording::start(&["--container", &name]);
     let printed = shell.run(&round(&stage.program("workload")));
     neighbour.make_noise();
-    let summary = recording.stop();
+    let summary = Summary::of(&recording.stop());
     assert_round(&summary, "workload", &printed, 1);
     summary.assert_container(&name);
     summary.assert_way(&format!("container {name}"), "cgroup v");
@@ -148,12 +149,12 @@ fn bare_cgroups_and_their_siblings() {
             cgroup.adopt(process.pid());
             (shell, process)
         });
-        let recording = stage.record(&["--cgroup", inside.dir.to_str().unwrap()]);
+        let recording = Recording::start(&["--cgroup", inside.dir.to_str().unwrap()]);
         shells[1].0.begin(&round(&program));
         let printed = shells[0].0.run(&round(&program));
         shells[1].0.end();
         neighbour.make_noise();
-        let summary = recording.stop();
+        let summary = Summary::of(&recording.stop());
         assert_round(&summary, "workload", &printed, 1);
         let mut pids: Vec<u64> = answers(&printed).map(|line| line["pid"].as_u64().unwrap()).collect();
         pids.push(shells[0].1.pid().into());
@@ -164,11 +165,11 @@ fn bare_cgroups_and_their_siblings() {
         summary.assert_way("cgroup", way);
         // Both: repeats of a kind OR.
         let both = [inside.dir.to_str().unwrap(), sibling.dir.to_str().unwrap()];
-        let recording = stage.record(&["--cgroup", both[0], "--cgroup", both[1], "--probe", "syscall"]);
+        let recording = Recording::start(&["--cgroup", both[0], "--cgroup", both[1], "--probe", "syscall"]);
         for (shell, _) in &mut shells {
             shell.run(&format!("{program} spawn 3"));
         }
-        let summary = recording.stop();
+        let summary = Summary::of(&recording.stop());
         summary.assert_clean();
         assert_eq!(summary.count("workload", "getppid"), 2 * 15);
     }
@@ -186,11 +187,11 @@ fn kinds_and() {
     let mut outside = stage.shell("outside");
     let _outside = outside.start();
     let (wanted, unwanted) = (stage.program("wanted"), stage.program("unwanted"));
-    let recording = stage.record(&["--container", &web, "--comm", "wanted"]);
+    let recording = Recording::start(&["--container", &web, "--comm", "wanted"]);
     outside.begin(&round(&wanted));
     let printed = shell.run(&format!("{}; {}", round(&wanted), round(&unwanted)));
     outside.end();
-    let summary = recording.stop();
+    let summary = Summary::of(&recording.stop());
     summary.assert_clean();
     assert_eq!(summary.comms().into_iter().collect::<Vec<_>>(), comms_with_interrupts(&summary, &["wanted"]));
     summary.assert_container(&web);
@@ -219,10 +220,10 @@ fn a_container_that_is_gone_keeps_its_names() {
     start_in_docker(&docker, &stage, &shell, &web);
     // Its own copy, which goes with the container.
     output(docker.command().args(["cp", &stage.program("workload"), &format!("{web}:/doomed")]));
-    let recording = stage.record(&["--container", &web]);
+    let recording = Recording::start(&["--container", &web]);
     shell.run("/doomed pipe-reads 5 20; /doomed burn-70-30 300");
     docker.remove(&web);
-    let summary = recording.stop();
+    let summary = Summary::of(&recording.stop());
     summary.assert_clean();
     summary.assert_container(&web);
     assert_eq!(summary.comms().into_iter().find(|comm| !["sh", "doomed", "interrupt"].contains(comm)), None);
@@ -246,7 +247,7 @@ fn the_whole_machine_names_containers() {
     let mut shell = stage.shell("named");
     start_in_docker(&docker, &stage, &shell, &web);
     let brief = stage.program("brief-life");
-    let recording = stage.record(&["--probe", "syscall"]);
+    let recording = Recording::start(&["--probe", "syscall"]);
     let line = format!("i=0; while [ $i -lt 100 ]; do {brief} nanosleep 1 1; i=$((i+1)); done");
     shell.run(&line);
     // One that starts and ends while recording, with all its processes.
@@ -267,7 +268,7 @@ fn the_whole_machine_names_containers() {
         "spawn",
         "5",
     ]));
-    let summary = recording.stop();
+    let summary = Summary::of(&recording.stop());
     for (comm, container, calls) in [("brief-life", &web, 100), ("late-life", &late, 5)] {
         let rows: Vec<_> = summary.everything().into_iter().filter(|row| row["comm"] == comm).collect();
         assert_eq!(summary.count(comm, "nanosleep"), calls, "{comm}");
@@ -292,7 +293,7 @@ fn from_a_debug_container() {
     let mut run = docker.command();
     run.args(["run", "--rm", "--network", "none", "--pid", "host", "--name", &debug]);
     run.args(["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"]);
-    for capability in ["SYS_ADMIN", "SYS_PTRACE", "BPF", "PERFMON", "SYSLOG", "DAC_READ_SEARCH"] {
+    for capability in ["SYS_ADMIN", "SYS_PTRACE", "SYSLOG", "DAC_READ_SEARCH"] {
         run.args(["--cap-add", capability]);
     }
     for path in ["/lib:/lib:ro", "/lib64:/lib64:ro", "/usr/lib:/usr/lib:ro", "/sys:/sys"] {
@@ -300,7 +301,7 @@ fn from_a_debug_container() {
     }
     let directory = stage.dir().join("debug");
     run.arg("--volume").arg(format!("{0}:{0}", stage.dir().display()));
-    run.arg("--volume").arg(format!("{}:/profiler:ro", stage.profiler().display()));
+    run.arg("--volume").arg(format!("{}:/profiler:ro", profiler().display()));
     run.args(["busybox:test", "/profiler", "record", "--container", &web, "-o"]).arg(&directory);
     let log = std::fs::File::create(stage.dir().join("debug.log")).unwrap();
     let mut client = run.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
@@ -315,8 +316,7 @@ fn from_a_debug_container() {
     output(docker.command().args(["kill", "--signal", "INT", &debug]));
     let status = wait_for("the debug container's end", || client.try_wait().unwrap());
     assert!(status.success(), "{}", said());
-    let json = std::fs::read_to_string(directory.join("summary.json")).unwrap();
-    let summary = Summary { json: serde_json::from_str(&json).unwrap(), text: said() };
+    let summary = Summary::read(&directory);
     assert_round(&summary, "workload", &printed, 1);
     summary.assert_container(&web);
     summary.assert_way(&format!("container {web}"), "cgroup v");

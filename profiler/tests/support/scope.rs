@@ -1,6 +1,6 @@
 //! A recording with a neighbour that must not be in it.
 //!
-//! In: `PROFILER_BIN` and `WORKLOAD_BIN`, as `cargo xtask test` sets them. Out: shells that run what a
+//! In: what `live` drives. Out: shells that run what a
 //! test tells them while a recording runs, a noisy neighbour running the same program, and the summary.
 
 #![allow(
@@ -20,36 +20,26 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Process, can_run, skipped, wait_for};
+use super::live::{self, Recorded};
+use super::{Process, can_run, output, wait_for};
 
 /// Every name the neighbour's processes have begins so.
 pub const NOISY: &str = "noisy";
 
-/// The binaries under test; `None` (and a SKIPPED line) where they are not there.
-pub fn binaries(test: &str) -> Option<(PathBuf, PathBuf)> {
-    let of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_file());
-    match (of("PROFILER_BIN"), of("WORKLOAD_BIN")) {
-        (Some(profiler), Some(workload)) => can_run(test, &["sh"]).then_some((profiler, workload)),
-        _ => {
-            skipped(test, "needs PROFILER_BIN and WORKLOAD_BIN: run it through `cargo xtask test`");
-            None
-        }
-    }
-}
-
 /// A directory with the workload under several names, and shells that obey.
 pub struct Stage {
     dir: tempfile::TempDir,
-    profiler: PathBuf,
 }
 
 impl Stage {
     /// `None` (and a SKIPPED line) where nothing can be recorded.
     pub fn set(test: &str) -> Option<Self> {
-        let (profiler, workload) = binaries(test)?;
+        if !can_run(test, &["sh", "mkfifo"]) {
+            return None;
+        }
         let dir = tempfile::Builder::new().prefix("prof-scope-").tempdir().unwrap();
-        fs::copy(workload, dir.path().join("workload")).unwrap();
-        Some(Self { dir, profiler })
+        fs::copy(live::workload(), dir.path().join("workload")).unwrap();
+        Some(Self { dir })
     }
 
     /// Where the workload and the shells' pipes are; mount it into containers at the same place.
@@ -80,16 +70,6 @@ impl Stage {
             answers.display()
         );
         Shell { script, pipe, answers, answered: 0 }
-    }
-
-    /// Starts `profiler record` and waits until everything is attached.
-    pub fn record(&self, arguments: &[&str]) -> Recording {
-        Recording::start(&self.profiler, arguments, &self.dir().join("recordings"))
-    }
-
-    /// `profiler` itself.
-    pub fn profiler(&self) -> &Path {
-        &self.profiler
     }
 
     /// Starts the neighbour: the same program with all it can do, again and again.
@@ -181,96 +161,6 @@ impl Drop for Neighbour {
     }
 }
 
-/// A running `profiler record`.
-pub struct Recording {
-    child: Child,
-    directory: PathBuf,
-    attached: BTreeSet<(&'static str, u32)>,
-}
-
-impl Recording {
-    /// Starts it and waits for the capture's header, which is written when all is attached.
-    pub fn start(profiler: &Path, arguments: &[&str], below: &Path) -> Self {
-        let mut recording = Self::launch(profiler, arguments, below);
-        recording.wait_until_attached();
-        recording
-    }
-
-    /// Starts it.
-    pub fn launch(profiler: &Path, arguments: &[&str], below: &Path) -> Self {
-        fs::create_dir_all(below).unwrap();
-        let directory = below.join(fs::read_dir(below).unwrap().count().to_string());
-        fs::create_dir(&directory).unwrap();
-        let log = |name: &str| fs::File::create(directory.join(name)).unwrap();
-        let mut command = Command::new(profiler);
-        command.args(["record", "-o"]).arg(directory.join("out"));
-        command.args(arguments).stdin(Stdio::null()).stdout(log("stdout")).stderr(log("stderr"));
-        Self { child: command.spawn().unwrap(), directory, attached: BTreeSet::new() }
-    }
-
-    fn wait_until_attached(&mut self) {
-        let partial = self.directory.join("out/capture.partial");
-        wait_for("the profiler to attach", || {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("profiler record: {status}: {}", self.text("stderr"));
-            }
-            (fs::metadata(&partial).ok()?.len() > 256).then_some(())
-        });
-        self.attached = attached(self.child.id());
-        assert!(self.attached.len() > 3, "no programs seen attached: {:?}", self.attached);
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.directory.join(name)).unwrap_or_default()
-    }
-
-    /// Ends it by Ctrl-C; what it says.
-    pub fn stop(self) -> Summary {
-        assert!(
-            Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success()
-        );
-        self.ended()
-    }
-
-    /// Waits for its own end; what it says.
-    pub fn ended(mut self) -> Summary {
-        let status = wait_for("the profiler's end", || self.child.try_wait().unwrap());
-        assert!(status.success(), "profiler record: {status}: {}", self.text("stderr"));
-        nothing_left(&self.attached);
-        let json = fs::read_to_string(self.directory.join("out/summary.json")).unwrap();
-        Summary { json: serde_json::from_str(&json).unwrap(), text: self.text("stdout") }
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The BPF programs and links a process holds, by the kernel's ids.
-fn attached(pid: u32) -> BTreeSet<(&'static str, u32)> {
-    let mut ids = BTreeSet::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().flatten() {
-        let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        for (kind, key) in [("program", "prog_id:"), ("link", "link_id:")] {
-            let id = text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
-            ids.extend(id.map(|id| (kind, id)));
-        }
-    }
-    ids
-}
-
-/// Waits until the kernel has none of those programs and links any more (it frees them a moment later).
-fn nothing_left(ids: &BTreeSet<(&'static str, u32)>) {
-    wait_for("the kernel to free the session's programs and links", || {
-        let programs = aya::programs::loaded_programs().flatten().map(|program| ("program", program.id()));
-        let links = aya::programs::loaded_links().flatten().map(|link| ("link", link.id()));
-        (!programs.chain(links).any(|id| ids.contains(&id))).then_some(())
-    });
-}
-
 /// What a recording found.
 pub struct Summary {
     /// `summary.json`.
@@ -280,6 +170,19 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What a recording left, and what is printed of it.
+    pub fn of(recorded: &Recorded) -> Self {
+        Self::read(&recorded.output())
+    }
+
+    /// What lies in an output directory.
+    pub fn read(directory: &Path) -> Self {
+        let json = fs::read_to_string(directory.join("summary.json")).unwrap();
+        let mut report = Command::new(live::profiler());
+        let text = output(report.arg("report").arg(directory.join("capture.profiler")));
+        Self { json: serde_json::from_str(&json).unwrap(), text }
+    }
+
     /// All rows of a probe.
     pub fn rows(&self, probe: &str) -> &[Value] {
         self.json["probes"][probe]["rows"].as_array().unwrap()
