@@ -1,7 +1,7 @@
 //! Process life. Hooks: raw tracepoints `sched_process_exec`, `_fork`, `_exit`.
 //!
 //! Produces: a process event for every process that has a row, and for its new image after exec;
-//! the `--pid` set grows with forks and shrinks with exits.
+//! the `--pid` set grows with forks and gives up numbers that strangers get.
 
 use core::ffi::c_void;
 
@@ -64,8 +64,11 @@ fn send(tgid: u32) -> u32 {
 /// The running process became another program.
 #[inline(always)]
 pub fn exec() {
-    if target::admits_current(task::current()) {
-        let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    if !target::admits_this_cpu() {
+        // Its next row, on a measured CPU, announces the new image.
+        let _ = busy(|| PROCESSES.remove(&tgid));
+    } else if target::admits_running(task::current()) {
         let _ = busy(|| PROCESSES.insert(&tgid, &1, 0));
         send(tgid);
     }
@@ -78,10 +81,6 @@ pub fn fork(child: u64) {
         return;
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
-    // SAFETY: the value is not read.
-    if unsafe { TARGETS.get(&parent) }.is_none() {
-        return;
-    }
     let mut tgid = 0u32;
     // SAFETY: the helper checks the address.
     unsafe {
@@ -91,8 +90,16 @@ pub fn fork(child: u64) {
             (child + offset!(task_tgid) as u64) as *const c_void,
         );
     }
-    if tgid != 0 && tgid != parent {
+    if tgid == 0 || tgid == parent {
+        return;
+    }
+    // SAFETY: the values are not read.
+    let (of_target, known) = unsafe { (TARGETS.get(&parent).is_some(), TARGETS.get(&tgid).is_some()) };
+    if of_target {
         let _ = busy(|| TARGETS.insert(&tgid, &1, 0));
+    } else if known {
+        // A number is given again when its process is gone: this one is a stranger.
+        let _ = busy(|| TARGETS.remove(&tgid));
     }
 }
 

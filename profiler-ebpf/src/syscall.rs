@@ -24,7 +24,7 @@ fn now_ns() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// A thread enters call `nr`.
+/// A thread enters call `nr`. The CPU does not count: a call belongs to the CPU it ends on.
 #[inline(always)]
 pub fn enter(regs: u64, nr: u64) {
     let task = task::current();
@@ -39,7 +39,7 @@ pub fn enter(regs: u64, nr: u64) {
 /// First call of a time slice, or the call after an interrupted one.
 #[inline(always)]
 fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
-    let admitted = target::admits_current(task);
+    let admitted = target::admits_running(task);
     if !admitted {
         own(slot, task, false);
         return;
@@ -104,29 +104,35 @@ fn exit_slot(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
         return;
     }
     let ended = Ended { tgid: slot.tgid, nr: slot.nr, latency_ns: now.wrapping_sub(slot.enter_ns), ret };
-    call::add(ctx, &ended, &slot::parts(slot));
+    if target::admits_this_cpu() {
+        call::add(ctx, &ended, &slot::parts(slot));
+    }
 }
 
 /// A call that left the CPU, or none that was seen beginning.
 #[inline(always)]
 fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i64)) {
-    if !target::admits_current(task) {
+    if !target::admits_running(task) {
         return;
     }
+    let here = target::admits_this_cpu();
     let Some(thread) = thread::get(task) else {
-        unmatched(regs, ret);
+        if here {
+            unmatched(regs, ret);
+        }
         return;
     };
     let flags = thread.flags;
     if flags & (flag::IN_CALL | flag::SEEDED) != flag::IN_CALL {
-        if flags & flag::KNOWN == 0 {
+        let seeded = flags & flag::SEEDED != 0;
+        if seeded {
+            thread.flags = flag::KNOWN;
+        }
+        if here && flags & flag::KNOWN == 0 {
             // The lock probe made this state: its calls were not seen yet.
             unmatched(regs, ret);
-        } else if flags & flag::SEEDED != 0 {
-            thread.flags = flag::KNOWN;
-            count(Outcome::InFlightAtAttach, 1);
-        } else {
-            count(Outcome::RefusedCall, 1);
+        } else if here {
+            count(if seeded { Outcome::InFlightAtAttach } else { Outcome::RefusedCall }, 1);
         }
         return;
     }
@@ -134,6 +140,9 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     thread.flags = flags & !flag::IN_CALL;
     if restart::is_interruption(ret) {
         interrupt(slot, thread, now, (regs, ret));
+        return;
+    }
+    if !here {
         return;
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;

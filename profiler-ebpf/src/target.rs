@@ -13,17 +13,28 @@ use crate::{cgroup, global};
 /// Whether the running task is measured, on this CPU.
 #[inline(always)]
 pub fn admits_current(task: Task) -> bool {
+    admits_this_cpu() && admits_running(task)
+}
+
+/// Whether what happens on this CPU is measured.
+#[inline(always)]
+pub fn admits_this_cpu() -> bool {
     // SAFETY: the helper has no preconditions.
-    if global::by_cpu() != 0 && !global::cpu_selected(unsafe { bpf_get_smp_processor_id() }) {
-        return false;
-    }
+    global::by_cpu() == 0 || global::cpu_selected(unsafe { bpf_get_smp_processor_id() })
+}
+
+/// Whether the running task is measured, on some CPU.
+#[inline(always)]
+pub fn admits_running(task: Task) -> bool {
     admits_tgid((bpf_get_current_pid_tgid() >> 32) as u32) && admits_task(task)
 }
 
-/// Whether another task is measured (the CPU does not count: it is on none).
+/// Whether another task is measured: one that sleeps counts for the CPU it was on last.
 #[inline(always)]
 pub fn admits(task: Task) -> bool {
-    admits_tgid(task::tgid(task)) && admits_task(task)
+    (global::by_cpu() == 0 || global::cpu_selected(task::last_cpu(task)))
+        && admits_tgid(task::tgid(task))
+        && admits_task(task)
 }
 
 #[inline(always)]

@@ -28,7 +28,10 @@ use crate::profile::{
     Resolution, StackId,
 };
 use crate::symbol::{Interner, KernelSymbols, Limits};
-use crate::target::Owners;
+use crate::target::{Owner, Owners};
+
+/// Processes without an owner that are asked for again, at most, per interval.
+const UNOWNED: usize = 1 << 16;
 
 /// One session being recorded.
 pub struct Recorder {
@@ -43,6 +46,8 @@ pub struct Recorder {
     kernel: KernelSymbols,
     contexts: HashMap<StackId, LockContext>,
     owners: Owners,
+    /// Processes that were gone before they could be asked for, with their cgroups.
+    unowned: Vec<(Pid, u64)>,
     pending: Interval,
     output: Output,
     profile: Profile,
@@ -82,6 +87,7 @@ impl Recorder {
             kernel: KernelSymbols::read().unwrap_or_else(|_| KernelSymbols::parse(b"")),
             contexts: HashMap::new(),
             owners: scope.owners,
+            unowned: Vec::new(),
             pending: Interval::default(),
             output,
             profile: Profile::default(),
@@ -147,9 +153,22 @@ impl Recorder {
         if self.profile.processes.get(pid).is_some() {
             self.interner.forget(pid);
         }
-        let owner = self.owners.owner_of_pid(pid.0).or_else(|| self.owners.owner_of_cgroup(cgroup));
+        let owner = self.owners.owner(pid.0, cgroup);
+        if owner.is_none() && cgroup != 0 && self.unowned.len() < UNOWNED {
+            self.unowned.push((pid, cgroup));
+        }
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
         self.pending.processes.push(Process { pid, comm, container, cgroup });
+    }
+
+    /// Asks again for the owners of processes that were gone when they came into view.
+    fn find_owners(&mut self) {
+        for (pid, cgroup) in std::mem::take(&mut self.unowned) {
+            if let Some(owner) = self.owners.owner_of_cgroup(cgroup) {
+                let Owner { container, cgroup } = owner;
+                self.pending.processes.push(Process { pid, comm: String::new(), container, cgroup });
+            }
+        }
     }
 
     /// Ends an interval: drains, names the new kernel frames, keeps the chunk.
@@ -161,6 +180,7 @@ impl Recorder {
         self.outcomes.add_to(&mut self.pending.ledger)?;
         // After the rows: the stacks they refer to are in the ring buffer by now.
         self.take_events();
+        self.find_owners();
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
         interval.end_ns = self.elapsed_ns();
