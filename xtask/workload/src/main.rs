@@ -8,6 +8,7 @@
 mod burn;
 mod contend;
 mod exits;
+mod hostile;
 mod report;
 mod stall;
 mod system;
@@ -35,6 +36,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   exit-in-call MS          exit_group while a thread is blocked in read
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
+  hostile-name MS          children with attacking command names, MS of CPU time each
   demo MS                  late pipes, contention and CPU together";
 
 fn main() -> ExitCode {
@@ -89,6 +91,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("exit-in-call", &[ms]) => exits::exit_in_call(ms),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
+        ("hostile-name", &[ms]) => hostile::names(ms),
         ("demo", &[ms]) => contend::demo(ms),
         _ => Err(io::Error::other(USAGE)),
     }
