@@ -4,6 +4,7 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::global::CGROUPS;
 
 use crate::global::{self, offset};
@@ -50,15 +51,29 @@ pub fn selected(task: Task) -> bool {
             return false;
         }
         let (wanted, at) = global::cgroup(index);
-        if level < at {
-            continue;
-        }
-        // SAFETY: `ancestors` has `level + 1` entries; a helper copies because the index is no
-        // constant of the type.
-        let ancestor: *const c_void = unsafe { load(cgroup, offset!(cgroup_ancestors) + 8 * at as usize) };
-        if id(ancestor) == wanted {
+        // Most tasks are decided by plain loads: too high up, or right at the level.
+        if level == at && id(cgroup) == wanted || level > at && ancestor_id(cgroup, at) == wanted {
             return true;
         }
     }
     false
+}
+
+/// The id of the ancestor at a level above the cgroup's own. `ancestors` is a flexible array, which
+/// the verifier does not let plain loads into: copied by helper, and so is what it points to.
+#[inline(always)]
+fn ancestor_id(cgroup: *const c_void, at: u32) -> u64 {
+    let place = offset!(cgroup_ancestors) as u64 + 8 * u64::from(at);
+    let ancestor = copy(cgroup as u64 + place);
+    let node = copy(ancestor + offset!(cgroup_kn) as u64);
+    copy(node + offset!(kn_id) as u64)
+}
+
+/// Copies one word; 0 when the address is not readable.
+#[inline(always)]
+fn copy(address: u64) -> u64 {
+    let mut word = 0u64;
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_kernel((&raw mut word).cast(), 8, address as *const c_void) };
+    word
 }

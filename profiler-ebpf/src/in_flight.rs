@@ -73,7 +73,7 @@ fn write(meta: *const c_void, task: Task, thread: &Thread) {
             comm: core::mem::transmute::<[u64; 2], [u8; COMM_BYTES]>(words),
         };
         let seq = load(meta, 0);
-        bpf_seq_write(seq, (&raw const event).cast(), core::mem::size_of::<InFlightEvent>() as u32);
+        bpf_seq_write(seq, (&raw const event).cast(), size_of::<InFlightEvent>() as u32);
         // Always a whole buffer: a constant size the verifier likes; `frames` says what counts.
         bpf_seq_write(seq, (*scratch).frames.as_ptr().cast(), (FRAMES * 8) as u32);
     }

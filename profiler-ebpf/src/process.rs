@@ -50,7 +50,7 @@ fn send(tgid: u32) -> u32 {
             bpf_ringbuf_output(
                 (&raw const EVENTS).cast_mut().cast(),
                 (&raw mut event).cast(),
-                core::mem::size_of::<ProcessEvent>() as u64,
+                size_of::<ProcessEvent>() as u64,
                 0,
             )
         });

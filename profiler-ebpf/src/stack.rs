@@ -108,7 +108,7 @@ fn finish_taking(scratch: &mut Scratch) -> u64 {
 
 #[inline(always)]
 fn send(scratch: &mut Scratch, id: u64, space: u32, frames: u32) {
-    let bytes = core::mem::size_of::<StackHead>() as u64
+    let bytes = size_of::<StackHead>() as u64
         + 8 * u64::from(if frames as usize > FRAMES { FRAMES as u32 } else { frames });
     // A user stack wakes user space: its process may be gone in a millisecond.
     let flags = if space == USER { 0 } else { u64::from(BPF_RB_NO_WAKEUP) };

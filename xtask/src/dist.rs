@@ -14,7 +14,10 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         command::cargo(workspace)
             .args(["build", "--release", "--package", "profiler", "--target", STATIC_TARGET])
             .env("CARGO_TARGET_DIR", output.join("build"))
-            .env("RUSTFLAGS", "-Ctarget-feature=+crt-static"),
+            .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
+            // Names stay, for its own backtraces; line tables are what makes it large.
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
+            .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
     )?;
     let built = output.join("build").join(STATIC_TARGET).join("release/profiler");
     let binary = output.join("profiler");

@@ -7,6 +7,7 @@
     reason = "a developer's tool talks on stdout; nothing here runs in an incident"
 )]
 
+mod bench;
 mod build;
 mod command;
 mod demo;
@@ -38,6 +39,8 @@ enum Command {
     Build(build::Options),
     /// Set everything up, then record ten seconds of this machine with a slow container on it
     Demo(demo::Options),
+    /// Measure the profiler beside its peers, interleaved in one run
+    Bench(bench::Options),
     /// Build the statically linked binary
     Dist,
     /// Set up what the tests need, and run them all
@@ -60,6 +63,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Setup => setup::kernel_toolchain(&workspace).map(drop),
         Command::Build(options) => build::run(&workspace, &options),
         Command::Demo(options) => demo::run(&workspace, &options),
+        Command::Bench(options) => bench::run(&workspace, &options),
         Command::Dist => dist::run(&workspace),
         Command::Test(options) => test::run(&workspace, &options),
     }

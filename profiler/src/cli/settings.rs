@@ -26,6 +26,8 @@ pub enum Settings {
     Check(ListingSettings),
     /// `profiler targets`.
     Targets(ListingSettings),
+    /// The hidden `profiler bench-floor`, with the kind of floor.
+    BenchFloor(String),
 }
 
 impl Settings {
@@ -35,6 +37,7 @@ impl Settings {
             Self::Record(settings) => settings.verbosity,
             Self::Report(settings) => settings.verbosity,
             Self::Check(settings) | Self::Targets(settings) => settings.verbosity,
+            Self::BenchFloor(_) => 0,
         }
     }
 }
@@ -157,6 +160,7 @@ pub(super) fn validate(typed: typed::Arguments, words: Vec<String>) -> Result<Se
         typed::Command::Report(typed) => Settings::Report(report(typed)?),
         typed::Command::Check(typed) => Settings::Check(listing(&typed)),
         typed::Command::Targets(typed) => Settings::Targets(listing(&typed)),
+        typed::Command::BenchFloor(typed) => Settings::BenchFloor(typed.kind),
     })
 }
 

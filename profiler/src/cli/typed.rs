@@ -59,6 +59,16 @@ pub(super) enum Command {
     /// Containers, pods and units with their processes: what record can be pointed at
     #[command(after_help = "Examples:\n  profiler targets\n  profiler targets --json | jq '.[].name'")]
     Targets(Listing),
+    /// Attach the empty programs that `cargo xtask bench` measures against, until stdin ends
+    #[command(hide = true)]
+    BenchFloor(BenchFloor),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BenchFloor {
+    /// What to attach: empty, clock or switch
+    #[arg(long, value_name = "KIND")]
+    pub kind: String,
 }
 
 #[derive(Debug, Args)]

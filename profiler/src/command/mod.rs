@@ -2,6 +2,7 @@
 //!
 //! In: validated settings. Out: data on stdout or in files, everything else on stderr.
 
+mod bench_floor;
 pub mod check;
 pub mod record;
 pub mod report;
@@ -26,6 +27,7 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
             check::run(settings.json, settings.verbosity > 0, &mut io::stdout().lock())
         }
         Settings::Targets(settings) => targets::run(&settings),
+        Settings::BenchFloor(kind) => bench_floor::run(&kind),
     }
 }
 

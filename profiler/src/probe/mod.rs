@@ -5,6 +5,7 @@
 
 mod attach;
 mod btf;
+mod floor;
 mod globals;
 mod object;
 pub mod offsets;
@@ -12,6 +13,7 @@ pub mod offsets;
 use std::time::Duration;
 
 pub use attach::Probes;
+pub use floor::floor;
 pub use globals::now_ns;
 pub use object::is_stub;
 pub use offsets::Hierarchy;

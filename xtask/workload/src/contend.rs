@@ -18,7 +18,9 @@ use crate::{
 /// Threads duplicating and closing one descriptor: the spin lock of the descriptor table.
 pub fn dup_close(threads: u64, ms: u64) -> io::Result<Report> {
     let ends = system::pipe(0)?;
-    contend(threads, ms, || dup_and_close(ends[0]))
+    let report = contend(threads, ms, || dup_and_close(ends[0]));
+    ends.into_iter().for_each(system::close);
+    report
 }
 
 #[inline(never)]
@@ -67,7 +69,7 @@ fn contend(threads: u64, ms: u64, operation: impl Fn() + Sync) -> io::Result<Rep
 /// What an incident looks like: answers that come late, two threads on one lock, and a busy process.
 pub fn demo(ms: u64) -> io::Result<Report> {
     let burner = system::fork(|| drop(burn::seventy_thirty(ms / 3)))?;
-    let contender = system::fork(|| drop(dup_close(2, ms)))?;
+    let contender = system::fork(|| contend_in_bursts(ms))?;
     let end = now() + ms * 1_000_000;
     let mut rounds = 0;
     while now() < end {
@@ -77,4 +79,12 @@ pub fn demo(ms: u64) -> io::Result<Report> {
     system::reap(burner);
     system::reap(contender);
     Ok(Report::new().with("late_reads", rounds * 4))
+}
+
+/// Ten bursts a second of 20 ms each: visible, without drowning everything else.
+fn contend_in_bursts(ms: u64) {
+    for _ in 0..ms / 100 {
+        let _ = dup_close(2, 20);
+        system::nanosleep(80_000_000);
+    }
 }
