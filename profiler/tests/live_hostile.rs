@@ -3,7 +3,7 @@
 //! In: `workload hostile-name`, whose children bear such names and run a function with such a symbol.
 //! Out: nothing of it acts, in no output: not on a terminal, not in folded lines, not in XML, not in JSON.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set its stage up must fail")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set its stage up must fail")]
 
 mod support;
 

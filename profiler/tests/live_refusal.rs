@@ -4,8 +4,6 @@
 //! In: `profiler record` that is bound to fail. Out: its exit code, one line that names cause and mend; no
 //! file, no directory and no program of ours stays.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set its stage up must fail")]
-
 mod support;
 
 use std::fs;
