@@ -10,6 +10,8 @@ pub mod targets;
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
+use anyhow::Context as _;
+
 use crate::cli::Settings;
 use crate::failure::Failure;
 
@@ -34,22 +36,29 @@ pub fn run(settings: Settings) -> Result<(), Failure> {
 /// # Errors
 /// What `write` returns, or what stdout does (a full disk behind a redirection).
 pub fn to_stdout(write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> Result<(), Failure> {
-    let mut out = BufWriter::with_capacity(1 << 16, Pipe { inner: io::stdout().lock(), gone: false });
-    let written = write(&mut out)
-        .and_then(|()| out.flush().map_err(|error| anyhow::anyhow!("cannot write to stdout: {error}")));
+    let mut out = BufWriter::with_capacity(1 << 16, Pipe { inner: io::stdout().lock(), failed: None });
+    let written = write(&mut out).and_then(|()| Ok(out.flush()?));
     // Whatever became of the error on its way through `write`: here it is known why it came.
-    if out.get_ref().gone { Ok(()) } else { written.map_err(Failure::Runtime) }
+    match &out.get_ref().failed {
+        Some(ErrorKind::BrokenPipe) => Ok(()),
+        Some(_) => written.context("cannot write to stdout").map_err(Failure::Runtime),
+        None => written.map_err(Failure::Runtime),
+    }
 }
 
-/// Stdout, remembering that its reader has gone.
+/// Stdout, remembering how it failed.
 struct Pipe<W> {
     inner: W,
-    gone: bool,
+    failed: Option<ErrorKind>,
 }
 
 impl<W: Write> Pipe<W> {
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        self.gone |= matches!(&result, Err(error) if error.kind() == ErrorKind::BrokenPipe);
+        if let Err(error) = &result
+            && error.kind() != ErrorKind::Interrupted
+        {
+            self.failed = Some(error.kind());
+        }
         result
     }
 }

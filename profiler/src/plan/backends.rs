@@ -63,7 +63,7 @@ const fn always(text: &'static str) -> Miss {
 
 const UNNAMED: Miss = Miss {
     applies: |facts| !facts.kernel_names.readable(),
-    text: "Names of kernel functions: stacks show kernel addresses only.",
+    text: "Names of kernel functions and locks: kernel addresses only, and interrupts not told from tasks.",
 };
 
 /// All backends.

@@ -59,7 +59,7 @@ impl Probes {
     /// Attaches the rest: stacks of waits, locks, samples; seeds the calls in flight.
     ///
     /// # Errors
-    /// Only what makes a requested probe useless; lesser refusals are noted in `refused`.
+    /// Nothing that was asked for can be measured; what is refused beside that is noted in `refused`.
     pub fn complete(&mut self) -> Result<(), Failure> {
         match Btf::from_sys_fs() {
             Ok(btf) => self.btf = Some(btf),
@@ -81,12 +81,25 @@ impl Probes {
         {
             self.refuse("in_flight", &error);
         }
-        Ok(())
+        self.useful()
     }
 
     /// Whether a part attached.
     pub fn has(&self, part: &str) -> bool {
-        !self.refused.iter().any(|(refused, _)| *refused == part || *refused == "btf" && part != "cpu")
+        !self.refused.iter().any(|(refused, _)| *refused == part)
+    }
+
+    fn useful(&self) -> Result<(), Failure> {
+        let Request { syscall, lock, cpu, .. } = self.request;
+        if [("syscall", syscall), ("lock", lock), ("cpu", cpu)].iter().any(|(part, on)| *on && self.has(part))
+        {
+            return Ok(());
+        }
+        let why: Vec<String> = self.refused.iter().map(|(part, why)| format!("{part}: {why}")).collect();
+        Err(Failure::Privilege(format!(
+            "nothing of what was asked for can be measured here ({}); `profiler check` names the mend",
+            why.join("; ")
+        )))
     }
 
     fn refuse(&mut self, part: &'static str, error: &anyhow::Error) {
@@ -202,13 +215,26 @@ fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
 /// The kernel refused the object: privilege, lockdown or a missing feature.
 fn refusal(error: &(dyn std::error::Error + 'static)) -> Failure {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut text = Vec::new();
+    let mut text = String::new();
+    let mut forbidden = false;
     while let Some(error) = cause {
-        text.push(error.to_string());
+        let said = error.to_string();
+        // Some errors repeat their source, some do not.
+        if !text.contains(&said) {
+            text = if text.is_empty() { said } else { format!("{text}: {said}") };
+        }
+        forbidden |= error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
         cause = error.source();
     }
-    Failure::Privilege(format!(
-        "the kernel refused the programs ({}): run as root, or see `profiler check` for what is missing",
-        text.join(": ")
-    ))
+    let text = text.trim_end_matches(": ").trim_end_matches(". Verifier output");
+    Failure::Privilege(if forbidden {
+        format!(
+            "this user may not load BPF programs ({text}): run as root, or with CAP_BPF and CAP_PERFMON; \
+             `profiler check` tells what is missing"
+        )
+    } else {
+        format!("the kernel refused the programs ({text}): `profiler check` tells what it lacks")
+    })
 }

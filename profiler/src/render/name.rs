@@ -138,7 +138,7 @@ fn frame_names(stacks: &StackTable, id: FrameId, frame: Frame) -> Vec<String> {
 fn unnamed(stacks: &StackTable, frame: Frame, reason: Reason) -> String {
     let why = reason_text(reason);
     match frame.space {
-        FrameSpace::Kernel => format!("[kernel: {why}]_[k]"),
+        FrameSpace::Kernel => format!("{:#x} [{why}]_[k]", frame.address),
         FrameSpace::Vdso => format!("[vdso]+{:#x} [{why}]", frame.address),
         FrameSpace::Anonymous(_) => format!("[unknown: {why}]"),
         FrameSpace::Module(module) => {
@@ -170,6 +170,16 @@ pub fn kernel_functions(stacks: &StackTable, id: StackId) -> impl Iterator<Item 
         Resolution::Unnamed(_) => &[],
     });
     functions.map(|function| &**function).skip_while(|function| is_tracer_name(function)).take(MAX_FRAMES)
+}
+
+/// Why a stack that was taken shows no function; `None` when it does, or when there is no stack.
+pub fn nameless(stacks: &StackTable, id: StackId) -> Option<&'static str> {
+    let mut unnamed = stacks.frames(id)?.iter().map(|frame| match stacks.resolution(*frame) {
+        Resolution::Named(_) => None,
+        Resolution::Unnamed(reason) => Some(reason_text(*reason)),
+    });
+    let first = unnamed.next()??;
+    unnamed.all(|reason| reason.is_some()).then_some(first)
 }
 
 fn is_tracer(stacks: &StackTable, id: FrameId) -> bool {

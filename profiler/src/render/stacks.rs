@@ -7,7 +7,7 @@ use std::io;
 
 use super::findings::{Ranked, process};
 use super::fold::Folder;
-use super::name::kernel_functions;
+use super::name::{kernel_functions, nameless};
 use super::page::{Page, WIDTH};
 use super::syscalls::{self, CallClass};
 use super::{clean, findings, humane, locks, rows};
@@ -24,7 +24,22 @@ pub fn kernel_line(profile: &Profile, kernel: StackId) -> String {
     let telling = findings::telling_function(profile, kernel);
     let functions = kernel_functions(&profile.stacks, kernel).map(locks::base);
     let line = joined(functions.skip_while(|function| Some(*function) != telling));
-    if line.is_empty() { "(no kernel stack)".to_owned() } else { line }
+    if line.is_empty() {
+        without_names(profile, kernel).unwrap_or_else(|| "(no kernel stack)".to_owned())
+    } else {
+        line
+    }
+}
+
+/// What stands in the place of functions when a stack was taken and none has a name.
+fn without_names(profile: &Profile, kernel: StackId) -> Option<String> {
+    nameless(&profile.stacks, kernel).map(|why| format!("(taken, but {why})"))
+}
+
+/// A whole kernel stack in one line, leaf first; empty without a stack.
+fn whole_kernel_line(profile: &Profile, kernel: StackId) -> String {
+    without_names(profile, kernel)
+        .unwrap_or_else(|| joined(kernel_functions(&profile.stacks, kernel).map(locks::base)))
 }
 
 fn joined<'a>(functions: impl Iterator<Item = &'a str>) -> String {
@@ -118,8 +133,7 @@ pub fn lock_waits(
             line.kind.name(),
             clean::name(&line.name.lock)
         ))?;
-        let functions = kernel_functions(&profile.stacks, line.heaviest.kernel).map(locks::base);
-        labelled(page, "kernel", &joined(functions))?;
+        labelled(page, "kernel", &whole_kernel_line(profile, line.heaviest.kernel))?;
         labelled(page, "user", &stack_line(folder, line.heaviest.user))?;
     }
     Ok(())
@@ -142,8 +156,7 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> i
             process(profile, key.pid),
             key.pid.0
         ))?;
-        let functions = kernel_functions(&profile.stacks, key.kernel).map(locks::base);
-        labelled(page, "kernel", &joined(functions))?;
+        labelled(page, "kernel", &whole_kernel_line(profile, key.kernel))?;
         labelled(page, "user", &stack_line(folder, key.user))?;
     }
     Ok(())

@@ -125,7 +125,8 @@ fn write_empty(profile: &Profile, probe: Probe, title: &str, out: &mut dyn Write
         Some(plan) => format!("nothing measured: {}", plan.misses.join("; ")),
         None => format!("nothing measured: {} {what} seen, none for this picture", humane::count(events)),
     };
-    let place = format!("{} · {}", place(profile), losses(profile, probe));
+    let tail = if profile.missing_tail.is_some() { "TAIL MISSING · " } else { "" };
+    let place = format!("{} · {tail}{}", place(profile), losses(profile, probe));
     writeln!(
         out,
         r#"<?xml version="1.0" encoding="UTF-8"?>

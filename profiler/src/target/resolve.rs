@@ -69,7 +69,7 @@ pub fn resolve(host: &Host, selection: &Selection) -> Result<Resolved, Failure> 
 }
 
 fn whole_machine(host: &Host) -> Resolved {
-    let mut note = TargetNote { label: "whole machine".into(), way: "none".into(), details: Vec::new() };
+    let mut note = TargetNote { label: "whole machine".into(), way: String::new(), details: Vec::new() };
     if !host.sees_host_pids() {
         let line = "run in a container without --pid=host: pids are the host's, names of other processes are missing";
         note.details.push(("names".into(), line.into()));

@@ -15,6 +15,7 @@
 pub mod live;
 pub mod pod;
 pub mod scope;
+pub mod session;
 
 use std::fs;
 use std::io::Write;

@@ -1,13 +1,13 @@
 //! `-- CMD…`: a command that starts when measuring has begun.
 //!
 //! In: the command line. Out: its pid before it runs, then its end. The child waits between fork
-//! and exec for one byte, so nothing of the command itself goes unmeasured.
+//! and exec for one byte, so nothing of the command itself goes unmeasured; it tells a failed exec.
 
 use std::ffi::{CString, OsString};
-use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixStream;
 
 use anyhow::{Context as _, anyhow};
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
@@ -18,7 +18,9 @@ use crate::failure::Failure;
 /// A forked child that waits for its start.
 pub struct Launched {
     pid: Pid,
-    go: File,
+    program: OsString,
+    /// One byte goes out; what comes back is an errno, or nothing when the command runs.
+    line: UnixStream,
 }
 
 /// A child that runs.
@@ -48,23 +50,17 @@ impl Launched {
         let mut pointers: Vec<*const libc::c_char> =
             arguments.iter().map(|argument| argument.as_ptr()).collect();
         pointers.push(std::ptr::null());
-        let (wait, go) =
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("making a pipe")?;
+        let (line, childs_end) = UnixStream::pair().context("making a socket pair")?;
         // SAFETY: no thread has been started yet; the child calls async-signal-safe functions only.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            drop(go);
-            let mut byte = 0u8;
-            // SAFETY: `byte` and the argument pointers live until exec replaces them.
-            unsafe {
-                if libc::read(wait.as_raw_fd(), (&raw mut byte).cast(), 1) == 1 {
-                    libc::execvp(pointers[0], pointers.as_ptr());
-                }
-                libc::_exit(127);
-            }
+            drop(line);
+            // SAFETY: this is the forked child; the descriptor is open, the pointers are live.
+            unsafe { wait_and_execute(childs_end.as_raw_fd(), &pointers) }
         }
-        let pid = Pid::from_raw(pid).ok_or_else(|| anyhow!("fork: {}", std::io::Error::last_os_error()))?;
-        Ok(Some(Self { pid, go: File::from(go) }))
+        drop(childs_end);
+        let pid = Pid::from_raw(pid).ok_or_else(|| anyhow!("fork: {}", io::Error::last_os_error()))?;
+        Ok(Some(Self { pid, program: program.clone(), line }))
     }
 
     /// Its pid.
@@ -72,16 +68,41 @@ impl Launched {
         self.pid.as_raw_nonzero().get() as u32
     }
 
-    /// Lets the child run its command.
+    /// Lets the child run its command; returns when that has begun.
     ///
     /// # Errors
-    /// The child is gone.
+    /// The child is gone, or the kernel cannot execute the command.
     pub fn start(mut self) -> Result<Running, Failure> {
         let fd = pidfd_open(self.pid, PidfdFlags::empty()).context("watching the command")?;
-        self.go.write_all(b"g").context("starting the command")?;
+        self.line.write_all(b"g").context("starting the command")?;
+        let mut errno = [0; 4];
+        if self.line.read_exact(&mut errno).is_ok() {
+            let error = io::Error::from_raw_os_error(i32::from_ne_bytes(errno));
+            return Err(Failure::Usage(format!("cannot run {}: {error}", self.program.display())));
+        }
         // SAFETY: the descriptor is owned by the AsyncFd.
         let end = unsafe { AsyncFd::register(fd) }.context("watching the command")?;
         Ok(Running { pid: self.pid, end })
+    }
+}
+
+/// The child's part: one byte says go, then it becomes the command or tells why it cannot.
+///
+/// # Safety
+/// Only in a forked child; `line` is an open descriptor that exec closes, `arguments` ends with null
+/// and points to strings that live until then.
+unsafe fn wait_and_execute(line: libc::c_int, arguments: &[*const libc::c_char]) -> ! {
+    let mut byte = 0u8;
+    // SAFETY: as the caller says; only async-signal-safe functions are called.
+    unsafe {
+        if libc::read(line, (&raw mut byte).cast(), 1) == 1 {
+            // Rust programs ignore SIGPIPE; the command must not inherit that.
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            libc::execvp(arguments[0], arguments.as_ptr());
+            let errno = (*libc::__errno_location()).to_ne_bytes();
+            libc::write(line, errno.as_ptr().cast(), errno.len());
+        }
+        libc::_exit(127)
     }
 }
 
@@ -104,7 +125,12 @@ fn findable(program: &OsString) -> bool {
 pub async fn ended(running: &mut Option<Running>) -> Result<(), Failure> {
     let Some(child) = running else { return std::future::pending().await };
     let _ = child.end.readable().await.context("waiting for the command")?;
-    let _ = waitpid(Some(child.pid), WaitOptions::empty()).context("waiting for the command")?;
+    let ended = waitpid(Some(child.pid), WaitOptions::empty()).context("waiting for the command")?;
+    match ended.map(|(_, status)| (status.exit_status(), status.terminating_signal())) {
+        Some((Some(code), _)) if code != 0 => tracing::warn!("the command ended with exit code {code}"),
+        Some((_, Some(signal))) => tracing::warn!("the command was ended by signal {signal}"),
+        _ => {}
+    }
     *running = None;
     Ok(())
 }

@@ -46,15 +46,18 @@ pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
 }
 
 async fn record(settings: &RecordSettings) -> Result<(), Failure> {
+    online(settings.cpus.as_deref())?;
     let launched = Launched::prepare(&settings.command)?;
     let scope = scope::resolve(settings, launched.as_ref())?;
-    let output = Output::create(settings)?;
+    let mut stop = Stop::new()?;
+    // Before the output: who may not measure at all is told that, and not about a directory.
     let mut probes = Probes::start(request(settings, &scope))?;
-    let mut stop = Stop::new(settings.duration)?;
+    let output = Output::create(settings)?;
     probes.complete()?;
     let meter = Meter::new(online_cpus(), possible_cpus());
     let mut recorder = Recorder::new(settings, scope, probes, meter, output)?;
     let mut launched = launched.map(Launched::start).transpose()?;
+    stop.start(settings.duration);
     let mut progress = Progress::new(settings);
     let finished = measure(&mut recorder, &mut stop, &mut launched, &mut progress).await;
     progress.clear();
@@ -105,6 +108,18 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         cpus: settings.cpus.clone(),
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
+    }
+}
+
+/// Refuses CPUs that cannot be measured.
+fn online(asked: Option<&[u32]>) -> Result<(), Failure> {
+    let Ok(online) = aya::util::online_cpus() else { return Ok(()) };
+    match asked.unwrap_or_default().iter().find(|cpu| !online.contains(cpu)) {
+        Some(cpu) => Err(Failure::Usage(format!(
+            "--cpu: there is no CPU {cpu} here, or it is offline; online: {}",
+            crate::machine::fact("/sys/devices/system/cpu/online").known().map_or("?", |list| list.trim())
+        ))),
+        None => Ok(()),
     }
 }
 

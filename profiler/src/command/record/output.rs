@@ -6,6 +6,8 @@ use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context as _;
+
 use crate::capture::{FINISHED, Writer};
 use crate::cli::settings::RecordSettings;
 use crate::command::report::write_all;
@@ -14,10 +16,13 @@ use crate::failure::Failure;
 use crate::profile::{Chunk, Profile};
 use crate::render::{Format, Rendering};
 
-/// Where a session is written.
+/// Where a session is written. Dropped before anything was measured, it leaves nothing behind: a
+/// failed attach must not stand in the way of the next try.
 pub struct Output {
     directory: PathBuf,
-    writer: Writer,
+    writer: Option<Writer>,
+    made_directory: bool,
+    measured: bool,
 }
 
 impl Output {
@@ -27,8 +32,9 @@ impl Output {
     /// A directory that cannot be written, or that holds a capture already.
     pub fn create(settings: &RecordSettings) -> Result<Self, Failure> {
         let directory = settings.output.clone().unwrap_or_else(default_directory);
-        let writer = Writer::create(&directory)?;
-        Ok(Self { directory, writer })
+        let made_directory = !directory.exists();
+        let writer = Some(Writer::create(&directory)?);
+        Ok(Self { directory, writer, made_directory, measured: false })
     }
 
     /// Appends a chunk; it is on disk when this returns (but for the machine's own crash).
@@ -36,27 +42,45 @@ impl Output {
     /// # Errors
     /// The disk is full or gone.
     pub fn append(&mut self, chunk: &Chunk) -> Result<(), Failure> {
-        Ok(self.writer.append(chunk)?)
+        let writer = self.writer.as_mut().context("the capture is closed")?;
+        writer.append(chunk)?;
+        self.measured |= matches!(chunk, Chunk::Interval(_));
+        Ok(())
     }
 
     /// Completes the capture; returns its directory.
     ///
     /// # Errors
     /// The last write failed: the partial capture stays.
-    pub fn finish(self) -> Result<PathBuf, Failure> {
-        self.writer.finish()?;
-        Ok(self.directory)
+    pub fn finish(mut self) -> Result<PathBuf, Failure> {
+        let writer = self.writer.take().context("the capture is closed")?;
+        writer.finish()?;
+        Ok(std::mem::take(&mut self.directory))
     }
 }
 
-/// Writes the pictures beside the capture and the summary to stdout; where they are goes to stderr.
+impl Drop for Output {
+    fn drop(&mut self) {
+        let Some(writer) = self.writer.take().filter(|_| !self.measured) else { return };
+        // What failed before is being reported; a file that stays is named by the next try.
+        if writer.discard().is_ok() && self.made_directory {
+            let _ = std::fs::remove_dir(&self.directory);
+        }
+    }
+}
+
+/// Writes the pictures beside the capture and the summary to stdout; where they are goes to stderr,
+/// unless that was asked to be quiet.
 ///
 /// # Errors
 /// A file or stdout that cannot be written; the capture is whole by then.
-pub fn publish(profile: &Profile, directory: &Path, json: bool) -> Result<(), Failure> {
+pub fn publish(profile: &Profile, directory: &Path, settings: &RecordSettings) -> Result<(), Failure> {
     let rendering = Rendering::new(profile);
     let written = write_all(profile, &rendering, directory)?;
-    to_stdout(|out| rendering.write(if json { Format::Json } else { Format::Text }, out))?;
+    to_stdout(|out| rendering.write(if settings.json { Format::Json } else { Format::Text }, out))?;
+    if settings.verbosity < 0 {
+        return Ok(());
+    }
     let mut err = stderr().lock();
     let _ = writeln!(err, "\ncapture  {}", directory.join(FINISHED).display());
     for path in written {

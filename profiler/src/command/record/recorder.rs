@@ -221,7 +221,7 @@ impl Recorder {
         self.count_end(&mut end);
         self.keep(Chunk::End(Box::new(end)))?;
         let Self { output, profile, .. } = self;
-        super::output::publish(&profile, &output.finish()?, settings.json)
+        super::output::publish(&profile, &output.finish()?, settings)
     }
 
     /// The calls in flight now, with their stacks.

@@ -1,4 +1,4 @@
-//! When recording ends: the duration, Ctrl-C, SIGTERM.
+//! When recording ends: the duration, Ctrl-C, SIGTERM, a terminal that goes away.
 //!
 //! In: an optional duration. Out: a future that is ready when it is time. Ctrl-C is no failure.
 
@@ -15,19 +15,27 @@ pub struct Stop {
     deadline: Option<Instant>,
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Stop {
-    /// Starts the clock and takes the signals over.
+    /// Takes the signals over, for good: a second Ctrl-C does not cut the writing of the capture.
     ///
     /// # Errors
     /// The signals could not be taken over.
-    pub fn new(duration: Option<Duration>) -> Result<Self, Failure> {
+    pub fn new() -> Result<Self, Failure> {
+        let hangup = signal_wanted(libc::SIGHUP).then(|| signal(SignalKind::hangup())).transpose();
         Ok(Self {
-            deadline: duration.map(|duration| Instant::now() + duration),
+            deadline: None,
             interrupt: signal(SignalKind::interrupt()).context("taking over SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("taking over SIGTERM")?,
+            hangup: hangup.context("taking over SIGHUP")?,
         })
+    }
+
+    /// Starts the clock.
+    pub fn start(&mut self, duration: Option<Duration>) {
+        self.deadline = duration.map(|duration| Instant::now() + duration);
     }
 
     /// Ready when recording shall end.
@@ -43,6 +51,24 @@ impl Stop {
             () = elapsed => {}
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = received(&mut self.hangup) => {}
         }
+    }
+}
+
+/// Whether whoever started us left the signal alone: `nohup` ignores SIGHUP, and means it.
+fn signal_wanted(number: libc::c_int) -> bool {
+    // SAFETY: the record is plain integers; a null new action only asks for the present one.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(number, std::ptr::null(), &raw mut action) == 0
+            && action.sa_sigaction != libc::SIG_IGN
+    }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }

@@ -6,7 +6,7 @@
 use super::super::clean;
 use super::super::fold::Folder;
 use super::super::locks::{self, LockName};
-use super::super::name::kernel_functions;
+use super::super::name::{kernel_functions, nameless};
 use super::super::syscalls::CallClass;
 use crate::profile::Profile;
 use crate::profile::rows::{LockContext, LockKey};
@@ -34,7 +34,11 @@ pub const fn root(context: LockContext) -> Option<&'static str> {
 /// Names the lock of a row.
 pub fn lock_name(profile: &Profile, key: &LockKey) -> LockName {
     let symbol = (key.lock != 0).then(|| profile.stacks.lock(key.lock)).flatten();
-    locks::name(key.kind, symbol, kernel_functions(&profile.stacks, key.kernel))
+    let mut name = locks::name(key.kind, symbol, kernel_functions(&profile.stacks, key.kernel));
+    if let Some(why) = nameless(&profile.stacks, key.kernel) {
+        name.caller = format!("[{why}]");
+    }
+    name
 }
 
 /// Pushes the stacks of one kind of wait, and the lock.

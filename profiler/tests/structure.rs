@@ -1,0 +1,249 @@
+//! The rules of ARCHITECTURE.md and the house that no compiler holds: who imports whom, sizes, openings,
+//! and documents that name what is there.
+//!
+//! In: the sources and documents of this checkout. Out: a list of what breaks a rule; it must be empty.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its checkout must fail")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LINES: usize = 400;
+const LINES_KERNEL_SIDE: usize = 200;
+/// Names that say nothing about what is inside.
+const DRAWERS: [&str; 7] = ["util", "utils", "helpers", "shared", "common", "misc", "info"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// Files below a directory with this extension, by path from the checkout's root; no build output.
+fn files(extension: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut directories = vec![root()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
+            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() && name != "target" && name != ".git" && name != "out" {
+                directories.push(path);
+            } else if kind.is_file() && path.extension().is_some_and(|found| found == extension) {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no {extension} files: nothing is checked");
+    found
+}
+
+fn assert_none(broken: &[String]) {
+    assert!(broken.is_empty(), "\n  {}", broken.join("\n  "));
+}
+
+#[test]
+fn every_source_opens_with_what_it_is_and_is_of_a_readable_size() {
+    let mut broken = Vec::new();
+    for (path, text) in files("rs") {
+        if !text.starts_with("//! ") {
+            broken.push(format!("{path} does not open with //!"));
+        }
+        let opening = text.lines().take_while(|line| line.starts_with("//!")).count();
+        if opening > 10 {
+            broken.push(format!("{path}: its opening has {opening} lines, over 10"));
+        }
+        let limit = if path.starts_with("profiler-ebpf/") { LINES_KERNEL_SIDE } else { LINES };
+        let lines = text.lines().count();
+        if lines > limit {
+            broken.push(format!("{path} has {lines} lines, over {limit}"));
+        }
+        let stem = Path::new(&path).file_stem().unwrap().to_str().unwrap();
+        if DRAWERS.contains(&stem) {
+            broken.push(format!("{path} is a drawer by its name"));
+        }
+    }
+    assert_none(&broken);
+}
+
+/// Module → what it may import, as ARCHITECTURE.md says it.
+fn table() -> BTreeMap<String, BTreeSet<String>> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, rest) = text.split_once("| Module | May import |\n").unwrap();
+    let rows: Vec<&str> = rest.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+    let modules = modules();
+    let mut table = BTreeMap::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let [who, whom] = cells[..] else { panic!("not two cells: {row}") };
+        let allowed = match whom.trim() {
+            "everything" => modules.clone(),
+            nothing if nothing.starts_with("nothing") => BTreeSet::new(),
+            _ => quoted(whom),
+        };
+        for module in quoted(who) {
+            let others = allowed.iter().filter(|other| **other != module).cloned().collect();
+            assert!(table.insert(module, others).is_none(), "twice in the table: {row}");
+        }
+    }
+    table
+}
+
+fn quoted(cell: &str) -> BTreeSet<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The modules that `lib.rs` declares.
+fn modules() -> BTreeSet<String> {
+    let lib = fs::read_to_string(root().join("profiler/src/lib.rs")).unwrap();
+    lib.lines()
+        .filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_table_lists_every_module_and_has_no_cycle() {
+    let table = table();
+    let mut expected = modules();
+    expected.insert("main".to_owned());
+    assert_eq!(table.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    // Whoever imports only what is placed already is placed next; a cycle is never placed.
+    let mut placed = BTreeSet::new();
+    loop {
+        let next: Vec<_> =
+            table.iter().filter(|(who, whom)| !placed.contains(*who) && whom.is_subset(&placed)).collect();
+        if next.is_empty() {
+            break;
+        }
+        placed.extend(next.into_iter().map(|(who, _)| who.clone()));
+    }
+    assert_eq!(placed, expected, "the others import each other in a circle");
+}
+
+#[test]
+fn imports_are_those_of_the_table() {
+    let (table, modules) = (table(), modules());
+    let mut broken = Vec::new();
+    let mut seen = 0;
+    for (path, text) in files("rs") {
+        let Some(inside) = path.strip_prefix("profiler/src/") else { continue };
+        let who = inside.split(['/', '.']).next().unwrap();
+        let Some(allowed) = table.get(who) else { continue };
+        for whom in imports(inside, &text, &modules) {
+            seen += 1;
+            if whom != who && !allowed.contains(&whom) {
+                broken.push(format!("{path}: {who} imports {whom}"));
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} imports found: the search is broken");
+    assert_none(&broken);
+}
+
+/// Modules of the crate that a source names: by `crate::`, `profiler::`, or by climbing up to the root.
+fn imports(path: &str, text: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
+    let depth = path.trim_end_matches(".rs").trim_end_matches("/mod").split('/').count();
+    let climb = "super::".repeat(depth);
+    let code: String = text.lines().map(|line| line.split("//").next().unwrap_or_default()).fold(
+        String::new(),
+        |mut code, line| {
+            code.extend([line.trim(), " "]);
+            code
+        },
+    );
+    let mut found = BTreeSet::new();
+    for door in ["crate::", "profiler::", &climb] {
+        for (at, _) in code.match_indices(door) {
+            let before = code[..at].chars().next_back();
+            // `$crate::`, `other_profiler::`, or a longer climb that was counted from further back.
+            if before.is_some_and(|before| before.is_alphanumeric() || matches!(before, '_' | '$' | ':')) {
+                continue;
+            }
+            let rest = code[at + door.len()..].trim_start();
+            let names = rest.strip_prefix('{').map_or(rest, |group| group.split('}').next().unwrap_or(""));
+            // In a group every word counts: a name of an item that is also a module's is worth a look.
+            let words =
+                names.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+            let words: Vec<&str> =
+                if rest.starts_with('{') { words.collect() } else { words.take(1).collect() };
+            found.extend(words.into_iter().filter(|word| modules.contains(*word)).map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_are_found_however_they_are_written() {
+    let modules = modules();
+    for (path, text, expected) in [
+        ("collect/cost.rs", "use crate::profile::Cost;", &["profile"][..]),
+        ("collect/cost.rs", "use crate::{failure::Failure, render};", &["failure", "render"]),
+        ("collect/cost.rs", "use crate::{\n    cli,\n    target,\n};", &["cli", "target"]),
+        ("collect/cost.rs", "fn f() { super::super::render::x() }", &["render"]),
+        ("collect/cost.rs", "use super::render;", &[]),
+        ("main.rs", "use profiler::cli::{self, Request};", &["cli"]),
+        ("collect/cost.rs", "// crate::render", &[]),
+    ] {
+        let found = imports(path, text, &modules);
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
+    }
+}
+
+#[test]
+fn every_crate_is_under_the_one_lint_table() {
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for lint in ["unwrap_used", "expect_used", "panic", "print_stdout", "undocumented_unsafe_blocks"] {
+        assert!(workspace.contains(&format!("\n{lint} = \"deny\"")), "{lint} is not denied");
+    }
+    let mut broken = Vec::new();
+    for (path, text) in files("toml") {
+        let member = path.ends_with("/Cargo.toml") && !path.starts_with("profiler-ebpf/");
+        if member && !text.contains("[lints]\nworkspace = true") {
+            broken.push(format!("{path} is not under the workspace's lints"));
+        }
+    }
+    assert_none(&broken);
+}
+
+/// Whether a path exists; one `*` in its last part stands for anything.
+fn is_there(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let Some((begin, end)) = name.split_once('*') else { return path.exists() };
+    let entries = path.parent().map(fs::read_dir).into_iter().flatten().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .any(|name| name.len() >= begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end))
+}
+
+#[test]
+fn documents_name_only_what_is_there() {
+    let top: BTreeSet<String> = fs::read_dir(root())
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    let mut broken = Vec::new();
+    let mut checked = 0;
+    for (path, text) in files("md") {
+        let here = root().join(&path);
+        let here = here.parent().unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let links = links.filter(|link| !link.is_empty() && !link.contains("://"));
+        let links = links.map(|link| (link, here.join(link)));
+        // A quoted path is one of ours when it begins with something that lies at the top.
+        let code = text.split('`').skip(1).step_by(2);
+        let code = code.filter(|word| !word.contains(char::is_whitespace) && word.contains('/'));
+        let code = code.filter(|word| top.contains(word.split('/').next().unwrap_or_default()));
+        let code = code.filter(|word| !word.starts_with("target/"));
+        let code = code.map(|word| (word, root().join(word)));
+        for (named, target) in links.chain(code) {
+            checked += 1;
+            if !is_there(&target) {
+                broken.push(format!("{path} names {named}, which is not there"));
+            }
+        }
+    }
+    assert!(checked >= 5, "only {checked} paths found: the search is broken");
+    assert_none(&broken);
+}
