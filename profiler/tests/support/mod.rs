@@ -14,6 +14,7 @@
 
 pub mod live;
 pub mod pod;
+pub mod witness;
 
 use std::fs;
 use std::io::Write;
