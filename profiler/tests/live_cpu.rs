@@ -3,7 +3,13 @@
 //!
 //! In: root. Out: shares, totals, names of user and kernel code, and 10⁵ stacks of which none is lost.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot set up fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot set up fails, and its figures are worth reading"
+)]
 
 mod support;
 

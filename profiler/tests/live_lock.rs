@@ -3,7 +3,13 @@
 //!
 //! In: root, bpftrace, two CPUs. Out: the right callers, counts and sums; our own locks and interrupts apart.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot set up fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot set up fails, and its figures are worth reading"
+)]
 
 mod support;
 
