@@ -3,10 +3,14 @@
 //!
 //! In: root. Out: shares, totals, names of user and kernel code, and 10⁵ stacks of which none is lost.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot set up fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot set up fails, and its figures are worth reading"
+)]
 
-#[path = "support/measured.rs"]
-mod measured;
 mod support;
 
 use std::collections::HashMap;
@@ -14,23 +18,48 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use measured::{Recorded, Recording, Workload, cpu_s, number, ready, text};
 use profiler::profile::ledger::Population;
 use profiler::profile::{Class, Profile, Resolution, StackId};
-use support::{Process, Runc, wait_for};
+use support::live::{Recorded, Recording, Workload, number, workload};
+use support::{Process, Runc, can_run, wait_for};
 
 const SEVENTY: &str = "workload::burn::burn_seventy";
 const THIRTY: &str = "workload::burn::burn_thirty";
 
+/// Ticks of `/proc/PID/stat` per second, as every x86-64 kernel tells user space.
+const TICKS: f64 = 100.0;
+
+/// utime + stime that the kernel accounts to a process, seconds.
+fn cpu_s(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap() / TICKS).sum()
+}
+
+/// The lines of `cpu.folded`: (frames from the root on, samples).
+fn folded(recorded: &Recorded) -> Vec<(Vec<String>, u64)> {
+    let line = |line: &str| {
+        let (path, samples) = line.rsplit_once(' ').unwrap();
+        (path.split(';').map(str::to_owned).collect(), samples.parse().unwrap())
+    };
+    recorded.file("cpu.folded").lines().map(line).collect()
+}
+
 /// Samples of all stacks with a frame of that name.
 fn samples_through(recorded: &Recorded, function: &str) -> u64 {
-    let through = |frames: &[String]| frames.iter().any(|frame| frame == function);
-    recorded.folded("cpu").iter().filter(|(frames, _)| through(frames)).map(|(_, samples)| samples).sum()
+    let folded = folded(recorded);
+    let through = folded.iter().filter(|(frames, _)| frames.iter().any(|frame| frame == function));
+    through.map(|(_, samples)| samples).sum()
+}
+
+fn rows(recorded: &Recorded) -> &[serde_json::Value] {
+    recorded.summary["probes"]["cpu"]["rows"].as_array().unwrap()
 }
 
 fn all_samples(recorded: &Recorded) -> u64 {
-    recorded.rows("cpu").iter().map(|row| number(row, "samples")).sum()
+    rows(recorded).iter().map(|row| number(row, "samples")).sum()
 }
 
 /// Samples stand for CPU time: at that frequency they come to what the kernel accounted.
@@ -43,15 +72,15 @@ fn assert_total(samples: u64, frequency: u32, accounted_s: f64) {
 
 #[test]
 fn two_functions_get_their_shares_and_all_of_the_time() {
-    if !ready("burn 70 to 30", &[]) {
+    if !can_run("burn 70 to 30", &[]) {
         return;
     }
-    let mut workload = Workload::start(&["burn-70-30", "8000"]);
+    let mut workload = Workload::start(&["--linger", "burn-70-30", "8000"]);
     let recording = Recording::start(&["--pid", &workload.pid().to_string(), "--probe", "cpu", "-F", "999"]);
-    let before_s = workload.cpu_s();
+    let before_s = cpu_s(workload.pid());
     workload.go();
-    let truth = workload.result();
-    let accounted_s = workload.cpu_s() - before_s;
+    let truth = workload.report();
+    let accounted_s = cpu_s(workload.pid()) - before_s;
     let recorded = recording.stop();
 
     let samples = all_samples(&recorded);
@@ -65,20 +94,21 @@ fn two_functions_get_their_shares_and_all_of_the_time() {
     println!("{found:.2} % of the samples, {truth:.2} % of the time");
     assert!((found - truth).abs() <= 3.0, "{found:.2} % instead of {truth:.2} %");
     let pid = u64::from(workload.pid());
-    assert!(recorded.rows("cpu").iter().all(|row| number(row, "pid") == pid), "a row of somebody else");
+    assert!(rows(&recorded).iter().all(|row| number(row, "pid") == pid), "a row of somebody else");
 }
 
 #[test]
 fn code_inside_a_container_has_names_after_it_is_gone() {
     const NAME: &str = "prof-live-cpu";
-    if !ready("a container's symbols", &["runc", "busybox"]) {
+    if !can_run("a container's symbols", &["runc", "busybox"]) {
         return;
     }
-    let wait = "until [ -x /tmp/burn ]; do sleep 0.05; done; exec /tmp/burn burn-70-30 2000";
+    let wait = "until [ -x /dev/burn ]; do sleep 0.05; done; exec /dev/burn burn-70-30 2000";
     let Some(container) = Runc::run("a container's symbols", NAME, &["sh", "-c", wait]) else { return };
     let recording = Recording::start(&["--container", NAME, "--probe", "cpu", "-F", "999"]);
-    let inside = Path::new("/proc").join(container.pid.to_string()).join("root/tmp");
-    fs::copy(std::env::var_os("WORKLOAD_BIN").unwrap(), inside.join("new")).unwrap();
+    // The only place in it that can be written.
+    let inside = Path::new("/proc").join(container.pid.to_string()).join("root/dev");
+    fs::copy(workload(), inside.join("new")).unwrap();
     fs::rename(inside.join("new"), inside.join("burn")).unwrap();
     wait_for("the container's end", || (!inside.exists()).then_some(()));
     drop(container);
@@ -87,13 +117,13 @@ fn code_inside_a_container_has_names_after_it_is_gone() {
     let (named, samples) =
         (samples_through(&recorded, SEVENTY) + samples_through(&recorded, THIRTY), all_samples(&recorded));
     assert!(named >= 1000, "{named} of {samples} samples have a name");
-    let burning = recorded.rows("cpu").iter().find(|row| text(row, "function") == SEVENTY).unwrap();
-    assert_eq!((text(burning, "container"), text(burning, "comm")), (NAME, "burn"));
+    let burning = rows(&recorded).iter().find(|row| row["function"] == SEVENTY).unwrap();
+    assert_eq!((burning["container"].as_str(), burning["comm"].as_str()), (Some(NAME), Some("burn")));
 }
 
 #[test]
 fn time_in_the_kernel_has_kernel_frames() {
-    if !ready("dd", &["dd"]) {
+    if !can_run("dd", &["dd"]) {
         return;
     }
     let mut shell = Command::new("sh");
@@ -104,7 +134,7 @@ fn time_in_the_kernel_has_kernel_frames() {
     assert!(dd.0.wait().unwrap().success());
     let recorded = recording.stop();
 
-    let folded = recorded.folded("cpu");
+    let folded = folded(&recorded);
     let sum = |wanted: &dyn Fn(&[String]) -> bool| -> u64 {
         folded.iter().filter(|(frames, _)| wanted(frames)).map(|(_, samples)| samples).sum()
     };
@@ -153,7 +183,7 @@ fn assert_nothing_lost(recorded: &Recorded, profile: &Profile) {
     let samples: u64 = profile.cpu.rows.values().map(|row| row.samples).sum();
     assert_eq!(samples, profile.ledger.population(Population::Samples));
     assert_eq!(samples, all_samples(recorded));
-    assert_eq!(samples, recorded.folded("cpu").iter().map(|(_, samples)| samples).sum::<u64>());
+    assert_eq!(samples, folded(recorded).iter().map(|(_, samples)| samples).sum::<u64>());
     for class in [
         Class::CpuRowFull,
         Class::StackRingFull,
@@ -174,26 +204,41 @@ fn assert_nothing_lost(recorded: &Recorded, profile: &Profile) {
     }
 }
 
+/// CPU time of all children that were waited for, and of theirs, seconds.
+fn children_s() -> f64 {
+    // SAFETY: plain integers, for which zero is a value; the record outlives the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage);
+        usage
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
 #[test]
 fn slow_a_hundred_thousand_stacks_are_all_kept_and_none_merged() {
     const WALKS: u64 = 120_000;
     const DEPTH: u64 = 16;
     const FREQUENCY: u32 = 9999;
-    if !ready("many stacks", &[]) {
+    if !can_run("many stacks", &[]) {
         return;
     }
     // Each walk burns a little more than a sampling period: hardly one goes unseen.
-    let mut workload = Workload::start(&["many-stacks", &WALKS.to_string(), &DEPTH.to_string(), "130"]);
+    let mut workload =
+        Workload::start(&["--linger", "many-stacks", &WALKS.to_string(), &DEPTH.to_string(), "130"]);
     let (pid, frequency) = (workload.pid().to_string(), FREQUENCY.to_string());
     let recording = Recording::start(&["--pid", &pid, "--probe", "cpu", "-F", &frequency]);
-    let before_s = workload.cpu_s();
+    let before_s = cpu_s(workload.pid());
     workload.go();
-    assert_eq!(number(&workload.result(), "stacks"), WALKS);
-    let accounted_s = workload.cpu_s() - before_s;
-    let recording_s = cpu_s(recording.pid());
+    assert_eq!(number(&workload.report(), "stacks"), WALKS);
+    let accounted_s = cpu_s(workload.pid()) - before_s;
+    let (recording_s, children_s) = (cpu_s(recording.pid()), children_s());
+    let stop = Instant::now();
     let recorded = recording.stop();
+    let (stopping, stopping_s) = (stop.elapsed(), self::children_s() - children_s - recording_s);
 
-    let profile = profiler::capture::read(&recorded.dir()).unwrap();
+    let profile = profiler::capture::read(&recorded.output()).unwrap();
     assert_nothing_lost(&recorded, &profile);
     assert_total(all_samples(&recorded), FREQUENCY, accounted_s);
     let (walks, cut) = walks(&profile, DEPTH as usize);
@@ -211,12 +256,12 @@ fn slow_a_hundred_thousand_stacks_are_all_kept_and_none_merged() {
     let (rss, maps) = (number(cost, "peak_rss_bytes"), number(cost, "map_bytes"));
     println!(
         "stop to exit {:.2} s, of it {:.2} s of CPU; {recording_s:.2} s of CPU while recording; RSS {} MB + maps {} MB",
-        recorded.stopping.as_secs_f64(),
-        recorded.stopping_cpu_s,
+        stopping.as_secs_f64(),
+        stopping_s,
         rss / 1_000_000,
         maps / 1_000_000
     );
     assert!(rss + maps <= 200_000_000, "{rss} + {maps} bytes");
     // CPU time, not wall time: that is what a busy neighbour does not change.
-    assert!(recorded.stopping_cpu_s <= 1.5, "{:.2} s of CPU from stop to the end", recorded.stopping_cpu_s);
+    assert!(stopping_s <= 1.5, "{:.2} s of CPU from stop to the end", stopping_s);
 }

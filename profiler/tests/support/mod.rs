@@ -16,6 +16,7 @@ pub mod live;
 pub mod pod;
 pub mod scope;
 pub mod session;
+pub mod witness;
 
 use std::fs;
 use std::io::Write;

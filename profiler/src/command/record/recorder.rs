@@ -33,6 +33,12 @@ use crate::target::{Owner, Owners};
 /// Processes without an owner that are asked for again, at most, per interval.
 const UNOWNED: usize = 1 << 16;
 
+/// A lock row as the kernel wrote it.
+type LockEntry = (profiler_common::lock::LockKey, profiler_common::lock::LockRow);
+
+/// Lock rows that wait for their stack; what is over goes without.
+const LATE_LOCKS: usize = 16_384;
+
 /// One session being recorded.
 pub struct Recorder {
     probes: Probes,
@@ -45,12 +51,16 @@ pub struct Recorder {
     interner: Interner,
     kernel: KernelSymbols,
     contexts: HashMap<StackId, LockContext>,
+    /// Lock rows whose kernel stack has not arrived yet: until then nobody knows whether an interrupt waited.
+    late_locks: Vec<LockEntry>,
     owners: Owners,
     /// Processes that were gone before they could be asked for, with their cgroups.
     unowned: Vec<(Pid, u64)>,
     pending: Interval,
     output: Output,
     profile: Profile,
+    /// The programs are detached: no more stacks come.
+    stopped: bool,
 }
 
 impl Recorder {
@@ -86,11 +96,13 @@ impl Recorder {
             // Read after attaching: our own programs have symbols, too.
             kernel: KernelSymbols::read().unwrap_or_else(|_| KernelSymbols::parse(b"")),
             contexts: HashMap::new(),
+            late_locks: Vec::new(),
             owners: scope.owners,
             unowned: Vec::new(),
             pending: Interval::default(),
             output,
             profile: Profile::default(),
+            stopped: false,
             probes,
         };
         recorder.keep(Chunk::Header(Box::new(header)))?;
@@ -176,11 +188,12 @@ impl Recorder {
     /// # Errors
     /// A map that cannot be drained; a capture that cannot be written.
     pub fn interval(&mut self) -> Result<(), Failure> {
-        let drained = self.rows.drain()?;
+        let mut drained = self.rows.drain()?;
         self.outcomes.add_to(&mut self.pending.ledger)?;
-        // After the rows: the stacks they refer to are in the ring buffer by now.
+        // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
         self.find_owners();
+        self.hold_back(&mut drained.locks);
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
         interval.end_ns = self.elapsed_ns();
@@ -193,6 +206,23 @@ impl Recorder {
             self.kernel.locks(interval.lock.rows.keys().map(|key| key.lock).filter(|lock| *lock != 0));
         self.keep(Chunk::Interval(Box::new(interval)))?;
         self.keep(Chunk::Symbols(symbols))
+    }
+
+    /// Keeps the rows back whose stack is still to come: behind a record that another CPU is writing, or
+    /// sent again when the ring buffer was full.
+    fn hold_back(&mut self, rows: &mut Vec<LockEntry>) {
+        rows.append(&mut self.late_locks);
+        if self.stopped {
+            return;
+        }
+        let known = |(key, _): &LockEntry| {
+            let stack = StackId(key.kernel);
+            stack == StackId::NONE || self.contexts.contains_key(&stack)
+        };
+        let (known, mut late): (Vec<_>, Vec<_>) = std::mem::take(rows).into_iter().partition(known);
+        *rows = known;
+        rows.extend(late.drain(late.len().min(LATE_LOCKS)..));
+        self.late_locks = late;
     }
 
     fn elapsed_ns(&self) -> u64 {
@@ -213,6 +243,7 @@ impl Recorder {
         let in_flight = self.in_flight();
         let mut end = End { in_flight, cost: self.meter.finish(&self.probes.ebpf), ..End::default() };
         self.probes.stop();
+        self.stopped = true;
         end.duration_ns = self.elapsed_ns();
         self.interval()?;
         end.counters = environment::counters();
