@@ -5,7 +5,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_FORCE_WAKEUP};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_ringbuf_output};
 use profiler_common::COMM_BYTES;
@@ -51,7 +51,8 @@ fn send(tgid: u32) -> u32 {
                 (&raw const EVENTS).cast_mut().cast(),
                 (&raw mut event).cast(),
                 size_of::<ProcessEvent>() as u64,
-                0,
+                // As for user stacks: a silent record before it must not hold it back.
+                u64::from(BPF_RB_FORCE_WAKEUP),
             )
         });
         if sent != 0 {

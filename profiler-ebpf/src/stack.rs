@@ -4,7 +4,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::{BPF_F_USER_STACK, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{BPF_F_USER_STACK, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_get_task_stack, bpf_ringbuf_output};
 use profiler_common::event::STACK;
 use profiler_common::outcome::Outcome;
@@ -117,8 +117,9 @@ fn finish_taking(scratch: &mut Scratch) -> u64 {
 fn send(scratch: &mut Scratch, id: u64, space: u32, frames: u32) {
     let bytes = size_of::<StackHead>() as u64
         + 8 * u64::from(if frames as usize > FRAMES { FRAMES as u32 } else { frames });
-    // A user stack wakes user space: its process may be gone in a millisecond.
-    let flags = if space == USER { 0 } else { u64::from(BPF_RB_NO_WAKEUP) };
+    // A user stack wakes user space: its process may be gone in a millisecond. Forced, because by
+    // itself the ring wakes nobody as long as an earlier, silent record has not been read.
+    let flags = u64::from(if space == USER { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP });
     // SAFETY: the record lies in the buffer, whose size bounds `bytes`.
     let sent = unsafe {
         bpf_ringbuf_output(

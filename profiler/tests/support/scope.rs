@@ -234,9 +234,10 @@ impl Summary {
 
     /// Everything is of that container.
     pub fn assert_container(&self, name: &str) {
-        for row in self.everything() {
-            assert!(row["container"] == name || row["pid"] == 0, "not of {name}: {row}");
-        }
+        let strange = self.everything().into_iter().filter(|row| row["container"] != name && row["pid"] != 0);
+        let strange: BTreeSet<String> =
+            strange.map(|row| format!("{} {} {}", row["pid"], row["comm"], row["container"])).collect();
+        assert!(strange.is_empty(), "not of {name}: {strange:?}");
     }
 
     /// The way the target is told apart, as the summary and the printed header say.
