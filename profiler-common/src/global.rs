@@ -28,6 +28,8 @@ pub struct Offsets {
     pub task_start_time: u32,
     /// `task_struct.on_cpu`.
     pub task_on_cpu: u32,
+    /// `task_struct.thread_info.cpu`, `task_struct.cpu` before Linux 5.16.
+    pub task_cpu: u32,
     /// `task_struct.cgroups`.
     pub task_cgroups: u32,
     /// The cgroup pointer of the wanted hierarchy inside `css_set` (v2: `dfl_cgrp`), or of the
@@ -44,4 +46,4 @@ pub struct Offsets {
     /// `kernfs_node.id`.
     pub kn_id: u32,
 }
-crate::shared_record!(Offsets, 56);
+crate::shared_record!(Offsets, 60);

@@ -37,8 +37,8 @@ pub const fn epoch_of(writer: u32) -> u32 {
 pub struct Control {
     /// Parity of the epoch that is being written.
     pub epoch: u32,
-    /// Not 0 as soon as a process of a `--pid` target has forked.
-    pub forked: u32,
+    /// Not 0 once `sched_switch` keeps the [`syscall::Slot`]s true.
+    pub slots: u32,
 }
 shared_record!(Control, 8);
 

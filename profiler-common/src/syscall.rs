@@ -7,6 +7,32 @@ use crate::histogram::SLOTS;
 /// No call: the thread runs user code.
 pub const NO_CALL: u32 = u32::MAX;
 
+/// What this CPU knows of the thread it runs: the fast path of a call that never leaves the CPU.
+/// `sched_switch` moves a call that does to the thread's own state, and forgets the owner.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slot {
+    /// Address of the task the rest is about; 0 = nobody's.
+    pub owner: u64,
+    /// 1: it is measured.
+    pub admitted: u32,
+    /// 1: it is inside the call below.
+    pub in_call: u32,
+    /// System call number.
+    pub nr: u32,
+    /// Its process.
+    pub tgid: u32,
+    /// When it entered the call, ns.
+    pub enter_ns: u64,
+    /// Kernel stack of the latest CPU sample in this call.
+    pub sample_stack: u64,
+    /// Its thread id.
+    pub tid: u32,
+    /// Explicit padding.
+    pub pad: u32,
+}
+crate::shared_record!(Slot, 48);
+
 /// Key of a latency row.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +62,57 @@ pub struct LatencyRow {
     pub max_ns: u64,
 }
 crate::shared_record!(LatencyRow, 48);
+
+/// Rows a CPU keeps at hand per epoch.
+pub const CACHED_ROWS: usize = 128;
+
+/// A latency row at hand: the fast path adds here, without a hash look-up. What it displaces goes
+/// to the hash map; what is left when the epoch ends, user space reads.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CachedRow {
+    /// Which row: see [`tag`]; 0 = free.
+    pub tag: u64,
+    /// Its counts.
+    pub row: LatencyRow,
+}
+crate::shared_record!(CachedRow, 56);
+
+/// The rows one CPU has at hand in one epoch.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct CachedRows {
+    /// By [`place`].
+    pub rows: [CachedRow; CACHED_ROWS],
+}
+crate::shared_record!(CachedRows, 56 * CACHED_ROWS);
+
+impl Default for CachedRows {
+    fn default() -> Self {
+        Self { rows: [CachedRow::default(); CACHED_ROWS] }
+    }
+}
+
+/// Packs what tells a row apart on one CPU in one epoch; never 0.
+#[inline(always)]
+pub const fn tag(tgid: u32, nr: u16, octave: u8) -> u64 {
+    1 << 63 | (octave as u64) << 48 | (nr as u64) << 32 | tgid as u64
+}
+
+/// The only place in a CPU's cache where the row of a tag may be.
+#[inline(always)]
+pub const fn place(tag: u64) -> usize {
+    (tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize & (CACHED_ROWS - 1)
+}
+
+impl LatencyKey {
+    /// The key behind a tag.
+    #[inline(always)]
+    pub const fn of(tag: u64, writer: u32) -> Self {
+        let (octave, nr) = ((tag >> 48) as u8 & 0x7f, (tag >> 32) as u16);
+        Self { tgid: tag as u32, nr, octave, pad: 0, writer }
+    }
+}
 
 /// Key of an error counter.
 #[repr(C)]

@@ -29,8 +29,6 @@ globals! {
     SELF_TGID: u32 = 0, fn self_tgid;
     /// 1: only tgids of the target set.
     BY_TGID: u32 = 0, fn by_tgid;
-    /// The one tgid of the set, when it has one.
-    ONE_TGID: u32 = 0, fn one_tgid;
     /// How many cgroups count; 0 = all.
     CGROUP_COUNT: u32 = 0, fn cgroup_count;
     /// 1: the cgroup is found through a v1 controller's state.
@@ -60,6 +58,7 @@ static OFFSETS: Offsets = Offsets {
     task_group_leader: 0,
     task_start_time: 0,
     task_on_cpu: 0,
+    task_cpu: 0,
     task_cgroups: 0,
     set_entry: 0,
     css_cgroup: 0,
@@ -78,7 +77,7 @@ static COMM_NAMES: [[u64; 2]; COMMS] = [[0; 2]; COMMS];
 static CPU_MASK: [u64; CPU_WORDS] = [0; CPU_WORDS];
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss")]
-static mut CONTROL: Control = Control { epoch: 0, forked: 0 };
+static mut CONTROL: Control = Control { epoch: 0, slots: 0 };
 
 /// One field of the offsets.
 macro_rules! offset {
@@ -136,16 +135,9 @@ pub fn epoch() -> u32 {
     unsafe { core::ptr::read_volatile(&raw const CONTROL.epoch) }
 }
 
-/// Whether a process of the tgid set has forked.
+/// Whether the slots can be trusted: `sched_switch` is attached.
 #[inline(always)]
-pub fn forked() -> bool {
+pub fn slots_usable() -> bool {
     // SAFETY: as above.
-    unsafe { core::ptr::read_volatile(&raw const CONTROL.forked) != 0 }
-}
-
-/// Notes that a process of the tgid set has forked.
-#[inline(always)]
-pub fn set_forked() {
-    // SAFETY: a racing write of the same value is harmless.
-    unsafe { core::ptr::write_volatile(&raw mut CONTROL.forked, 1) }
+    unsafe { core::ptr::read_volatile(&raw const CONTROL.slots) != 0 }
 }

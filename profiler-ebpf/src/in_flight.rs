@@ -13,7 +13,7 @@ use profiler_common::stack::FRAMES;
 use crate::maps::SCRATCH;
 use crate::stack::Buffer;
 use crate::task::{self, Task, load};
-use crate::thread::{self, Thread, flag};
+use crate::thread::{self, Interrupted, flag};
 use crate::{global, target};
 
 /// `pt_regs.orig_ax` on x86-64: the system call number, negative outside of one.
@@ -28,7 +28,14 @@ pub fn visit(ctx: *mut c_void) {
         return;
     }
     match thread::get(task) {
-        Some(thread) if thread.flags & flag::IN_CALL != 0 => write(meta, task, thread),
+        Some(thread) if thread.flags & flag::IN_CALL != 0 => {
+            write(meta, task, &Call { nr: thread.nr, enter_ns: thread.enter_ns, flags: thread.flags });
+        }
+        // Stopped or frozen inside a call, or in a signal's handler: the call is not over.
+        Some(thread) if thread.flags & flag::INTERRUPTED != 0 => {
+            let Interrupted { nr, enter_ns, .. } = thread.interrupted;
+            write(meta, task, &Call { nr, enter_ns, flags: thread.flags });
+        }
         Some(thread) if thread.flags & flag::KNOWN != 0 => {}
         _ => seed(task),
     }
@@ -53,9 +60,16 @@ fn seed(task: Task) {
     }
 }
 
-#[inline(always)]
-fn write(meta: *const c_void, task: Task, thread: &Thread) {
-    let Some(scratch) = SCRATCH.get_ptr_mut(Buffer::InFlight as u32) else { return };
+/// The call a thread is in.
+struct Call {
+    nr: u32,
+    enter_ns: u64,
+    flags: u32,
+}
+
+#[inline(never)]
+fn write(meta: *const c_void, task: Task, call: &Call) -> u32 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(Buffer::InFlight as u32) else { return 0 };
     // SAFETY: this CPU's buffer, which only this program uses; `meta` is a BTF pointer whose
     // first field is the sequence file.
     unsafe {
@@ -66,9 +80,9 @@ fn write(meta: *const c_void, task: Task, thread: &Thread) {
             tag: IN_FLIGHT,
             tgid: task::tgid(task),
             tid: task::tid(task),
-            nr: thread.nr,
-            enter_ns: thread.enter_ns,
-            at_least: u32::from(thread.flags & flag::SEEDED != 0),
+            nr: call.nr,
+            enter_ns: call.enter_ns,
+            at_least: u32::from(call.flags & flag::SEEDED != 0),
             frames,
             comm: core::mem::transmute::<[u64; 2], [u8; COMM_BYTES]>(words),
         };
@@ -77,4 +91,5 @@ fn write(meta: *const c_void, task: Task, thread: &Thread) {
         // Always a whole buffer: a constant size the verifier likes; `frames` says what counts.
         bpf_seq_write(seq, (*scratch).frames.as_ptr().cast(), (FRAMES * 8) as u32);
     }
+    0
 }

@@ -17,7 +17,7 @@ use profiler_common::writer;
 use crate::maps::{LOCKS, SPINS};
 use crate::outcome::{busy, count, is_busy};
 use crate::stack::{self, Buffer};
-use crate::{global, process, target, task, thread};
+use crate::{global, process, slot, target, task, thread};
 
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
@@ -62,7 +62,7 @@ fn is_spinning(flags: u32) -> bool {
 pub fn begin(ctx: *mut c_void, lock: u64, flags: u32) {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let own = is_busy() || tgid == global::self_tgid();
-    if !own && !target::admits_current() {
+    if !own && !target::admits_current(task::current()) {
         return;
     }
     if is_spinning(flags) {
@@ -89,7 +89,13 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
     for index in 0..NESTING {
         let known = waits[index].lock;
         if known == wait.lock {
-            return;
+            if wait.kind & flag::MUTEX != 0 {
+                return;
+            }
+            // Only a mutex announces its phases. Here the recursion guard has skipped (and counted)
+            // the end of the wait before: it has no length.
+            free = index;
+            break;
         }
         if known == 0 && free == NESTING {
             free = index;
@@ -102,7 +108,8 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
     if wait.own == 0 {
         wait.kernel = stack::kernel(ctx, Buffer::Lock);
         if !is_spinning(wait.kind) && !task::is_kernel_thread(task::current()) {
-            wait.user = stack::user(ctx, Buffer::Lock, (bpf_get_current_pid_tgid() >> 32) as u32);
+            let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+            wait.user = stack::user(ctx, Buffer::Lock, tgid, slot::in_call(task::current()));
         }
     }
     // SAFETY: the helper has no preconditions.
@@ -131,7 +138,7 @@ pub fn end(lock: u64) {
 /// An end without a begin: either not the target's, or begun before attach.
 #[inline(always)]
 fn unmatched() {
-    if !is_busy() && target::admits_current() {
+    if !is_busy() && target::admits_current(task::current()) {
         count(Outcome::LockUnmatchedEnd, 1);
     }
 }

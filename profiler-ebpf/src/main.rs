@@ -5,6 +5,7 @@
 #![no_main]
 #![allow(static_mut_refs, reason = "maps and globals are statics the loader fills")]
 
+mod call;
 mod cgroup;
 mod floor;
 mod global;
@@ -15,6 +16,7 @@ mod outcome;
 mod process;
 mod restart;
 mod sample;
+mod slot;
 mod stack;
 mod switch;
 mod syscall;
@@ -28,7 +30,7 @@ use aya_ebpf::programs::{BtfTracePointContext, PerfEventContext, RawTracePointCo
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn sys_enter(ctx: RawTracePointContext) -> Result<(), ()> {
-    syscall::enter(ctx.arg::<u64>(1));
+    syscall::enter(ctx.arg::<u64>(0), ctx.arg::<u64>(1));
     Ok(())
 }
 

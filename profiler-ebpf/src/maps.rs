@@ -8,7 +8,7 @@ use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::sample::SampleKey;
 use profiler_common::stack::{FRAMES, StackHead};
-use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
+use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 
 use crate::lock::Spin;
 use crate::thread::Thread;
@@ -16,6 +16,9 @@ use crate::thread::Thread;
 /// Latency rows of the `syscall` probe.
 #[map]
 pub static LATENCY: HashMap<LatencyKey, LatencyRow> = HashMap::with_max_entries(32_768, 0);
+/// Latency rows at hand, by the epoch's parity.
+#[map]
+pub static CACHE: PerCpuArray<CachedRows> = PerCpuArray::with_max_entries(2, 0);
 /// Errno counters of the `syscall` probe.
 #[map]
 pub static ERRORS: HashMap<ErrorKey, u64> = HashMap::with_max_entries(8_192, 0);
@@ -49,6 +52,9 @@ pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(8, 0);
 /// Spinning waits of this CPU, innermost last.
 #[map]
 pub static SPINS: PerCpuArray<[Spin; crate::lock::NESTING]> = PerCpuArray::with_max_entries(1, 0);
+/// What each CPU knows of the thread it runs.
+#[map]
+pub static SLOTS: PerCpuArray<Slot> = PerCpuArray::with_max_entries(1, 0);
 /// Not 0 while one of our programs on this CPU may hold a lock of ours.
 #[map]
 pub static BUSY: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);

@@ -1,11 +1,11 @@
 //! Process life. Hooks: raw tracepoints `sched_process_exec`, `_fork`, `_exit`.
 //!
 //! Produces: a process event for every process that has a row, and for its new image after exec;
-//! the `--pid` set grows with forks and shrinks with exits.
+//! the `--pid` set grows with forks and gives up numbers that strangers get.
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_FORCE_WAKEUP};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_ringbuf_output};
 use profiler_common::COMM_BYTES;
@@ -16,7 +16,7 @@ use crate::global::offset;
 use crate::maps::{EVENTS, PROCESSES, TARGETS};
 use crate::outcome::{busy, count};
 use crate::thread::{self, flag};
-use crate::{cgroup, global, target, task};
+use crate::{cgroup, global, slot, target, task};
 
 const EXIT: u32 = 60;
 const EXIT_GROUP: u32 = 231;
@@ -51,7 +51,8 @@ fn send(tgid: u32) -> u32 {
                 (&raw const EVENTS).cast_mut().cast(),
                 (&raw mut event).cast(),
                 size_of::<ProcessEvent>() as u64,
-                0,
+                // As for user stacks: a silent record before it must not hold it back.
+                u64::from(BPF_RB_FORCE_WAKEUP),
             )
         });
         if sent != 0 {
@@ -64,8 +65,11 @@ fn send(tgid: u32) -> u32 {
 /// The running process became another program.
 #[inline(always)]
 pub fn exec() {
-    if target::admits_current() {
-        let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    if !target::admits_this_cpu() {
+        // Its next row, on a measured CPU, announces the new image.
+        let _ = busy(|| PROCESSES.remove(&tgid));
+    } else if target::admits_running(task::current()) {
         let _ = busy(|| PROCESSES.insert(&tgid, &1, 0));
         send(tgid);
     }
@@ -78,10 +82,6 @@ pub fn fork(child: u64) {
         return;
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
-    // SAFETY: the value is not read.
-    if parent != global::one_tgid() && unsafe { TARGETS.get(&parent) }.is_none() {
-        return;
-    }
     let mut tgid = 0u32;
     // SAFETY: the helper checks the address.
     unsafe {
@@ -91,21 +91,28 @@ pub fn fork(child: u64) {
             (child + offset!(task_tgid) as u64) as *const c_void,
         );
     }
-    if tgid != 0 && tgid != parent {
-        global::set_forked();
+    if tgid == 0 || tgid == parent {
+        return;
+    }
+    // SAFETY: the values are not read.
+    let (of_target, known) = unsafe { (TARGETS.get(&parent).is_some(), TARGETS.get(&tgid).is_some()) };
+    if of_target {
         let _ = busy(|| TARGETS.insert(&tgid, &1, 0));
+    } else if known {
+        // A number is given again when its process is gone: this one is a stranger.
+        let _ = busy(|| TARGETS.remove(&tgid));
     }
 }
 
 /// The running thread ends.
 #[inline(always)]
 pub fn exit() {
-    if let Some(thread) = thread::get(task::current()) {
-        let in_call = thread.flags & flag::IN_CALL != 0;
-        if in_call && thread.nr != EXIT && thread.nr != EXIT_GROUP {
-            count(Outcome::EndedByDeath, 1);
-        }
-        thread.flags = 0;
+    let task = task::current();
+    if let Some(nr) = slot::leave(task).or_else(|| call_of(task))
+        && nr != EXIT
+        && nr != EXIT_GROUP
+    {
+        count(Outcome::EndedByDeath, 1);
     }
     let ids = bpf_get_current_pid_tgid();
     let tgid = (ids >> 32) as u32;
@@ -115,4 +122,17 @@ pub fn exit() {
             let _ = busy(|| PROCESSES.remove(&tgid));
         }
     }
+}
+
+/// The call in the thread's own state, which ends here.
+#[inline(always)]
+fn call_of(task: task::Task) -> Option<u32> {
+    let thread = thread::get(task)?;
+    let flags = thread.flags;
+    thread.flags = 0;
+    if flags & flag::IN_CALL != 0 {
+        return Some(thread.nr);
+    }
+    // A deadly signal interrupts a sleeping call first: it exits as if to be restarted.
+    (flags & flag::INTERRUPTED != 0).then_some(thread.interrupted.nr)
 }

@@ -1,19 +1,24 @@
-//! Interrupted calls: a call that returns -512..=-516 is not over, the kernel restarts it.
+//! Interrupted calls: a call that returns -512..=-516 is not over. The kernel restarts it, at once or
+//! after a signal handler, or the handler's end makes it fail with `EINTR`.
 //!
-//! In: such an exit, and the enters after it. Out: one call, from its first enter to its last
+//! In: such an exit, then enters and `rt_sigreturn`. Out: one call, from its first enter to its last
 //! exit (errno values: include/linux/errno.h; they never reach user space).
 
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::outcome::Outcome;
 
+use crate::call::Ended;
 use crate::outcome::count;
-use crate::syscall::{Ended, add_latency};
-use crate::task;
-use crate::thread::{Thread, flag};
+use crate::thread::{Interrupted, Thread, flag};
 
-const RT_SIGRETURN: u32 = 15;
+/// Ends a signal handler. What it "returns" is what the interrupted code has in its register.
+pub const RT_SIGRETURN: u32 = 15;
 const RESTART_SYSCALL: u32 = 219;
 /// Restarted only through `restart_syscall`, never by running the call again.
 const ERESTART_RESTARTBLOCK: u32 = 516;
+const EINTR: i64 = 4;
 
 /// Whether the return value means "interrupted, to be restarted".
 #[inline(always)]
@@ -23,34 +28,50 @@ pub fn is_interruption(ret: i64) -> bool {
 
 /// Puts the interrupted call aside.
 #[inline(always)]
-pub fn at_exit(thread: &mut Thread, now: u64, ret: i64) {
-    thread.interrupted_nr = thread.nr;
-    thread.interrupted_errno = (-ret) as u32;
-    thread.interrupted_enter_ns = thread.enter_ns;
-    thread.interrupted_exit_ns = now;
-    thread.flags = (thread.flags | flag::INTERRUPTED) & !flag::HANDLED;
+pub fn at_exit(thread: &mut Thread, now: u64, regs: u64, ret: i64) {
+    thread.interrupted = Interrupted {
+        nr: thread.nr,
+        errno: (-ret) as u32,
+        enter_ns: thread.enter_ns,
+        exit_ns: now,
+        stack_pointer: stack_pointer(regs),
+        parts: thread.parts,
+    };
+    thread.flags |= flag::INTERRUPTED;
 }
 
-/// A call begins while an interrupted one waits: its restart, the handler's own, or the proof
-/// that it was not restarted (the program saw `EINTR`).
+/// A call begins while an interrupted one waits: its restart, or a call of the signal's handler.
 #[inline(always)]
-pub fn at_enter(thread: &mut Thread) {
-    let nr = thread.nr;
-    let same = nr == thread.interrupted_nr && thread.interrupted_errno != ERESTART_RESTARTBLOCK;
-    if nr == RESTART_SYSCALL || same {
-        thread.nr = thread.interrupted_nr;
-        thread.enter_ns = thread.interrupted_enter_ns;
-        thread.flags &= !(flag::INTERRUPTED | flag::HANDLED);
+pub fn at_enter(thread: &mut Thread, regs: u64) {
+    let interrupted = &thread.interrupted;
+    let again = thread.nr == interrupted.nr && interrupted.errno != ERESTART_RESTARTBLOCK;
+    if (again || thread.nr == RESTART_SYSCALL) && stack_pointer(regs) == interrupted.stack_pointer {
+        thread.nr = interrupted.nr;
+        thread.enter_ns = interrupted.enter_ns;
+        thread.parts = interrupted.parts;
+        thread.flags &= !flag::INTERRUPTED;
         count(Outcome::Restarted, 1);
-    } else if nr == RT_SIGRETURN {
-        thread.flags |= flag::HANDLED;
-    } else if thread.flags & flag::HANDLED != 0 {
-        thread.flags &= !(flag::INTERRUPTED | flag::HANDLED);
-        add_latency(&Ended {
-            tgid: task::tgid(task::current()),
-            nr: thread.interrupted_nr,
-            latency_ns: thread.interrupted_exit_ns.wrapping_sub(thread.interrupted_enter_ns),
-            ret: -4,
-        });
     }
+}
+
+/// `rt_sigreturn` ends with `ret`: the interrupted call, when this makes it fail.
+#[inline(always)]
+pub fn at_sigreturn(thread: &mut Thread, tgid: u32, regs: u64, ret: i64) -> Option<Ended> {
+    let Interrupted { nr, enter_ns, exit_ns, stack_pointer: interrupted_at, .. } = thread.interrupted;
+    let waits = thread.flags & flag::INTERRUPTED != 0;
+    if !waits || ret != -EINTR || stack_pointer(regs) != interrupted_at {
+        return None;
+    }
+    thread.flags &= !flag::INTERRUPTED;
+    Some(Ended { tgid, nr, latency_ns: exit_ns.wrapping_sub(enter_ns), ret })
+}
+
+/// `pt_regs.sp` on x86-64.
+#[inline(always)]
+fn stack_pointer(regs: u64) -> u64 {
+    const SP: u64 = 19 * 8;
+    let mut value = 0u64;
+    // SAFETY: the helper checks the address.
+    unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 8, (regs + SP) as *const c_void) };
+    value
 }

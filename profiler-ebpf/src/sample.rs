@@ -15,26 +15,25 @@ use profiler_common::writer;
 use crate::maps::SAMPLES;
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
+use crate::task::Task;
 use crate::thread::{self, flag};
-use crate::{global, process, target, task};
+use crate::{global, process, slot, target, task};
 
 /// The timer fired on this CPU.
 #[inline(always)]
 pub fn sample(ctx: *mut c_void) {
     let ids = bpf_get_current_pid_tgid();
     // The idle task burns nothing.
-    if ids as u32 == 0 || !target::admits_current() {
+    if ids as u32 == 0 || !target::admits_current(task::current()) {
         return;
     }
-    let call = in_slow_call();
-    if global::cpu_rows() == 0 && call.is_none() {
+    let in_slow_call = in_slow_call();
+    if global::cpu_rows() == 0 && !in_slow_call {
         return;
     }
     let kernel = stack::kernel(ctx, Buffer::Sample);
-    if let Some(thread) = call {
-        if kernel != NO_STACK {
-            thread.sample_stack = kernel;
-        }
+    if in_slow_call && kernel != NO_STACK {
+        label(kernel);
     }
     if global::cpu_rows() == 0 {
         return;
@@ -43,26 +42,47 @@ pub fn sample(ctx: *mut c_void) {
     let user = if task::is_kernel_thread(task::current()) {
         NO_STACK
     } else {
-        stack::user(ctx, Buffer::Sample, tgid)
+        stack::user(ctx, Buffer::Sample, tgid, slot::in_call(task::current()))
     };
     // SAFETY: the helper has no preconditions.
     let writer = writer(unsafe { bpf_get_smp_processor_id() }, global::epoch());
     add_row(&SampleKey { tgid, writer, kernel, user });
 }
 
-/// The thread, when it has been inside a call for a good part of the threshold.
+/// Whether the running thread has been inside a call for a good part of the threshold.
 #[inline(always)]
-fn in_slow_call() -> Option<&'static mut thread::Thread> {
+fn in_slow_call() -> bool {
     if global::syscall_rows() == 0 {
-        return None;
+        return false;
     }
-    let thread = thread::get(task::current())?;
-    if thread.flags & flag::IN_CALL == 0 {
-        return None;
-    }
+    let Some(enter_ns) = enter_ns(task::current()) else { return false };
     // SAFETY: the helper has no preconditions.
-    let age_ns = unsafe { bpf_ktime_get_ns() }.saturating_sub(thread.enter_ns);
-    (age_ns >= global::wait_min_ns()).then_some(thread)
+    unsafe { bpf_ktime_get_ns() }.saturating_sub(enter_ns) >= global::wait_min_ns()
+}
+
+/// When the thread entered the call it is in.
+#[inline(always)]
+fn enter_ns(task: Task) -> Option<u64> {
+    if let Some(slot) = slot::of(task)
+        && slot.in_call != 0
+    {
+        return Some(slot.enter_ns);
+    }
+    let thread = thread::get(task)?;
+    if thread.flags & flag::IN_CALL == 0 { None } else { Some(thread.enter_ns) }
+}
+
+/// Leaves the stack with the call.
+#[inline(always)]
+fn label(kernel: u64) {
+    let task = task::current();
+    if let Some(slot) = slot::of(task)
+        && slot.in_call != 0
+    {
+        slot.sample_stack = kernel;
+    } else if let Some(thread) = thread::get(task) {
+        thread.parts.sample_stack = kernel;
+    }
 }
 
 #[inline(never)]

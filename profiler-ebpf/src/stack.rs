@@ -4,7 +4,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::bindings::{BPF_F_USER_STACK, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{BPF_F_USER_STACK, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_get_task_stack, bpf_ringbuf_output};
 use profiler_common::event::STACK;
 use profiler_common::outcome::Outcome;
@@ -42,12 +42,19 @@ pub fn kernel(ctx: *mut c_void, buffer: Buffer) -> u64 {
     })
 }
 
-/// The user stack of the running task.
+/// The user stack of the running task. `in_call`: its leaf is a return address too, the one behind the
+/// call instruction, and is moved into that instruction: what follows may belong to another function.
 #[inline(always)]
-pub fn user(ctx: *mut c_void, buffer: Buffer, tgid: u32) -> u64 {
+pub fn user(ctx: *mut c_void, buffer: Buffer, tgid: u32, in_call: bool) -> u64 {
     take(buffer, USER, tgid, |frames| {
         // SAFETY: `frames` is BYTES long.
-        unsafe { bpf_get_stack(ctx, frames, BYTES, u64::from(BPF_F_USER_STACK)) }
+        unsafe {
+            let bytes = bpf_get_stack(ctx, frames, BYTES, u64::from(BPF_F_USER_STACK));
+            if in_call && bytes > 0 {
+                *frames.cast::<u64>() -= 1;
+            }
+            bytes
+        }
     })
 }
 
@@ -110,8 +117,9 @@ fn finish_taking(scratch: &mut Scratch) -> u64 {
 fn send(scratch: &mut Scratch, id: u64, space: u32, frames: u32) {
     let bytes = size_of::<StackHead>() as u64
         + 8 * u64::from(if frames as usize > FRAMES { FRAMES as u32 } else { frames });
-    // A user stack wakes user space: its process may be gone in a millisecond.
-    let flags = if space == USER { 0 } else { u64::from(BPF_RB_NO_WAKEUP) };
+    // A user stack wakes user space: its process may be gone in a millisecond. Forced, because by
+    // itself the ring wakes nobody as long as an earlier, silent record has not been read.
+    let flags = u64::from(if space == USER { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP });
     // SAFETY: the record lies in the buffer, whose size bounds `bytes`.
     let sent = unsafe {
         bpf_ringbuf_output(

@@ -4,17 +4,29 @@
 //! wait, taken when the thread comes back and the wait's length is known.
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
 
-use crate::global;
+use crate::outcome::count;
 use crate::stack::{self, Buffer};
 use crate::task::Task;
 use crate::thread::{self, Thread, flag};
+use crate::{global, slot};
 
 /// `prev` leaves this CPU, `next` comes. One branch per thread: a pointer chosen by arithmetic is
 /// nothing the verifier accepts.
 #[inline(always)]
 pub fn switch(prev: Task, next: Task) {
+    if let Some(slot) = slot::get() {
+        if slot.owner == prev as u64 && slot.in_call != 0 {
+            match thread::get(prev) {
+                Some(thread) => slot::save(slot, thread),
+                None => count(Outcome::ThreadStateFull, 1),
+            }
+        }
+        slot.in_call = 0;
+        slot.owner = 0;
+    }
     if let Some(thread) = thread::get(prev)
         && thread.flags & flag::IN_CALL != 0
     {
@@ -35,13 +47,13 @@ fn comes_back(thread: &mut Thread, task: Task) {
     thread.out_ns = 0;
     // SAFETY: the helper has no preconditions.
     let wait_ns = unsafe { bpf_ktime_get_ns() }.saturating_sub(since);
-    thread.off_cpu_ns += wait_ns;
-    if wait_ns < global::wait_min_ns() || wait_ns <= thread.longest_ns {
+    thread.parts.off_cpu_ns += wait_ns;
+    if wait_ns < global::wait_min_ns() || wait_ns <= thread.parts.longest_ns {
         return;
     }
     let stack = stack::of_task(task, Buffer::Switch);
     if stack != NO_STACK {
-        thread.longest_ns = wait_ns;
-        thread.wait_stack = stack;
+        thread.parts.longest_ns = wait_ns;
+        thread.parts.wait_stack = stack;
     }
 }

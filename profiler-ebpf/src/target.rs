@@ -12,40 +12,41 @@ use crate::{cgroup, global};
 
 /// Whether the running task is measured, on this CPU.
 #[inline(always)]
-pub fn admits_current() -> bool {
-    let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-    if tgid == global::self_tgid() || !admits_tgid(tgid) {
-        return false;
-    }
-    // SAFETY: the helper has no preconditions.
-    if global::by_cpu() != 0 && !global::cpu_selected(unsafe { bpf_get_smp_processor_id() }) {
-        return false;
-    }
-    (global::cgroup_count() == 0 || cgroup::selected(task::current()))
-        && (global::comm_count() == 0 || admits_comm(task::current()))
+pub fn admits_current(task: Task) -> bool {
+    admits_this_cpu() && admits_running(task)
 }
 
-/// Whether another task is measured (the CPU does not count: it is on none).
+/// Whether what happens on this CPU is measured.
+#[inline(always)]
+pub fn admits_this_cpu() -> bool {
+    // SAFETY: the helper has no preconditions.
+    global::by_cpu() == 0 || global::cpu_selected(unsafe { bpf_get_smp_processor_id() })
+}
+
+/// Whether the running task is measured, on some CPU.
+#[inline(always)]
+pub fn admits_running(task: Task) -> bool {
+    admits_tgid((bpf_get_current_pid_tgid() >> 32) as u32) && admits_task(task)
+}
+
+/// Whether another task is measured: one that sleeps counts for the CPU it was on last.
 #[inline(always)]
 pub fn admits(task: Task) -> bool {
-    let tgid = task::tgid(task);
-    tgid != global::self_tgid()
-        && admits_tgid(tgid)
-        && (global::cgroup_count() == 0 || cgroup::selected(task))
+    (global::by_cpu() == 0 || global::cpu_selected(task::last_cpu(task)))
+        && admits_tgid(task::tgid(task))
+        && admits_task(task)
+}
+
+#[inline(always)]
+fn admits_task(task: Task) -> bool {
+    (global::cgroup_count() == 0 || cgroup::selected(task))
         && (global::comm_count() == 0 || admits_comm(task))
 }
 
 #[inline(always)]
 fn admits_tgid(tgid: u32) -> bool {
-    if global::by_tgid() == 0 || tgid == global::one_tgid() {
-        return true;
-    }
-    // A set of one that never forked is decided without a look-up.
-    if global::one_tgid() != 0 && !global::forked() {
-        return false;
-    }
     // SAFETY: the value is not read.
-    unsafe { TARGETS.get(&tgid) }.is_some()
+    tgid != global::self_tgid() && (global::by_tgid() == 0 || unsafe { TARGETS.get(&tgid) }.is_some())
 }
 
 #[inline(always)]

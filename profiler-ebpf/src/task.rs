@@ -67,6 +67,13 @@ pub fn is_on_cpu(task: Task) -> bool {
     on_cpu != 0
 }
 
+/// The CPU it is on, or was on last.
+#[inline(always)]
+pub fn last_cpu(task: Task) -> u32 {
+    // SAFETY: `task` is a BTF pointer.
+    unsafe { load(task.cast(), offset!(task_cpu)) }
+}
+
 /// Its command name as two words.
 #[inline(always)]
 pub fn comm(task: Task) -> [u64; 2] {

@@ -19,10 +19,40 @@ pub mod flag {
     pub const SEEDED: u32 = 2;
     /// An interrupted call waits for its restart (see `restart`).
     pub const INTERRUPTED: u32 = 4;
-    /// The interrupted call's signal handler has returned.
-    pub const HANDLED: u32 = 8;
     /// The thread was seen before (its first exit without enter is explained by attach).
-    pub const KNOWN: u32 = 16;
+    pub const KNOWN: u32 = 8;
+}
+
+/// Where a call's time went, and the stacks that show it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Parts {
+    /// Time off the CPU, ns.
+    pub off_cpu_ns: u64,
+    /// Longest wait that has a stack, ns.
+    pub longest_ns: u64,
+    /// Kernel stack of that wait.
+    pub wait_stack: u64,
+    /// Kernel stack of the latest CPU sample.
+    pub sample_stack: u64,
+}
+
+/// A call that a signal interrupted; valid while [`flag::INTERRUPTED`] is set.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Interrupted {
+    /// The call.
+    pub nr: u32,
+    /// How it returned: 512..=516.
+    pub errno: u32,
+    /// When it was entered, ns.
+    pub enter_ns: u64,
+    /// When it returned, ns.
+    pub exit_ns: u64,
+    /// Its user stack pointer: a restart has the same, a signal handler's calls do not.
+    pub stack_pointer: u64,
+    /// What it was made of so far.
+    pub parts: Parts,
 }
 
 /// What is known of one thread.
@@ -36,22 +66,10 @@ pub struct Thread {
     pub enter_ns: u64,
     /// When it left the CPU inside the call; 0 = it is on one.
     pub out_ns: u64,
-    /// Time off the CPU in this call, ns.
-    pub off_cpu_ns: u64,
-    /// Longest wait of this call that has a stack, ns.
-    pub longest_ns: u64,
-    /// Kernel stack of that wait.
-    pub wait_stack: u64,
-    /// Kernel stack of the latest CPU sample in this call.
-    pub sample_stack: u64,
-    /// The interrupted call.
-    pub interrupted_nr: u32,
-    /// How it returned: 512..=516.
-    pub interrupted_errno: u32,
-    /// When it was entered, ns.
-    pub interrupted_enter_ns: u64,
-    /// When it returned, ns.
-    pub interrupted_exit_ns: u64,
+    /// What that call is made of.
+    pub parts: Parts,
+    /// The call that waits for its restart.
+    pub interrupted: Interrupted,
     /// Sleeping locks waited for, outermost first.
     pub waits: [Wait; NESTING],
 }

@@ -47,7 +47,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Measure, then print where the time went; with -o, keep a capture and its pictures
+    /// Measure, print where the time went, keep a capture and its pictures
     #[command(after_help = RECORD_EXAMPLES)]
     Record(Box<Record>),
     /// Tables, pictures and exports again, from a saved capture, on any machine
@@ -110,7 +110,7 @@ pub(super) struct Record {
     /// Keep the stacks of calls at least this long; 0: of all
     #[arg(long, value_name = "TIME", default_value = DEFAULT_SLOW)]
     pub slow: String,
-    /// Keep capture, summary.json, *.folded and *.svg in this directory
+    /// Directory for capture, summary.json, *.folded and *.svg [default: profiler-DATE-TIME]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// CPU samples a second on each CPU, 1 to 9999

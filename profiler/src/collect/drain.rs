@@ -9,11 +9,11 @@ use std::hash::Hash;
 use std::os::fd::AsFd as _;
 
 use anyhow::{Context as _, Result};
-use aya::maps::{Array, Map, MapData};
+use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
 use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::sample::SampleKey;
-use profiler_common::syscall::{ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
+use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
 use profiler_common::{Control, epoch_of};
 
 use super::batch;
@@ -36,6 +36,7 @@ pub struct Drained {
 /// The row maps, and the epoch they are in.
 pub struct Rows {
     maps: HashMap<&'static str, MapData>,
+    cache: PerCpuArray<MapData, CachedRows>,
     control: Array<MapData, Control>,
     epoch: u32,
 }
@@ -56,7 +57,19 @@ impl Rows {
             };
         }
         let control = ebpf.take_map(".bss").context("the object has no .bss")?;
-        Ok(Self { maps, control: Array::try_from(control)?, epoch: 0 })
+        let cache = ebpf.take_map("CACHE").context("the object has no CACHE")?;
+        Ok(Self { maps, cache: PerCpuArray::try_from(cache)?, control: Array::try_from(control)?, epoch: 0 })
+    }
+
+    /// Lets the programs keep calls in the CPUs' slots: only once `sched_switch` is attached, which
+    /// moves them to the threads' own state.
+    ///
+    /// # Errors
+    /// A `bpf(2)` call that failed.
+    pub fn use_slots(&mut self) -> Result<()> {
+        let mut control = self.control.get(&0, 0).context("reading the control record")?;
+        control.slots = 1;
+        self.control.set(0, control, 0).context("writing the control record")
     }
 
     /// Ends the epoch and returns its rows.
@@ -71,13 +84,24 @@ impl Rows {
         control.epoch = self.epoch;
         self.control.set(0, control, 0).context("flipping the epoch")?;
         wait_for_programs();
+        let mut latency = self.take("LATENCY", |key: &LatencyKey| epoch_of(key.writer) == finished)?;
+        self.take_cached(finished, &mut latency)?;
         Ok(Drained {
-            latency: self.take("LATENCY", |key: &LatencyKey| epoch_of(key.writer) == finished)?,
+            latency,
             errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
             slow: self.take("SLOW", |key: &SlowKey| epoch_of(key.writer) == finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
         })
+    }
+
+    /// Adds the rows that the CPUs still had at hand, and clears them.
+    fn take_cached(&mut self, finished: u32, latency: &mut Vec<(LatencyKey, LatencyRow)>) -> Result<()> {
+        let cached = self.cache.get(&finished, 0).context("reading the rows at hand")?;
+        let rows = cached.iter().flat_map(|cpu| cpu.rows.iter()).filter(|cached| cached.tag != 0);
+        latency.extend(rows.map(|cached| (LatencyKey::of(cached.tag, 0), cached.row)));
+        let empty = PerCpuValues::try_from(vec![CachedRows::default(); cached.len()])?;
+        self.cache.set(finished, empty, 0).context("clearing the rows at hand")
     }
 
     fn take<K, V>(&self, name: &str, finished: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>>

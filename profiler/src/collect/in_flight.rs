@@ -1,12 +1,13 @@
 //! Calls in flight, as the task iterator wrote them.
 //!
-//! In: the iterator's bytes. Out: one [`Found`] per thread inside a call.
+//! In: the iterator's bytes, the CPUs' slots. Out: one [`Found`] per thread inside a call.
 
 use profiler_common::event::{IN_FLIGHT, InFlightEvent};
 use profiler_common::stack::FRAMES;
+use profiler_common::syscall::Slot;
 
 use super::event::{addresses, comm, record};
-use crate::profile::{Pid, Tid};
+use crate::profile::{Pid, StackId, Tid};
 
 /// A thread inside a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +24,30 @@ pub struct Found {
     pub enter_ns: u64,
     /// The call is older than `enter_ns` says.
     pub at_least: bool,
-    /// Kernel stack, leaf first.
-    pub addresses: Vec<u64>,
+    /// Kernel stack.
+    pub stack: FoundStack,
+}
+
+/// The kernel stack of a call in flight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundStack {
+    /// Taken now, leaf first.
+    Addresses(Vec<u64>),
+    /// The thread is running: the stack of its latest CPU sample inside the call, if there is one.
+    Sample(StackId),
+}
+
+/// The calls of threads that are running now, from the CPUs' slots.
+pub fn running(slots: &[Slot]) -> impl Iterator<Item = Found> + '_ {
+    slots.iter().filter(|slot| slot.in_call != 0 && slot.admitted != 0).map(|slot| Found {
+        pid: Pid(slot.tgid),
+        tid: Tid(slot.tid),
+        comm: String::new(),
+        nr: slot.nr,
+        enter_ns: slot.enter_ns,
+        at_least: false,
+        stack: FoundStack::Sample(StackId(slot.sample_stack)),
+    })
 }
 
 /// Bytes of one thread's record: the event and a whole frame buffer.
@@ -54,6 +77,6 @@ fn one(bytes: &[u8]) -> Option<Found> {
         nr: event.nr,
         enter_ns: event.enter_ns,
         at_least: event.at_least != 0,
-        addresses: addresses(frames, event.frames)?,
+        stack: FoundStack::Addresses(addresses(frames, event.frames)?),
     })
 }

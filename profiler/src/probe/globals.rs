@@ -19,7 +19,6 @@ pub struct Globals {
     pub attach_ns: u64,
     self_tgid: u32,
     by_tgid: u32,
-    one_tgid: u32,
     cgroup_count: u32,
     cgroup_v1: u32,
     comm_count: u32,
@@ -63,7 +62,6 @@ impl Globals {
             attach_ns: now_ns(),
             self_tgid: std::process::id(),
             by_tgid: u32::from(!filter.tgids.is_empty()),
-            one_tgid: if let [one] = filter.tgids[..] { one } else { 0 },
             cgroup_count: filter.cgroups.len() as u32,
             cgroup_v1: u32::from(filter.hierarchy != Hierarchy::V2),
             comm_count: filter.comms.len() as u32,
@@ -120,7 +118,6 @@ impl Globals {
             .override_global("ATTACH_NS", &self.attach_ns, true)
             .override_global("SELF_TGID", &self.self_tgid, true)
             .override_global("BY_TGID", &self.by_tgid, true)
-            .override_global("ONE_TGID", &self.one_tgid, true)
             .override_global("CGROUP_COUNT", &self.cgroup_count, true)
             .override_global("CGROUP_V1", &self.cgroup_v1, true)
             .override_global("COMM_COUNT", &self.comm_count, true)

@@ -24,8 +24,15 @@ pub fn read(hierarchy: &Hierarchy) -> Option<Offsets> {
 }
 
 fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {
-    const WANTED: [&str; 6] =
-        ["task_struct", "css_set", "cgroup_subsys_state", "cgroup", "kernfs_node", "cgroup_subsys_id"];
+    const WANTED: [&str; 7] = [
+        "task_struct",
+        "thread_info",
+        "css_set",
+        "cgroup_subsys_state",
+        "cgroup",
+        "kernfs_node",
+        "cgroup_subsys_id",
+    ];
     let types = Types::scan(bytes, &WANTED)?;
     let task = |member| types.offset("task_struct", member);
     Some(Offsets {
@@ -36,6 +43,7 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {
         task_group_leader: task("group_leader")?,
         task_start_time: task("start_time")?,
         task_on_cpu: task("on_cpu")?,
+        task_cpu: task_cpu(&types)?,
         task_cgroups: task("cgroups")?,
         set_entry: set_entry(&types, hierarchy)?,
         css_cgroup: types.offset("cgroup_subsys_state", "cgroup")?,
@@ -44,6 +52,12 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {
         cgroup_kn: types.offset("cgroup", "kn")?,
         kn_id: types.offset("kernfs_node", "id")?,
     })
+}
+
+fn task_cpu(types: &Types<'_>) -> Option<u32> {
+    types
+        .offset("task_struct", "cpu")
+        .or_else(|| Some(types.offset("task_struct", "thread_info")? + types.offset("thread_info", "cpu")?))
 }
 
 fn set_entry(types: &Types<'_>, hierarchy: &Hierarchy) -> Option<u32> {

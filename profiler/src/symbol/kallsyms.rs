@@ -115,9 +115,11 @@ impl KernelSymbols {
         (!is_end(name)).then_some(KernelSymbol { name, module, offset })
     }
 
-    /// The static object at an address, or the one that contains it.
+    /// The static object at an address, or the one that contains it. What follows a section's marker is not
+    /// named after it: a kernel without data symbols has nothing but markers.
     pub fn data_symbol(&self, address: u64) -> Option<&str> {
-        nearest(&self.data, address, DATA_SPAN).map(|(entry, _)| self.name(entry))
+        let (entry, _) = nearest(&self.data, address, DATA_SPAN)?;
+        Some(self.name(entry)).filter(|name| !is_marker(name))
     }
 
     /// Names of static locks among `addresses`, for `Symbols::locks`.
@@ -161,6 +163,16 @@ fn is_end(name: &str) -> bool {
     matches!(name, "_etext" | "_einittext" | "__entry_text_end" | "__irqentry_text_end")
 }
 
+/// Names that the linker gives to a place and not to an object.
+fn is_marker(name: &str) -> bool {
+    is_end(name)
+        || matches!(name, "_text" | "_stext" | "_sinittext" | "_sdata")
+        || name.starts_with("__start_")
+        || name.starts_with("__stop_")
+        || name.ends_with("_text_start")
+        || name.ends_with("_begin")
+}
+
 struct Line<'a> {
     address: u64,
     kind: u8,
@@ -186,12 +198,7 @@ impl<'a> Line<'a> {
     fn rank(&self) -> u8 {
         let underscores = self.name.bytes().take_while(|byte| *byte == b'_').count().min(15);
         let weak = matches!(self.kind, b'w' | b'W');
-        let marker = is_end(self.name)
-            || matches!(self.name, "_text" | "_stext" | "_sinittext" | "_sdata")
-            || self.name.starts_with("__start_")
-            || self.name.ends_with("_text_start")
-            || self.name.ends_with("_begin");
-        u8::from(marker) << 6 | u8::from(weak) << 5 | underscores as u8
+        u8::from(is_marker(self.name)) << 6 | u8::from(weak) << 5 | underscores as u8
     }
 }
 
@@ -247,6 +254,17 @@ mod tests {
         assert_eq!(table.data_symbol(0xffff_ffff_8200_0010 + DATA_SPAN), None);
         assert_eq!(table.lookup("some_lock"), Some(0xffff_ffff_8200_0000));
         assert_eq!(table.lookup("absent"), None);
+    }
+
+    #[test]
+    fn names_no_lock_after_a_section() {
+        let table = KernelSymbols::parse(
+            b"ffffffff83000000 D __start_init_stack\nffffffff83229888 D __start_once\n\
+              ffffffff83229890 D some_lock\nffffffff8324f568 D __stop___dyndbg\n",
+        );
+        assert_eq!(table.data_symbol(0xffff_ffff_8300_8040), None);
+        assert_eq!(table.data_symbol(0xffff_ffff_8322_9894), Some("some_lock"));
+        assert_eq!(table.data_symbol(0xffff_ffff_8324_f570), None);
     }
 
     #[test]

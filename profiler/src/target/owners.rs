@@ -1,18 +1,21 @@
 //! Whose a process or a cgroup is, while recording.
 //!
-//! In: a pid, or a cgroup2 id from the kernel. Out: container and cgroup path. Cached by cgroup, never
+//! In: a pid, or a cgroup id from the kernel. Out: container and cgroup path. Cached by cgroup, never
 //! by pid: pids are reused, and one procfs read tells a process's cgroup.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::hierarchy::Hierarchy;
 use super::host::Host;
 use super::shape;
 use super::survey::{Survey, around, holder, short};
 use super::task;
 
-/// All cgroups are walked at most this often.
-const WALK_EVERY: Duration = Duration::from_millis(500);
+/// Walking all cgroups may take one part of the time in this many, and no walk follows the last sooner
+/// than this.
+const WALK_SHARE: u32 = 50;
+const WALK_EVERY: Duration = Duration::from_millis(20);
 /// A name that is not certain is looked up again after this, then after twice that, up to the last.
 const FIRST_DOUBT: Duration = Duration::from_millis(100);
 const LAST_DOUBT: Duration = Duration::from_secs(7);
@@ -33,15 +36,27 @@ pub struct Owner {
 pub struct Owners {
     host: Host,
     by_path: HashMap<(usize, String), Known>,
+    /// The hierarchy whose ids the kernel side reports.
+    reported: Option<usize>,
     by_id: HashMap<u64, String>,
     surveyed: bool,
-    walked: Option<Instant>,
+    next_walk: Option<Instant>,
 }
 
 impl Owners {
-    /// Nothing known yet.
+    /// Nothing known yet; cgroup ids are those of cgroup2.
     pub fn new(host: Host) -> Self {
-        Self { host, by_path: HashMap::new(), by_id: HashMap::new(), surveyed: false, walked: None }
+        let reported = host.hierarchies().iter().position(Hierarchy::is_v2);
+        let (by_path, by_id) = (HashMap::new(), HashMap::new());
+        Self { host, by_path, reported, by_id, surveyed: false, next_walk: None }
+    }
+
+    /// The same with cgroup ids of a v1 controller's hierarchy.
+    #[must_use]
+    pub fn by_controller(mut self, controller: &str) -> Self {
+        let has = |own: &Hierarchy| own.controllers.iter().any(|name| name == controller);
+        self.reported = self.host.hierarchies().iter().position(has);
+        self
     }
 
     /// The owner of a process or thread; `None` when it is gone.
@@ -50,22 +65,42 @@ impl Owners {
         Some(self.owner_of(&cgroups))
     }
 
-    /// The owner of a cgroup2 id; `None` when no such cgroup exists (any more).
-    pub fn owner_of_cgroup(&mut self, v2_id: u64) -> Option<Owner> {
-        if !self.by_id.contains_key(&v2_id) && due(&mut self.walked) {
-            self.learn_ids();
+    /// The owner of a process that the kernel side saw in a cgroup; `None` when neither is there any more.
+    pub fn owner(&mut self, pid: u32, cgroup: u64) -> Option<Owner> {
+        let Some(cgroups) = task::cgroups(&self.host, pid) else { return self.owner_of_cgroup(cgroup) };
+        // The next process of this cgroup may be gone when it is asked for.
+        if !self.by_id.contains_key(&cgroup) {
+            self.remember_id(&cgroups, cgroup);
         }
-        let path = self.by_id.get(&v2_id)?.clone();
-        let place = self.v2()?;
-        Some(self.owner_of(&[(place, path)]))
+        Some(self.owner_of(&cgroups))
     }
 
-    fn v2(&self) -> Option<usize> {
-        self.host.hierarchies().iter().position(super::hierarchy::Hierarchy::is_v2)
+    /// Remembers where an id is, unless the process has moved since it was seen there.
+    fn remember_id(&mut self, cgroups: &[(usize, String)], id: u64) {
+        let Some((place, path)) = cgroups.iter().find(|(place, _)| Some(*place) == self.reported) else {
+            return;
+        };
+        let is = |own: &Hierarchy| super::hierarchy::inode(&own.directory(path)) == Some(id);
+        if self.host.hierarchies().get(*place).is_some_and(is) && self.by_id.len() < MAX_CACHED {
+            self.by_id.insert(id, path.clone());
+        }
+    }
+
+    /// The owner of a cgroup by its id; `None` when no such cgroup exists (any more).
+    pub fn owner_of_cgroup(&mut self, id: u64) -> Option<Owner> {
+        if !self.by_id.contains_key(&id) && self.next_walk.is_none_or(|next| Instant::now() >= next) {
+            let start = Instant::now();
+            self.learn_ids();
+            self.next_walk = Some(Instant::now() + WALK_EVERY.max(start.elapsed() * WALK_SHARE));
+        }
+        let path = self.by_id.get(&id)?.clone();
+        Some(self.owner_of(&[(self.reported?, path)]))
     }
 
     fn learn_ids(&mut self) {
-        let Some(hierarchy) = self.v2().and_then(|place| self.host.hierarchies().get(place)) else { return };
+        let Some(hierarchy) = self.reported.and_then(|place| self.host.hierarchies().get(place)) else {
+            return;
+        };
         let mut by_id = std::mem::take(&mut self.by_id);
         if by_id.len() > MAX_CACHED {
             by_id.clear();
@@ -151,13 +186,4 @@ impl Doubt {
     fn is_due(&self) -> bool {
         self.since.elapsed() >= self.wait
     }
-}
-
-/// True, and the clock restarts, when the last time is long enough ago.
-fn due(last: &mut Option<Instant>) -> bool {
-    let due = last.is_none_or(|last| last.elapsed() >= WALK_EVERY);
-    if due {
-        *last = Some(Instant::now());
-    }
-    due
 }

@@ -14,7 +14,9 @@
 
 pub mod live;
 pub mod pod;
+pub mod scope;
 pub mod session;
+pub mod witness;
 
 use std::fs;
 use std::io::Write;
@@ -235,6 +237,11 @@ pub struct Runc {
 impl Runc {
     /// Runs `command` in a container called `name`; `None` (and a SKIPPED line) where it cannot run.
     pub fn run(test: &str, name: &str, command: &[&str]) -> Option<Self> {
+        Self::run_with(test, name, command, &[])
+    }
+
+    /// The same with files or directories of the host mounted at the same place inside.
+    pub fn run_with(test: &str, name: &str, command: &[&str], mounts: &[&Path]) -> Option<Self> {
         if !can_run(test, &["runc", "busybox"]) {
             return None;
         }
@@ -245,6 +252,13 @@ impl Runc {
         let mut spec: serde_json::Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
         spec["process"]["args"] = command.into();
         spec["process"]["terminal"] = false.into();
+        for path in mounts {
+            let mount = serde_json::json!({
+                "destination": path, "source": path, "type": "bind", "options": ["rbind", "rw"],
+            });
+            spec["mounts"].as_array_mut().unwrap().push(mount);
+            fs::create_dir_all(dir.path().join("rootfs").join(path.strip_prefix("/").unwrap())).unwrap();
+        }
         fs::write(&config, spec.to_string()).unwrap();
         let mut container = Self { dir, name: name.to_owned(), pid: 0 };
         let pid_file = container.dir.path().join("pid");

@@ -94,24 +94,28 @@ fn step(walk: &mut Walk) {
     walk.depth -= 1;
     let digit = walk.path % 8;
     walk.path /= 8;
-    match digit {
-        0 => branch::<0>(walk),
-        1 => branch::<1>(walk),
-        2 => branch::<2>(walk),
-        3 => branch::<3>(walk),
-        4 => branch::<4>(walk),
-        5 => branch::<5>(walk),
-        6 => branch::<6>(walk),
-        _ => branch::<7>(walk),
-    }
+    BRANCHES[digit as usize](walk);
 }
 
-#[inline(never)]
-fn branch<const DIGIT: u64>(walk: &mut Walk) {
-    // Both keep the eight apart: different bodies are not merged, and the call is no tail call.
-    black_box(DIGIT);
-    step(walk);
-    black_box(DIGIT);
+/// Eight functions with eight names: a name is all that tells them apart in a folded file.
+macro_rules! branches {
+    ($($name:ident = $digit:literal,)*) => {
+        const BRANCHES: [fn(&mut Walk); 8] = [$($name),*];
+        $(
+            #[inline(never)]
+            fn $name(walk: &mut Walk) {
+                // Both keep the eight apart: different bodies are not merged, and the call is no tail call.
+                black_box($digit);
+                step(walk);
+                black_box($digit);
+            }
+        )*
+    };
+}
+
+branches! {
+    branch_0 = 0, branch_1 = 1, branch_2 = 2, branch_3 = 3,
+    branch_4 = 4, branch_5 = 5, branch_6 = 6, branch_7 = 7,
 }
 
 #[inline(never)]

@@ -33,6 +33,37 @@ fn dup_and_close(fd: i32) {
     }
 }
 
+/// A thread duplicating and closing a descriptor of a table that another thread copies, again and again:
+/// the copy holds the table's spin lock while it visits `descriptors` of them, so that waits are long
+/// beside the distance of two clock reads.
+pub fn dup_copied(descriptors: u64, ms: u64) -> io::Result<Report> {
+    let ends = system::pipe(0)?;
+    for _ in 0..descriptors {
+        // SAFETY: duplicates a descriptor that stays open; the copies stay open, too.
+        if unsafe { system::call(libc::SYS_dup, [ends[0] as usize, 0, 0, 0, 0, 0]) } < 0 {
+            return Err(io::Error::other("no descriptors left: ask for fewer, or raise `ulimit -n`"));
+        }
+    }
+    let stop = AtomicBool::new(false);
+    let begin = now();
+    let (operations, copies) = thread::scope(|scope| {
+        let dup = scope.spawn(|| repeat(&stop, || dup_and_close(ends[0])));
+        let copy = scope.spawn(|| repeat(&stop, || drop(thread::spawn(copy_table).join())));
+        system::nanosleep(ms * 1_000_000);
+        stop.store(true, Ordering::Relaxed);
+        (dup.join().unwrap_or(0), copy.join().unwrap_or(0))
+    });
+    let report = Report::new().with("threads", 2).with("operations", operations).with("copies", copies);
+    Ok(report.with("wall_ns", now() - begin))
+}
+
+/// Gives the calling thread a table of its own.
+#[inline(never)]
+fn copy_table() {
+    // SAFETY: takes flags only; the thread uses no descriptor afterwards.
+    unsafe { system::call(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0, 0, 0, 0, 0]) };
+}
+
 /// Threads writing to and reading from one pipe: its mutex.
 pub fn pipe_contend(threads: u64, ms: u64) -> io::Result<Report> {
     let [reading, writing] = system::pipe(libc::O_NONBLOCK)?;
@@ -41,7 +72,8 @@ pub fn pipe_contend(threads: u64, ms: u64) -> io::Result<Report> {
 
 #[inline(never)]
 fn pass_through_pipe(reading: i32, writing: i32) {
-    let mut block = [0; 16 * 1024];
+    // All the pipe holds, so that its mutex is held for long.
+    let mut block = [0; 64 * 1024];
     black_box(system::write(writing, &block));
     black_box(system::read(reading, &mut block));
 }
@@ -50,20 +82,22 @@ fn contend(threads: u64, ms: u64, operation: impl Fn() + Sync) -> io::Result<Rep
     let stop = AtomicBool::new(false);
     let begin = now();
     let operations = thread::scope(|scope| {
-        let work = || {
-            let mut done = 0_u64;
-            while !stop.load(Ordering::Relaxed) {
-                operation();
-                done += 1;
-            }
-            done
-        };
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| repeat(&stop, &operation))).collect();
         system::nanosleep(ms * 1_000_000);
         stop.store(true, Ordering::Relaxed);
         workers.into_iter().map(|worker| worker.join().unwrap_or(0)).sum()
     });
     Ok(Report::new().with("threads", threads).with("operations", operations).with("wall_ns", now() - begin))
+}
+
+/// Until told to stop; how often.
+fn repeat(stop: &AtomicBool, operation: impl Fn()) -> u64 {
+    let mut done = 0;
+    while !stop.load(Ordering::Relaxed) {
+        operation();
+        done += 1;
+    }
+    done
 }
 
 /// What an incident looks like: answers that come late, two threads on one lock, and a busy process.

@@ -1,8 +1,17 @@
 //! In: how many processes, or when to die. Out: calls that begin or end in unusual ways.
 
-use std::{io, thread};
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
-use crate::{report, report::Report, system};
+use crate::{
+    report,
+    report::Report,
+    system::{self, now},
+    timed::Answerer,
+};
 
 /// Calls of `getppid` that each spawned child makes.
 const CALLS_PER_CHILD: u64 = 5;
@@ -47,4 +56,93 @@ pub fn exit_in_call(ms: u64) -> io::Result<Report> {
     // SAFETY: exit_group takes one number and does not return.
     unsafe { system::call(libc::SYS_exit_group, [0; 6]) };
     Ok(Report::new())
+}
+
+/// N opens of a file that is not there.
+pub fn failing_opens(count: u64) -> io::Result<Report> {
+    let name = c"/nowhere/at/all";
+    let mut missing = 0;
+    for _ in 0..count {
+        // SAFETY: the name is a C string; nothing is opened.
+        let result = unsafe { system::call(libc::SYS_open, [name.as_ptr() as usize, 0, 0, 0, 0, 0]) };
+        missing += u64::from(result == -libc::ENOENT as isize);
+    }
+    Ok(Report::new().with("calls", count).with("missing", missing))
+}
+
+/// N calls that a seccomp filter answers itself: they end without ever having begun.
+pub fn refused(count: u64) -> io::Result<Report> {
+    refuse_getppid()?;
+    let refused = (0..count).filter(|_| system::getppid() == -libc::EPERM as isize).count();
+    Ok(Report::new().with("calls", count).with("refused", refused as u64))
+}
+
+fn refuse_getppid() -> io::Result<()> {
+    let load_number = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let if_equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let answer = (libc::BPF_RET | libc::BPF_K) as u16;
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        step(load_number, 0, 0, 0),
+        step(if_equal, 0, 1, libc::SYS_getppid as u32),
+        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the filter and its program are alive; the kernel copies them.
+    let result = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Signals whose handler has run.
+static HANDLED: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn handle(_signal: libc::c_int) {
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// N answers, each read while a signal comes half way. With `restart` the kernel resumes the read and it
+/// is one call; without, it fails with `EINTR` and the program reads again.
+pub fn signalled_reads(count: u64, ms: u64, restart: bool) -> io::Result<Report> {
+    // SAFETY: the handler touches an atomic only; the record is plain and fully set.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as *const () as usize;
+        action.sa_flags = if restart { libc::SA_RESTART } else { 0 };
+        libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+    }
+    let parent = std::process::id() as i32;
+    let [answers, answering] = system::pipe(0)?;
+    let answerer = Answerer::start(ms / 2, || {
+        // SAFETY: a signal to our own parent, which waits for us.
+        unsafe { libc::kill(parent, libc::SIGUSR1) };
+        system::nanosleep(ms / 2 * 1_000_000);
+        system::write(answering, b"!");
+    })?;
+    let (mut durations, mut interrupted) = (Vec::new(), 0_u64);
+    for _ in 0..count {
+        answerer.ask();
+        loop {
+            let (duration, result) = read_signalled(answers);
+            durations.push(duration);
+            if result == 1 {
+                break;
+            }
+            interrupted += 1;
+        }
+    }
+    answerer.end();
+    let handled = HANDLED.load(Ordering::Relaxed);
+    Ok(Report::new().with("handled", handled).with("interrupted", interrupted).with_calls(durations))
+}
+
+#[inline(never)]
+fn read_signalled(fd: i32) -> (u64, isize) {
+    let mut byte = [0];
+    let begin = now();
+    let result = system::read(fd, &mut byte);
+    (now() - begin, result)
 }

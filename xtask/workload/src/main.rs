@@ -28,12 +28,17 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   interrupted-sleep N MS   N sleeps of MS, each stopped and continued half way
   getppid-loop N [THREADS] N calls per thread, by the threads' own CPU time
   dup-close THREADS MS     threads on one fd table
+  dup-copied FDS MS        one fd table of FDS descriptors, copied while another thread uses it
   pipe-contend THREADS MS  threads on one pipe
   burn-70-30 MS            two functions that share the CPU 70 to 30
   many-stacks N DEPTH US   N distinct user stacks, each one call and US of CPU time
   spawn N                  N children: 5 getppid and one nanosleep of 2 ms each
   hang-read                blocks in read until killed; prints ready first
   exit-in-call MS          exit_group while a thread is blocked in read
+  failing-opens N          N opens of a file that is not there
+  refused N                N getppid that a seccomp filter refuses
+  signalled-reads N MS R   N reads of MS, a signal half way; R=1: restarted, R=0: EINTR and read again
+  random-reads N MIB       N reads of MIB of /dev/urandom: long calls that never sleep
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
@@ -83,12 +88,17 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("getppid-loop", &[count]) => burn::getppid_loop(count, 1),
         ("getppid-loop", &[count, threads]) => burn::getppid_loop(count, threads),
         ("dup-close", &[threads, ms]) => contend::dup_close(threads, ms),
+        ("dup-copied", &[descriptors, ms]) => contend::dup_copied(descriptors, ms),
         ("pipe-contend", &[threads, ms]) => contend::pipe_contend(threads, ms),
         ("burn-70-30", &[ms]) => Ok(burn::seventy_thirty(ms)),
         ("many-stacks", &[count, depth, us]) => Ok(burn::many_stacks(count, depth, us)),
         ("spawn", &[count]) => exits::spawn(count),
         ("hang-read", &[]) => exits::hang_read(),
         ("exit-in-call", &[ms]) => exits::exit_in_call(ms),
+        ("failing-opens", &[count]) => exits::failing_opens(count),
+        ("refused", &[count]) => exits::refused(count),
+        ("signalled-reads", &[count, ms, restart]) => exits::signalled_reads(count, ms, restart != 0),
+        ("random-reads", &[count, mebibytes]) => timed::random_reads(count, mebibytes),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),

@@ -11,13 +11,17 @@ use crate::{
 const MILLISECOND: u64 = 1_000_000;
 
 /// A child process that does something a fixed time after each request.
-struct Answerer {
+pub struct Answerer {
     requests: i32,
     pid: i32,
 }
 
 impl Answerer {
-    fn start(delay_ms: u64, mut answer: impl FnMut()) -> io::Result<Self> {
+    /// Forks it; `answer` runs there.
+    ///
+    /// # Errors
+    /// When the kernel refuses a pipe or a process.
+    pub fn start(delay_ms: u64, mut answer: impl FnMut()) -> io::Result<Self> {
         let [asked, requests] = system::pipe(0)?;
         let pid = system::fork(|| {
             system::close(requests);
@@ -31,11 +35,13 @@ impl Answerer {
         Ok(Self { requests, pid })
     }
 
-    fn ask(&self) {
+    /// Asks for one answer.
+    pub fn ask(&self) {
         system::write(self.requests, b"?");
     }
 
-    fn end(self) {
+    /// Waits for its end.
+    pub fn end(self) {
         system::close(self.requests);
         system::reap(self.pid);
     }
@@ -156,4 +162,19 @@ pub fn interrupted_sleep(count: u64, ms: u64) -> io::Result<Report> {
     let report = Report::new().with_calls(durations.collect());
     interrupter.end();
     Ok(report)
+}
+
+/// N reads of that many MiB of random numbers: calls that are long because the kernel computes.
+pub fn random_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
+    let source = std::fs::File::open("/dev/urandom")?;
+    let mut block = vec![1; (mebibytes << 20) as usize];
+    let durations = (0..count).map(|_| compute_in_kernel(&source, &mut block));
+    Ok(Report::new().with_calls(durations.collect()))
+}
+
+#[inline(never)]
+fn compute_in_kernel(source: &std::fs::File, block: &mut [u8]) -> u64 {
+    let begin = now();
+    system::read(std::os::fd::AsRawFd::as_raw_fd(source), block);
+    now() - begin
 }

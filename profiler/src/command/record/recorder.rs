@@ -7,13 +7,16 @@ use std::collections::HashMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use aya::maps::{MapData, RingBuf};
+use aya::maps::{MapData, PerCpuArray, RingBuf};
+use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
-use crate::collect::{Event, Meter, Outcomes, Rows, parse_event, parse_in_flight};
+use crate::collect::{
+    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+};
 use crate::environment;
 use crate::failure::Failure;
 use crate::plan;
@@ -25,12 +28,22 @@ use crate::profile::{
     Resolution, StackId,
 };
 use crate::symbol::{Interner, KernelSymbols, Limits};
-use crate::target::Owners;
+use crate::target::{Owner, Owners};
+
+/// Processes without an owner that are asked for again, at most, per interval.
+const UNOWNED: usize = 1 << 16;
+
+/// A lock row as the kernel wrote it.
+type LockEntry = (profiler_common::lock::LockKey, profiler_common::lock::LockRow);
+
+/// Lock rows that wait for their stack; what is over goes without.
+const LATE_LOCKS: usize = 16_384;
 
 /// One session being recorded.
 pub struct Recorder {
     probes: Probes,
     rows: Rows,
+    slots: PerCpuArray<MapData, Slot>,
     outcomes: Outcomes,
     events: AsyncFd<RingBuf<MapData>>,
     meter: Meter,
@@ -38,10 +51,16 @@ pub struct Recorder {
     interner: Interner,
     kernel: KernelSymbols,
     contexts: HashMap<StackId, LockContext>,
+    /// Lock rows whose kernel stack has not arrived yet: until then nobody knows whether an interrupt waited.
+    late_locks: Vec<LockEntry>,
     owners: Owners,
+    /// Processes that were gone before they could be asked for, with their cgroups.
+    unowned: Vec<(Pid, u64)>,
     pending: Interval,
     output: Output,
     profile: Profile,
+    /// The programs are detached: no more stacks come.
+    stopped: bool,
 }
 
 impl Recorder {
@@ -56,13 +75,18 @@ impl Recorder {
         meter: Meter,
         output: Output,
     ) -> Result<Self, Failure> {
-        let rows = Rows::new(&mut probes.ebpf)?;
+        let mut rows = Rows::new(&mut probes.ebpf)?;
+        if settings.probes.syscall && probes.has("sched_switch") {
+            rows.use_slots()?;
+        }
+        let slots = probes.ebpf.take_map("SLOTS").context("the object has no SLOTS map")?;
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
         let header = header(settings, &scope, &probes);
         let mut recorder = Self {
             rows,
+            slots: PerCpuArray::try_from(slots).context("SLOTS")?,
             outcomes,
             // SAFETY: the ring buffer keeps its descriptor open for as long as it lives, inside the AsyncFd.
             events: unsafe { AsyncFd::register(ring) }.context("watching the ring buffer")?,
@@ -72,10 +96,13 @@ impl Recorder {
             // Read after attaching: our own programs have symbols, too.
             kernel: KernelSymbols::read().unwrap_or_else(|_| KernelSymbols::parse(b"")),
             contexts: HashMap::new(),
+            late_locks: Vec::new(),
             owners: scope.owners,
+            unowned: Vec::new(),
             pending: Interval::default(),
             output,
             profile: Profile::default(),
+            stopped: false,
             probes,
         };
         recorder.keep(Chunk::Header(Box::new(header)))?;
@@ -138,9 +165,22 @@ impl Recorder {
         if self.profile.processes.get(pid).is_some() {
             self.interner.forget(pid);
         }
-        let owner = self.owners.owner_of_pid(pid.0).or_else(|| self.owners.owner_of_cgroup(cgroup));
+        let owner = self.owners.owner(pid.0, cgroup);
+        if owner.is_none() && cgroup != 0 && self.unowned.len() < UNOWNED {
+            self.unowned.push((pid, cgroup));
+        }
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
         self.pending.processes.push(Process { pid, comm, container, cgroup });
+    }
+
+    /// Asks again for the owners of processes that were gone when they came into view.
+    fn find_owners(&mut self) {
+        for (pid, cgroup) in std::mem::take(&mut self.unowned) {
+            if let Some(owner) = self.owners.owner_of_cgroup(cgroup) {
+                let Owner { container, cgroup } = owner;
+                self.pending.processes.push(Process { pid, comm: String::new(), container, cgroup });
+            }
+        }
     }
 
     /// Ends an interval: drains, names the new kernel frames, keeps the chunk.
@@ -148,10 +188,12 @@ impl Recorder {
     /// # Errors
     /// A map that cannot be drained; a capture that cannot be written.
     pub fn interval(&mut self) -> Result<(), Failure> {
-        let drained = self.rows.drain()?;
+        let mut drained = self.rows.drain()?;
         self.outcomes.add_to(&mut self.pending.ledger)?;
-        // After the rows: the stacks they refer to are in the ring buffer by now.
+        // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
+        self.find_owners();
+        self.hold_back(&mut drained.locks);
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
         interval.end_ns = self.elapsed_ns();
@@ -164,6 +206,23 @@ impl Recorder {
             self.kernel.locks(interval.lock.rows.keys().map(|key| key.lock).filter(|lock| *lock != 0));
         self.keep(Chunk::Interval(Box::new(interval)))?;
         self.keep(Chunk::Symbols(symbols))
+    }
+
+    /// Keeps the rows back whose stack is still to come: behind a record that another CPU is writing, or
+    /// sent again when the ring buffer was full.
+    fn hold_back(&mut self, rows: &mut Vec<LockEntry>) {
+        rows.append(&mut self.late_locks);
+        if self.stopped {
+            return;
+        }
+        let known = |(key, _): &LockEntry| {
+            let stack = StackId(key.kernel);
+            stack == StackId::NONE || self.contexts.contains_key(&stack)
+        };
+        let (known, mut late): (Vec<_>, Vec<_>) = std::mem::take(rows).into_iter().partition(known);
+        *rows = known;
+        rows.extend(late.drain(late.len().min(LATE_LOCKS)..));
+        self.late_locks = late;
     }
 
     fn elapsed_ns(&self) -> u64 {
@@ -184,6 +243,7 @@ impl Recorder {
         let in_flight = self.in_flight();
         let mut end = End { in_flight, cost: self.meter.finish(&self.probes.ebpf), ..End::default() };
         self.probes.stop();
+        self.stopped = true;
         end.duration_ns = self.elapsed_ns();
         self.interval()?;
         end.counters = environment::counters();
@@ -201,7 +261,7 @@ impl Recorder {
             return Vec::new();
         }
         let now = crate::probe::now_ns();
-        let (found, refused) = match self.probes.in_flight() {
+        let (mut found, refused) = match self.probes.in_flight() {
             Ok(bytes) => parse_in_flight(&bytes),
             Err(error) => {
                 tracing::warn!("calls in flight cannot be listed: {error:#}");
@@ -209,26 +269,35 @@ impl Recorder {
             }
         };
         self.pending.ledger.count(Class::Implausible, refused);
-        found
-            .into_iter()
-            .map(|call| {
-                if self.profile.processes.get(call.pid).is_none() {
-                    self.see(call.pid, call.comm.clone(), 0);
-                }
-                // An id of its own for each: these stacks never pass the kernel side's hash.
-                let kernel = stack_id(&call.addresses);
-                self.interner.kernel_stack(kernel, &call.addresses, false);
-                InFlightCall {
-                    pid: call.pid,
-                    tid: call.tid,
-                    comm: call.comm,
-                    nr: call.nr,
-                    age_ns: now.saturating_sub(call.enter_ns),
-                    at_least: call.at_least,
-                    kernel,
-                }
-            })
-            .collect()
+        if let Ok(slots) = self.slots.get(&0, 0) {
+            found.extend(running(&slots));
+        }
+        found.into_iter().map(|call| self.in_flight_call(call, now)).collect()
+    }
+
+    fn in_flight_call(&mut self, call: Found, now: u64) -> InFlightCall {
+        if self.profile.processes.get(call.pid).is_none() && !call.comm.is_empty() {
+            self.see(call.pid, call.comm.clone(), 0);
+        }
+        let kernel = match call.stack {
+            FoundStack::Sample(stack) => stack,
+            FoundStack::Addresses(addresses) => {
+                let stack = stack_id(&addresses);
+                self.interner.kernel_stack(stack, &addresses, false);
+                stack
+            }
+        };
+        let comm =
+            if call.comm.is_empty() { self.profile.processes.comm(call.pid).into() } else { call.comm };
+        InFlightCall {
+            pid: call.pid,
+            tid: call.tid,
+            comm,
+            nr: call.nr,
+            age_ns: now.saturating_sub(call.enter_ns),
+            at_least: call.at_least,
+            kernel,
+        }
     }
 
     /// The losses that only the end knows.
@@ -256,13 +325,17 @@ fn stack_id(addresses: &[u64]) -> StackId {
     StackId(finish(addresses.iter().fold(seed(0, KERNEL), |hash, address| mix(hash, *address))))
 }
 
-/// Whether a kernel stack was taken in an interrupt: the innermost entry function tells.
+/// Whether a kernel stack was taken in an interrupt: the innermost function that tells does. On its way out
+/// of an interrupt the kernel switches tasks and does the task's own work; that is the task again.
 fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
     let entry = |address: &u64| {
         let name = kernel.resolve(*address)?.name;
         match name {
             "handle_softirqs" | "__do_softirq" | "__softirqentry_text_start" => Some(LockContext::Softirq),
             "exc_nmi" | "asm_exc_nmi" => Some(LockContext::Nmi),
+            "irqentry_exit" | "irqentry_exit_to_user_mode" | "exit_to_user_mode_loop" => {
+                Some(LockContext::Task)
+            }
             _ if name.starts_with("asm_sysvec_")
                 || name.starts_with("sysvec_")
                 || name.starts_with("__sysvec_")
@@ -311,5 +384,28 @@ fn header(settings: &RecordSettings, scope: &Scope, probes: &Probes) -> Header {
         target: scope.note.clone(),
         probes: plans(settings, probes),
         environment: scope.environment.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_on_the_way_out_of_an_interrupt_is_the_tasks_own() {
+        let kernel = KernelSymbols::parse(
+            b"ffffffff81000000 T __schedule\nffffffff81001000 T irqentry_exit\n\
+              ffffffff81002000 T asm_sysvec_apic_timer_interrupt\nffffffff81003000 T handle_softirqs\n\
+              ffffffff81004000 T __sysvec_apic_timer_interrupt\nffffffff81005000 T do_syscall_64\n",
+        );
+        let of = |functions: &[u64]| {
+            let addresses: Vec<u64> =
+                functions.iter().map(|at| 0xffff_ffff_8100_0010 + at * 0x1000).collect();
+            context(&kernel, &addresses)
+        };
+        assert_eq!(of(&[0, 1, 2]), LockContext::Task);
+        assert_eq!(of(&[0, 4, 2]), LockContext::Hardirq);
+        assert_eq!(of(&[3, 2, 5]), LockContext::Softirq);
+        assert_eq!(of(&[0, 5]), LockContext::Task);
     }
 }

@@ -36,13 +36,18 @@ pub fn resolve(settings: &RecordSettings, launched: Option<&Launched>) -> Result
         follow(&mut resolved, &selection, launched, settings);
     }
     let hierarchy = hierarchy(&resolved, &host);
+    one_hierarchy(&resolved.cgroups)?;
     let filter = Filter {
         tgids: resolved.pids.clone().unwrap_or_default(),
         cgroups: resolved.cgroups.iter().map(id_and_level).collect(),
         hierarchy,
         comms: resolved.comms.clone(),
     };
-    Ok(Scope { filter, note: resolved.note, owners: Owners::new(host), environment: environment::read() })
+    let owners = match &filter.hierarchy {
+        Hierarchy::V2 => Owners::new(host),
+        Hierarchy::V1(controller) => Owners::new(host).by_controller(controller),
+    };
+    Ok(Scope { filter, note: resolved.note, owners, environment: environment::read() })
 }
 
 fn selection(settings: &RecordSettings) -> Selection {
@@ -65,6 +70,22 @@ fn follow(resolved: &mut Resolved, selection: &Selection, launched: &Launched, s
     let command: Vec<_> = settings.command.iter().map(|word| word.to_string_lossy()).collect();
     resolved.note.label = format!("command {}", command.join(" "));
     resolved.note.way = "the command's process and its children".into();
+}
+
+/// The kernel side looks at one hierarchy, where ids are unique.
+fn one_hierarchy(cgroups: &[CgroupFilter]) -> Result<(), Failure> {
+    let hierarchy = |filter: &CgroupFilter| match filter {
+        CgroupFilter::V2 { .. } => String::new(),
+        CgroupFilter::V1 { controller, .. } => controller.clone(),
+    };
+    if cgroups.windows(2).all(|pair| hierarchy(&pair[0]) == hierarchy(&pair[1])) {
+        return Ok(());
+    }
+    let ways: Vec<String> = cgroups.iter().map(ToString::to_string).collect();
+    Err(Failure::Usage(format!(
+        "the target lies in several cgroup hierarchies ({}): measure one at a time",
+        ways.join(", ")
+    )))
 }
 
 fn id_and_level(filter: &CgroupFilter) -> (u64, u32) {

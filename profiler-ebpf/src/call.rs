@@ -1,0 +1,149 @@
+//! Rows of the `syscall` probe.
+//!
+//! In: a call that ended. Out: its latency row, errno counter and, when slow, its row by stacks.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
+use profiler_common::histogram::{SLOTS, octave, slot};
+use profiler_common::outcome::Outcome;
+use profiler_common::stack::NO_STACK;
+use profiler_common::syscall::{
+    CachedRow, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow, place, source, tag,
+};
+use profiler_common::writer;
+
+use crate::maps::{CACHE, ERRORS, LATENCY, SLOW};
+use crate::outcome::{busy, count};
+use crate::stack::{self, Buffer};
+use crate::thread::Parts;
+use crate::{global, process, restart};
+
+const EXECVE: u32 = 59;
+const EXECVEAT: u32 = 322;
+
+/// A call that ended: what its rows need.
+pub struct Ended {
+    pub tgid: u32,
+    pub nr: u32,
+    pub latency_ns: u64,
+    pub ret: i64,
+}
+
+/// Adds a call that ended to its rows.
+#[inline(always)]
+pub fn add(ctx: *mut c_void, ended: &Ended, parts: &Parts) {
+    // What rt_sigreturn leaves behind is the interrupted code's register, no errno of its own.
+    if ended.ret < 0 && ended.ret >= -4095 && ended.nr != restart::RT_SIGRETURN {
+        add_error(ended);
+    }
+    add_latency(ended);
+    if ended.latency_ns >= global::slow_ns() {
+        add_slow(ctx, ended, parts);
+    }
+}
+
+#[inline(always)]
+fn this_writer() -> u32 {
+    // SAFETY: the helper has no preconditions.
+    writer(unsafe { bpf_get_smp_processor_id() }, global::epoch())
+}
+
+/// Adds a latency to its row: at hand on this CPU, or brought there.
+#[inline(always)]
+fn add_latency(ended: &Ended) {
+    let ns = ended.latency_ns;
+    let tag = tag(ended.tgid, ended.nr as u16, octave(ns));
+    let Some(cache) = CACHE.get_ptr_mut(global::epoch() & 1) else { return };
+    // SAFETY: this CPU's own value, and `place` is below its length.
+    let cached = unsafe { &mut (*cache).rows[place(tag)] };
+    if cached.tag != tag {
+        displace(cached, tag);
+    }
+    cached.row.slots[slot(ns) & (SLOTS - 1)] += 1;
+    cached.row.total_ns += ns;
+    if ns > cached.row.max_ns {
+        cached.row.max_ns = ns;
+    }
+}
+
+/// Makes room at hand for the row of `tag`: the one there goes to the hash map.
+#[inline(never)]
+fn displace(cached: &mut CachedRow, tag: u64) -> u32 {
+    if cached.tag != 0 {
+        write_back(cached);
+    }
+    *cached = CachedRow { tag, row: LatencyRow { slots: [0; SLOTS], total_ns: 0, max_ns: 0 } };
+    process::announce(tag as u32);
+    0
+}
+
+#[inline(always)]
+fn write_back(cached: &CachedRow) {
+    let key = LatencyKey::of(cached.tag, this_writer());
+    if let Some(row) = LATENCY.get_ptr_mut(&key) {
+        // SAFETY: this CPU is the row's only writer.
+        let row = unsafe { &mut *row };
+        for index in 0..SLOTS {
+            row.slots[index] += cached.row.slots[index];
+        }
+        row.total_ns += cached.row.total_ns;
+        if cached.row.max_ns > row.max_ns {
+            row.max_ns = cached.row.max_ns;
+        }
+    } else if busy(|| LATENCY.insert(&key, &cached.row, 0)).is_err() {
+        let calls: u32 = cached.row.slots.iter().sum();
+        count(Outcome::SyscallRowFull, u64::from(calls));
+    }
+}
+
+#[inline(never)]
+fn add_error(ended: &Ended) -> u32 {
+    let key =
+        ErrorKey { tgid: ended.tgid, nr: ended.nr as u16, errno: (-ended.ret) as u16, writer: this_writer() };
+    if let Some(row) = ERRORS.get_ptr_mut(&key) {
+        // SAFETY: this CPU is the row's only writer.
+        unsafe { *row += 1 };
+    } else if busy(|| ERRORS.insert(&key, &1, 0)).is_err() {
+        count(Outcome::ErrorRowFull, 1);
+    }
+    0
+}
+
+/// Adds a slow call, with the user stack that made it and the kernel stack taken during it.
+#[inline(always)]
+fn add_slow(ctx: *mut c_void, ended: &Ended, parts: &Parts) {
+    let (kernel, source) = if parts.wait_stack != NO_STACK {
+        (parts.wait_stack, source::WAIT)
+    } else if parts.sample_stack != NO_STACK {
+        (parts.sample_stack, source::SAMPLE)
+    } else {
+        (NO_STACK, source::NONE)
+    };
+    // After these three the registers are not those of the code that made the call.
+    let in_call = !matches!(ended.nr, restart::RT_SIGRETURN | EXECVE | EXECVEAT);
+    let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
+    let key = SlowKey { tgid: ended.tgid, nr: ended.nr, kernel, user, source, writer: this_writer() };
+    add_slow_row(&key, ended.latency_ns, parts.off_cpu_ns);
+}
+
+#[inline(never)]
+fn add_slow_row(key: &SlowKey, ns: u64, off_cpu_ns: u64) -> u32 {
+    if let Some(row) = SLOW.get_ptr_mut(key) {
+        // SAFETY: this CPU is the row's only writer.
+        unsafe {
+            (*row).count += 1;
+            (*row).total_ns += ns;
+            (*row).off_cpu_ns += off_cpu_ns;
+            if ns > (*row).max_ns {
+                (*row).max_ns = ns;
+            }
+        }
+        return 0;
+    }
+    let row = SlowRow { count: 1, total_ns: ns, max_ns: ns, off_cpu_ns };
+    if busy(|| SLOW.insert(key, &row, 0)).is_err() {
+        count(Outcome::SlowRowFull, 1);
+    }
+    0
+}

@@ -1,0 +1,246 @@
+//! The `lock` probe against workloads that know how long they waited, and against bpftrace over the same
+//! tracepoints in the same window.
+//!
+//! In: root, bpftrace, two CPUs. Out: the right callers, counts and sums; our own locks and interrupts apart.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot set up fails, and its figures are worth reading"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use profiler_common::lock::flag;
+use serde_json::Value;
+use support::live::{Recorded, Recording, Workload, assert_within, bucket, number, stack};
+use support::witness::{Waits, Witness};
+use support::{can_run, skipped};
+
+/// One workload, measured by the profiler and by bpftrace from before its first wait to after its last.
+struct Both {
+    recorded: Recorded,
+    /// What the workload says.
+    truth: Value,
+    pid: u32,
+    seen: BTreeMap<u32, Waits>,
+}
+
+fn measure(test: &str, words: &[&str]) -> Option<Both> {
+    if !can_run(test, &["bpftrace", "unshare"]) {
+        return None;
+    }
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        skipped(test, "needs two CPUs: threads on one never wait for a lock of the other");
+        return None;
+    }
+    let workload = Workload::start(words);
+    let pid = workload.pid();
+    let recording = Recording::start(&["--pid", &pid.to_string(), "--probe", "lock"]);
+    let witness = Witness::start(pid);
+    let truth = workload.finish();
+    let seen = witness.stop();
+    let recorded = recording.stop();
+    Some(Both { recorded, truth, pid, seen })
+}
+
+/// Rows of a kind, in every context: what bpftrace keys by the running process has interrupts in it, too.
+fn waits(recorded: &Recorded, kind: &str) -> Waits {
+    sum(rows(recorded, "lock").iter().filter(|row| row["kind"] == kind))
+}
+
+fn rows<'a>(recorded: &'a Recorded, probe: &str) -> &'a [Value] {
+    recorded.summary["probes"][probe]["rows"].as_array().unwrap()
+}
+
+fn text<'a>(row: &'a Value, field: &str) -> &'a str {
+    row[field].as_str().unwrap()
+}
+
+fn sum<'a>(rows: impl Iterator<Item = &'a Value>) -> Waits {
+    rows.fold(Waits::default(), |sum, row| Waits {
+        count: sum.count + number(row, "count"),
+        total_ns: sum.total_ns + number(row, "total_ns"),
+    })
+}
+
+fn witnessed(both: &Both, matches: impl Fn(u32) -> bool) -> Waits {
+    both.seen.iter().filter(|(flags, _)| matches(**flags)).fold(Waits::default(), |sum, (_, waits)| Waits {
+        count: sum.count + waits.count,
+        total_ns: sum.total_ns + waits.total_ns,
+    })
+}
+
+/// The waits of the process for one lock, by caller.
+fn of_caller(both: &Both, lock: &str, callers: &[&str]) -> Waits {
+    let rows = both.recorded.rows("lock", both.pid).into_iter();
+    sum(rows.filter(|row| text(row, "lock") == lock && callers.contains(&text(row, "caller"))))
+}
+
+/// Both counted the same waits, but for those that the profiler says it missed.
+fn assert_same_count(both: &Both, found: Waits, witnessed: Waits) {
+    let missed = both.recorded.counted("recursion_miss") + both.recorded.counted("lock_nesting_full");
+    // bpftrace skips a run when another of its programs is running on that CPU, and does not say so.
+    let slack = 3 + witnessed.count / 1000;
+    let (low, high) = (witnessed.count, witnessed.count + slack);
+    assert!(
+        found.count + missed >= low && found.count <= high,
+        "{} waits and {missed} missed, bpftrace counted {}",
+        found.count,
+        witnessed.count
+    );
+}
+
+fn assert_agree(found: u64, truth: u64) {
+    println!("{found} ns, expected {truth} ns: {:+.2} %", (found as f64 / truth as f64 - 1.0) * 100.0);
+    assert_within("total wait", found, truth, 0.05);
+}
+
+fn assert_possible(both: &Both, found: Waits) {
+    let possible = number(&both.truth, "threads") * number(&both.truth, "wall_ns");
+    assert!(found.total_ns <= possible, "{} ns of waits in {possible} ns of threads", found.total_ns);
+}
+
+/// Mean run of a program in the windows in which the kernel timed it, ns.
+fn program_ns(recorded: &Recorded, program: &str) -> f64 {
+    let programs = recorded.summary["cost"]["programs"].as_array().unwrap();
+    let cost = programs.iter().find(|cost| cost["program"] == program).unwrap();
+    let runs = number(cost, "runs");
+    assert!(runs > 0, "{program} was not timed");
+    number(cost, "run_ns") as f64 / runs as f64
+}
+
+const SPIN: fn(u32) -> bool = |flags| flags == flag::SPIN;
+const MUTEX: fn(u32) -> bool = |flags| flags & flag::MUTEX != 0;
+/// `file_close_fd` since 6.8 or so, before that `close_fd` and `pick_file`.
+const CLOSING: &[&str] = &["file_close_fd", "close_fd", "pick_file"];
+
+#[test]
+fn two_threads_on_one_descriptor_table_spin_in_dup_and_close() {
+    // Long enough for a window in which the kernel times our programs (the second after four seconds).
+    let Some(both) = measure("dup and close", &["dup-close", "2", "6000"]) else { return };
+    let (opening, closing) =
+        (of_caller(&both, "file_lock", &["alloc_fd"]), of_caller(&both, "file_lock", CLOSING));
+    assert!(opening.count > 0 && closing.count > 0, "{:#?}", rows(&both.recorded, "lock"));
+    let (found, witnessed) = (waits(&both.recorded, "spin"), witnessed(&both, SPIN));
+    println!("profiler {found:?}, bpftrace {witnessed:?}");
+    assert!(opening.count + closing.count >= found.count * 9 / 10, "other callers dominate");
+    assert_possible(&both, found);
+    assert_same_count(&both, found, witnessed);
+    // These waits last about 0.5 µs; bpftrace's clock at the end is read after our program ran, which is
+    // more than 5 % of that. Its run time is known, so the two must agree once it is allowed for.
+    // Few runs in the window, and each interrupt among them shows in the mean: never more than 300 ns.
+    let ours = program_ns(&both.recorded, "contention_end").min(300.0);
+    let between = (ours * witnessed.count as f64) as u64;
+    println!("our program at the end takes {ours:.0} ns");
+    assert!(found.total_ns <= witnessed.total_ns * 105 / 100, "more than bpftrace saw");
+    assert!(found.total_ns + between >= witnessed.total_ns * 95 / 100, "less than bpftrace saw");
+}
+
+#[test]
+fn spins_longer_than_the_distance_of_two_clock_reads_agree_with_bpftrace() {
+    let Some(both) = measure("a copied table", &["dup-copied", "900", "3000"]) else { return };
+    let (found, witnessed) = (waits(&both.recorded, "spin"), witnessed(&both, SPIN));
+    println!("profiler {found:?}, bpftrace {witnessed:?}");
+    assert!(of_caller(&both, "file_lock", &["alloc_fd"]).count > 0);
+    assert!(of_caller(&both, "file_lock", CLOSING).count > 0);
+    assert_possible(&both, found);
+    assert_same_count(&both, found, witnessed);
+    assert_agree(found.total_ns, witnessed.total_ns);
+}
+
+#[test]
+fn two_threads_on_one_pipe_wait_for_its_mutex() {
+    let Some(both) = measure("one pipe", &["pipe-contend", "2", "3000"]) else { return };
+    let reading = of_caller(&both, "pipe mutex", &["anon_pipe_read", "pipe_read"]);
+    let writing = of_caller(&both, "pipe mutex", &["anon_pipe_write", "pipe_write"]);
+    assert!(reading.count > 0 && writing.count > 0, "{:#?}", rows(&both.recorded, "lock"));
+    let (found, witnessed) = (waits(&both.recorded, "mutex"), witnessed(&both, MUTEX));
+    println!("profiler {found:?}, bpftrace {witnessed:?}");
+    assert!(reading.count + writing.count >= found.count * 9 / 10, "other callers dominate");
+    assert_possible(&both, found);
+    assert_same_count(&both, found, witnessed);
+    assert_agree(found.total_ns, witnessed.total_ns);
+}
+
+/// Waits of 20 ms behind a holder that stands in a page fault, by the waiter's own clock.
+fn stalled(workload: &str, lock: &str, callers: &[&str]) {
+    const ROUNDS: u64 = 50;
+    let Some(both) = measure(workload, &[workload, &ROUNDS.to_string(), "20"]) else { return };
+    let found = of_caller(&both, lock, callers);
+    assert_eq!(found.count, ROUNDS, "{:#?}", rows(&both.recorded, "lock"));
+    assert_agree(found.total_ns, number(&both.truth, "total_ns"));
+    let row = both.recorded.rows("lock", both.pid).into_iter().find(|row| text(row, "lock") == lock).unwrap();
+    assert_eq!(text(row, "kind"), "mutex");
+    assert!(stack(row).iter().any(|frame| frame.ends_with("read_behind_stall")), "{row}");
+    let (median, truth) = (number(row, "p50_ns"), number(&both.truth, "p50_ns"));
+    assert!((bucket(median) - bucket(truth)).abs() <= 1, "median {median} ns instead of {truth} ns");
+    let mutexes = waits(&both.recorded, "mutex");
+    assert_same_count(&both, mutexes, witnessed(&both, MUTEX));
+}
+
+#[test]
+fn a_pipe_mutex_held_over_a_page_fault_is_waited_for_as_long_as_the_reader_says() {
+    stalled("stalled-pipe", "pipe mutex", &["anon_pipe_read", "pipe_read"]);
+}
+
+#[test]
+fn a_position_lock_held_over_a_page_fault_is_waited_for_as_long_as_the_reader_says() {
+    stalled("stalled-fpos", "f_pos_lock", &["fdget_pos", "__fdget_pos"]);
+}
+
+/// Kernel functions that only run in an interrupt, as the folded file spells them.
+fn is_interrupt(frame: &str) -> bool {
+    let function = frame.strip_suffix("_[k]").unwrap_or_default();
+    ["handle_softirqs", "__do_softirq", "exc_nmi"].contains(&function)
+        || function.starts_with("__sysvec_")
+        || function.ends_with("common_interrupt")
+}
+
+/// The whole machine, every call slow, stacks without end: as much contention as there is.
+fn busy_machine(test: &str) -> Option<(Recorded, u32)> {
+    if !can_run(test, &[]) {
+        return None;
+    }
+    let mut workloads = [
+        Workload::start(&["many-stacks", "30000", "12", "100"]),
+        Workload::start(&["many-stacks", "30000", "13", "100"]),
+        Workload::start(&["pipe-reads", "2000", "1"]),
+        Workload::start(&["dup-close", "4", "3000"]),
+        Workload::start(&["spawn", "500"]),
+    ];
+    let recording = Recording::start(&["--slow", "0", "-F", "4999"]);
+    workloads.iter_mut().for_each(Workload::go);
+    for workload in &mut workloads {
+        workload.report();
+    }
+    let own = recording.pid();
+    Some((recording.stop(), own))
+}
+
+#[test]
+fn interrupts_and_our_own_locks_are_kept_apart() {
+    let Some((recorded, own)) = busy_machine("interrupts and own locks") else { return };
+    let interrupts = recorded.counted("interrupt_lock");
+    println!("{interrupts} waits in interrupts, {} for our own locks", recorded.counted("own_lock"));
+    println!("{:?}", recorded.losses());
+    assert!(interrupts > 0, "no interrupt waited for a lock: this load shows nothing");
+    assert!(recorded.counted("own_lock") > 0, "nobody waited for a lock of ours: this load shows nothing");
+    for row in rows(&recorded, "lock") {
+        let in_task = text(row, "context") == "task";
+        let owner = (number(row, "pid"), text(row, "comm"));
+        assert!(in_task || owner == (0, "interrupt"), "an interrupt's wait is billed to a process: {row}");
+    }
+    for line in recorded.file("lock.folded").lines() {
+        let path = line.rsplit_once(' ').unwrap().0;
+        let in_interrupt = path.split(';').any(is_interrupt);
+        assert_eq!(in_interrupt, path.starts_with("interrupt ("), "{line}");
+    }
+    for probe in ["syscall", "lock", "cpu"] {
+        assert!(recorded.rows(probe, own).is_empty(), "{probe} has rows of the profiler itself");
+    }
+}
