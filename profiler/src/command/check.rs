@@ -13,7 +13,7 @@ use crate::plan::{Facts, Probe};
 /// Writes what this kernel and this user may do.
 ///
 /// # Errors
-/// [`Failure::Privilege`] when a probe cannot run (after everything was written),
+/// [`Failure::Privilege`] when a probe cannot run, or has no kernel side (after everything was written),
 /// [`Failure::Runtime`] when `out` cannot be written to. A reader that went away is no error.
 pub fn run(json: bool, verbose: bool, out: &mut dyn Write) -> Result<(), Failure> {
     report(Facts::read(), json, verbose, out)
@@ -26,7 +26,8 @@ fn report(facts: Facts, json: bool, verbose: bool, out: &mut dyn Write) -> Resul
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("writing the report").map_err(Failure::Runtime)
         }
-        _ => conclude(&report.refused()),
+        // What the kernel allows is of no use to a binary that has nothing to load.
+        _ => conclude(&report.refused()).and_then(|()| crate::probe::object().map(drop)),
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use attach::Probes;
 pub use floor::floor;
 pub use globals::now_ns;
-pub use object::is_stub;
+pub use object::bytes as object;
 pub use offsets::Hierarchy;
 
 /// What to attach, for whom.

@@ -10,20 +10,32 @@ struct Aligned<T: ?Sized>(T);
 
 static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/profiler.bpf.o")));
 
-/// Whether this binary was built without its kernel side.
-pub const fn is_stub() -> bool {
-    OBJECT.0.is_empty()
-}
-
 /// The object's bytes.
 ///
 /// # Errors
 /// A binary built without its kernel side.
 pub fn bytes() -> Result<&'static [u8], Failure> {
-    if is_stub() {
+    present(&OBJECT.0)
+}
+
+fn present(object: &[u8]) -> Result<&[u8], Failure> {
+    if object.is_empty() {
         return Err(Failure::Privilege(
             "this binary was built without its kernel side: build it with `cargo xtask build`".into(),
         ));
     }
-    Ok(&OBJECT.0)
+    Ok(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::present;
+    use crate::failure::Failure;
+
+    #[test]
+    fn a_stub_explains_itself() {
+        let Err(Failure::Privilege(line)) = present(b"") else { panic!("a stub was taken for an object") };
+        assert!(line.contains("cargo xtask build") && !line.contains('\n'), "{line}");
+        assert!(present(b"\x7fELF").is_ok());
+    }
 }

@@ -37,11 +37,7 @@ const WINDOW_EVERY: u32 = 4;
 /// # Errors
 /// See [`Failure`]: usage when the target matches nothing, privilege when the kernel refuses.
 pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
-    if crate::probe::is_stub() {
-        return Err(Failure::Privilege(
-            "this binary was built without its kernel side: build it with `cargo xtask build`".into(),
-        ));
-    }
+    crate::probe::object()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
     runtime.block_on(record(settings))
