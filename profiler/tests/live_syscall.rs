@@ -166,6 +166,28 @@ fn a_read_that_hangs_meanwhile_is_in_flight_with_its_age() {
 }
 
 #[test]
+fn a_call_that_is_computing_at_the_end_is_in_flight() {
+    if !can_run("a_call_that_is_computing_at_the_end_is_in_flight", &[]) {
+        return;
+    }
+    // Longer than the test's patience, so that it is inside a read whenever the recording ends.
+    let mut computing = Workload::start(&["random-reads", "1000", "256"]);
+    let recording = record_pid(computing.pid(), &[]);
+    let before = Instant::now();
+    computing.go();
+    wait_for("a second of computing in the kernel", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", computing.pid())).unwrap();
+        let system_ticks: u64 = stat.rsplit(')').next()?.split(' ').nth(13)?.parse().ok()?;
+        (system_ticks >= 100).then_some(())
+    });
+    let recorded = recording.stop();
+    let calls = recorded.in_flight(computing.pid());
+    assert_eq!(calls.len(), 1, "{calls:#?}");
+    assert_eq!((&calls[0]["syscall"], &calls[0]["at_least"]), (&"read".into(), &false.into()));
+    assert!(number(calls[0], "age_ns") < ns(before));
+}
+
+#[test]
 fn a_thread_stopped_inside_a_call_is_still_in_it() {
     if !can_run("a_thread_stopped_inside_a_call_is_still_in_it", &[]) {
         return;
