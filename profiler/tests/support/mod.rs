@@ -240,7 +240,7 @@ impl Runc {
         Self::run_with(test, name, command, &[])
     }
 
-    /// The same with files or directories of the host mounted at the same place inside.
+    /// The same with directories of the host mounted at the same place inside, and userfaultfd allowed.
     pub fn run_with(test: &str, name: &str, command: &[&str], mounts: &[&Path]) -> Option<Self> {
         if !can_run(test, &["runc", "busybox"]) {
             return None;
@@ -252,6 +252,9 @@ impl Runc {
         let mut spec: serde_json::Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
         spec["process"]["args"] = command.into();
         spec["process"]["terminal"] = false.into();
+        for set in ["bounding", "effective", "permitted"] {
+            spec["process"]["capabilities"][set].as_array_mut().unwrap().push("CAP_SYS_PTRACE".into());
+        }
         for path in mounts {
             let mount = serde_json::json!({
                 "destination": path, "source": path, "type": "bind", "options": ["rbind", "rw"],
