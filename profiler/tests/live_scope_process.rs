@@ -102,7 +102,7 @@ fn a_recycled_pid_is_a_stranger() {
         target.run(&format!("{program} getppid-loop 5"));
         let pid = process.pid();
         drop(process);
-        let stranger = wait_for("the kernel to give the pid again", || {
+        wait_for("the kernel to give the pid again", || {
             fs::write(last, (pid - 1).to_string()).unwrap();
             let mut command = Command::new(stage.program(NOISY));
             let child = command.args(["getppid-loop", "1000"]).stdout(Stdio::null()).spawn().unwrap();
@@ -110,7 +110,6 @@ fn a_recycled_pid_is_a_stranger() {
             assert!(child.wait_with_output().unwrap().status.success());
             again.then_some(())
         });
-        let () = stranger;
         let summary = Summary::of(&recording.stop());
         assert_eq!(summary.count("workload", "getppid"), 5, "{:?}", summary.comms());
         summary.assert_clean();
