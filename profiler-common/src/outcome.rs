@@ -32,8 +32,9 @@ outcomes! {
     CpuRowFull,
     /// Lost: no memory for a thread's state, its calls go unseen.
     ThreadStateFull,
-    /// Lost: the ring buffer was full, the frames of a stack did not arrive (its weight did).
-    StackRingFull,
+    /// Class, no loss yet: the ring buffer was full, the frames go with the stack's next event. What never
+    /// arrives, user space finds in the rows.
+    StackDeferred,
     /// Lost: the ring buffer was full, a process event did not arrive.
     EventRingFull,
     /// Lost: more locks nested than a thread's state holds.

@@ -3,7 +3,7 @@
 //! In: rows and counters from the probes. Out: what user space drains.
 
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
 use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::sample::SampleKey;
@@ -24,16 +24,16 @@ pub static CACHE: PerCpuArray<CachedRows> = PerCpuArray::with_max_entries(2, 0);
 pub static ERRORS: HashMap<ErrorKey, u64> = HashMap::with_max_entries(8_192, 0);
 /// Slow calls by stacks.
 #[map]
-pub static SLOW: HashMap<SlowKey, SlowRow> = HashMap::with_max_entries(16_384, 0);
+pub static SLOW: HashMap<SlowKey, SlowRow> = HashMap::with_max_entries(32_768, 0);
 /// Lock waits.
 #[map]
 pub static LOCKS: HashMap<LockKey, LockRow> = HashMap::with_max_entries(16_384, 0);
 /// CPU samples.
 #[map]
 pub static SAMPLES: HashMap<SampleKey, u64> = HashMap::with_max_entries(32_768, 0);
-/// Stacks whose frames user space has. Full = frames are sent again, nothing is lost.
+/// Stacks whose frames user space has. What is forgotten is sent again, nothing is lost.
 #[map]
-pub static SEEN: HashMap<u64, u8> = HashMap::with_max_entries(131_072, 0);
+pub static SEEN: LruHashMap<u64, u8> = LruHashMap::with_max_entries(131_072, 0);
 /// Processes user space knows.
 #[map]
 pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(32_768, 0);

@@ -130,9 +130,9 @@ fn send(scratch: &mut Scratch, id: u64, space: u32, frames: u32) {
         )
     };
     if sent == 0 {
-        // A full map only means that the frames are sent again.
+        // A failed insert only means that the frames are sent again.
         let _ = SEEN.insert(&id, &1, 0);
     } else {
-        count(Outcome::StackRingFull, 1);
+        count(Outcome::StackDeferred, 1);
     }
 }

@@ -56,7 +56,7 @@ fn class(outcome: Outcome) -> Option<Class> {
         Outcome::LockRowFull => Class::LockRowFull,
         Outcome::CpuRowFull => Class::CpuRowFull,
         Outcome::ThreadStateFull => Class::ThreadStateFull,
-        Outcome::StackRingFull => Class::StackRingFull,
+        Outcome::StackDeferred => Class::StackDeferred,
         Outcome::EventRingFull => Class::EventRingFull,
         Outcome::LockNestingFull => Class::LockNestingFull,
         Outcome::LockUnmatchedEnd => Class::LockUnmatchedEnd,

@@ -88,8 +88,8 @@ classes! {
     CpuRowFull = "samples without room for their row", Lost, of Samples;
     /// No memory for a thread's state.
     ThreadStateFull = "calls of threads without state", Lost, of Calls;
-    /// Frames lost in the ring buffer.
-    StackRingFull = "stacks lost, ring buffer full", Lost, of Stacks;
+    /// Stacks of rows whose frames never arrived.
+    StackRingFull = "stacks whose frames never arrived", Lost, of Stacks;
     /// Process events lost in the ring buffer.
     EventRingFull = "process events lost, ring buffer full", Lost, of None;
     /// Nested deeper than a thread's state.
@@ -126,6 +126,8 @@ classes! {
     EndedByDeath = "calls ended by the thread's death", Class, of Calls;
     /// Interrupted, restarted, joined.
     Restarted = "interrupted calls joined with their restart", Class, of Calls;
+    /// Frames that had to wait for room in the ring buffer.
+    StackDeferred = "stacks sent again, the ring buffer was full", Class, of Stacks;
     /// Own locks, events.
     OwnLock = "contention on the profiler's own locks", Class, of LockWaits;
     /// Own locks, ns.

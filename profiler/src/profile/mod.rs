@@ -14,6 +14,8 @@ pub mod rows;
 pub mod stack;
 pub mod target;
 
+use std::collections::HashSet;
+
 pub use chunk::{Chunk, End, Header, Interval, ProbePlan};
 pub use cost::{Cost, ProgramCost};
 pub use environment::Environment;
@@ -60,6 +62,19 @@ impl Profile {
             Chunk::Symbols(symbols) => self.stacks.resolve(symbols),
             Chunk::End(end) => self.apply_end(*end),
         }
+    }
+
+    /// Stacks that rows refer to and whose frames never arrived.
+    pub fn stacks_without_frames(&self) -> usize {
+        let slow = self.syscall.slow.keys().flat_map(|key| [key.kernel, key.user]);
+        let lock = self.lock.rows.keys().flat_map(|key| [key.kernel, key.user]);
+        let cpu = self.cpu.rows.keys().flat_map(|key| [key.kernel, key.user]);
+        let lost: HashSet<StackId> = slow
+            .chain(lock)
+            .chain(cpu)
+            .filter(|stack| *stack != StackId::NONE && self.stacks.frames(*stack).is_none())
+            .collect();
+        lost.len()
     }
 
     fn apply_interval(&mut self, interval: Interval) {

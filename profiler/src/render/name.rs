@@ -81,7 +81,12 @@ impl<'p> FrameNames<'p> {
         }
         for &frame in kept.iter().rev() {
             let (start, end) = self.range(frame);
-            path.extend_from_slice(&self.flat[start as usize..end as usize]);
+            let names = &self.flat[start as usize..end as usize];
+            // A walk that has lost its way says the same nothing over and over: once is enough.
+            if names.len() == 1 && path.last() == names.last() && is_faceless(stacks, frame) {
+                continue;
+            }
+            path.extend_from_slice(names);
         }
         true
     }
@@ -110,6 +115,12 @@ impl<'p> FrameNames<'p> {
         }
         (start, self.flat.len() as u32)
     }
+}
+
+/// Whether the frame has neither a name nor a file.
+fn is_faceless(stacks: &StackTable, id: FrameId) -> bool {
+    let anonymous = stacks.frame(id).is_some_and(|frame| matches!(frame.space, FrameSpace::Anonymous(_)));
+    anonymous && matches!(stacks.resolution(id), Resolution::Unnamed(_))
 }
 
 /// The names of one frame, root → leaf: the function, then what is inlined in it.

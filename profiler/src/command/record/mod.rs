@@ -26,6 +26,8 @@ use stop::Stop;
 
 /// Rows are drained this often.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Events that come within this time of others share a wake-up.
+const COALESCE: Duration = Duration::from_millis(2);
 /// Program run time is measured in one window of this length …
 const WINDOW: Duration = Duration::from_millis(200);
 /// … out of this many intervals.

@@ -140,6 +140,8 @@ impl Recorder {
         ready.clear_ready();
         drop(ready);
         self.take_events();
+        // The first event is taken at once, its process may be gone soon; a burst behind it shares a wake-up.
+        tokio::time::sleep(super::COALESCE).await;
         Ok(())
     }
 
@@ -306,6 +308,7 @@ impl Recorder {
             Class::RecursionMiss,
             end.cost.programs.iter().map(|program| program.recursion_misses).sum(),
         );
+        end.ledger.count(Class::StackRingFull, self.profile.stacks_without_frames() as u64);
         for (id, frame) in self.profile.stacks.iter_frames() {
             if let Resolution::Unnamed(_) = self.profile.stacks.resolution(id) {
                 let kernel = frame.space == FrameSpace::Kernel;
