@@ -6,18 +6,16 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
-use profiler_common::histogram::{SLOTS, octave, slot};
-use profiler_common::lock::{LockKey, LockRow, flag};
+use profiler_common::lock::flag;
 use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
-use profiler_common::writer;
 
-use crate::maps::{LOCKS, SPINS};
-use crate::outcome::{busy, count, is_busy};
+use crate::maps::SPINS;
+use crate::outcome::{count, is_busy};
 use crate::stack::{self, Buffer};
-use crate::{global, process, slot, target, task, thread};
+use crate::{global, slot, target, task, thread, wait};
 
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
@@ -125,12 +123,12 @@ pub fn end(lock: u64) {
     if let Some(spins) = SPINS.get_ptr_mut(0) {
         // SAFETY: this CPU's own value.
         if let Some(wait) = close(unsafe { &mut *spins }, lock) {
-            add(wait, now);
+            wait::add(wait, now);
             return;
         }
     }
     match thread::get(task::current()).and_then(|thread| close(&mut thread.waits, lock)) {
-        Some(wait) => add(wait, now),
+        Some(wait) => wait::add(wait, now),
         None => unmatched(),
     }
 }
@@ -153,52 +151,4 @@ fn close(waits: &mut [Wait; NESTING], lock: u64) -> Option<&Wait> {
         }
     }
     None
-}
-
-#[inline(always)]
-fn add(wait: &Wait, now: u64) {
-    let ns = now.saturating_sub(wait.begin_ns);
-    if wait.own != 0 {
-        count(Outcome::OwnLock, 1);
-        count(Outcome::OwnLockNs, ns);
-        return;
-    }
-    let key = LockKey {
-        tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
-        kind: wait.kind as u16,
-        pad: 0,
-        octave: octave(ns),
-        lock: wait.named,
-        kernel: wait.kernel,
-        user: wait.user,
-        // SAFETY: the helper has no preconditions.
-        writer: writer(unsafe { bpf_get_smp_processor_id() }, global::epoch()),
-        pad2: 0,
-    };
-    add_row(&key, ns);
-}
-
-/// Adds a wait to its row. The contended lock is held here: see docs/decisions.md for why taking
-/// a bucket lock of our own map below it cannot deadlock.
-#[inline(never)]
-fn add_row(key: &LockKey, ns: u64) -> u32 {
-    let index = slot(ns) & (SLOTS - 1);
-    if let Some(row) = LOCKS.get_ptr_mut(key) {
-        // SAFETY: this CPU is the row's only writer.
-        unsafe {
-            (*row).slots[index] += 1;
-            (*row).total_ns += ns;
-            if ns > (*row).max_ns {
-                (*row).max_ns = ns;
-            }
-        }
-        return 0;
-    }
-    let mut row = LockRow { slots: [0; SLOTS], total_ns: ns, max_ns: ns };
-    row.slots[index] = 1;
-    if busy(|| LOCKS.insert(key, &row, 0)).is_err() {
-        count(Outcome::LockRowFull, 1);
-    }
-    process::announce(key.tgid);
-    0
 }

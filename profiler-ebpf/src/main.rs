@@ -23,6 +23,7 @@ mod syscall;
 mod target;
 mod task;
 mod thread;
+mod wait;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::{btf_tracepoint, perf_event, raw_tracepoint};

@@ -2,6 +2,7 @@
 //!
 //! In: validated settings. Out: the summary on stdout, files in the output directory.
 
+mod header;
 mod launch;
 mod output;
 mod progress;

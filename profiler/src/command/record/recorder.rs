@@ -4,13 +4,14 @@
 //! is rendered at the end: what a replay sees is what the recording showed.
 
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
+use super::header::header;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
@@ -19,13 +20,11 @@ use crate::collect::{
 };
 use crate::environment;
 use crate::failure::Failure;
-use crate::plan;
 use crate::probe::Probes;
 use crate::profile::ledger::Population;
 use crate::profile::rows::LockContext;
 use crate::profile::{
-    Chunk, Class, End, FrameSpace, Header, InFlightCall, Interval, Pid, ProbePlan, Process, Profile,
-    Resolution, StackId,
+    Chunk, Class, End, FrameSpace, InFlightCall, Interval, Pid, Process, Profile, Resolution, StackId,
 };
 use crate::symbol::{Interner, KernelSymbols, Limits};
 use crate::target::{Owner, Owners};
@@ -350,44 +349,6 @@ fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
         }
     };
     addresses.iter().find_map(entry).unwrap_or(LockContext::Task)
-}
-
-/// The plan as it came to be: what attached, and why the rest did not.
-fn plans(settings: &RecordSettings, probes: &Probes) -> Vec<ProbePlan> {
-    let asked = [
-        (settings.probes.syscall, plan::Probe::Syscall),
-        (settings.probes.lock, plan::Probe::Lock),
-        (settings.probes.cpu, plan::Probe::Cpu),
-    ];
-    let asked: Vec<plan::Probe> = asked.iter().filter(|(asked, _)| *asked).map(|(_, probe)| *probe).collect();
-    let mut plans = plan::plan(&plan::Facts::read(), &asked);
-    for plan in &mut plans {
-        if !probes.has(&plan.probe) {
-            (plan.active, plan.backend) = (false, String::new());
-        }
-        let parts: &[&str] =
-            if plan.probe == "syscall" { &["btf", "sched_switch", "in_flight"] } else { &[] };
-        for (part, reason) in &probes.refused {
-            if *part == plan.probe || parts.contains(part) {
-                plan.misses.push(format!("{part} did not attach: {reason}"));
-            }
-        }
-    }
-    plans
-}
-
-fn header(settings: &RecordSettings, scope: &Scope, probes: &Probes) -> Header {
-    Header {
-        version: env!("CARGO_PKG_VERSION").into(),
-        arguments: settings.arguments.clone(),
-        started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-        slow_ns: u64::try_from(settings.slow.as_nanos()).unwrap_or(u64::MAX),
-        frequency_hz: settings.frequency_hz,
-        cpus: settings.cpus.clone().unwrap_or_default(),
-        target: scope.note.clone(),
-        probes: plans(settings, probes),
-        environment: scope.environment.clone(),
-    }
 }
 
 #[cfg(test)]
