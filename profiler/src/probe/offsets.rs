@@ -2,7 +2,11 @@
 //!
 //! In: the kernel's types, the hierarchy that tells containers apart. Out: the shared record.
 
+use std::ffi::c_void;
+use std::fs::File;
+
 use profiler_common::global::Offsets;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::btf::Types;
 
@@ -20,7 +24,41 @@ pub enum Hierarchy {
 
 /// Reads the offsets from the kernel's BTF; `None` when it has none or lacks a field.
 pub fn read(hierarchy: &Hierarchy) -> Option<Offsets> {
-    parse(&std::fs::read(BTF_PATH).ok()?, hierarchy)
+    let file = File::open(BTF_PATH).ok()?;
+    match Mapped::new(&file) {
+        Some(mapped) => parse(mapped.bytes(), hierarchy),
+        None => parse(&std::fs::read(BTF_PATH).ok()?, hierarchy),
+    }
+}
+
+/// The kernel's types mapped instead of read (Linux 6.16 and later): sysfs hands out a page per read,
+/// which is more than a thousand system calls.
+struct Mapped {
+    address: *mut c_void,
+    length: usize,
+}
+
+impl Mapped {
+    fn new(file: &File) -> Option<Self> {
+        let length = usize::try_from(file.metadata().ok()?.len()).ok().filter(|length| *length > 0)?;
+        // SAFETY: a new private read-only mapping of a sysfs attribute, which never shrinks.
+        let address =
+            unsafe { mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }
+                .ok()?;
+        Some(Self { address, length })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping has this length and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.address.cast(), self.length) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, and no slice of it outlives `self`. A failure leaves it mapped.
+        let _ = unsafe { munmap(self.address, self.length) };
+    }
 }
 
 fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {

@@ -103,13 +103,15 @@ impl Host {
 
     /// All processes, in pid order.
     pub(super) fn tasks(&self) -> Vec<Task> {
-        let mut pids: Vec<u32> = fs::read_dir("/proc")
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .collect();
+        let mut pids = self.pids();
         pids.sort_unstable();
         pids.into_iter().filter_map(|pid| Task::read(self, pid)).collect()
+    }
+
+    /// The processes there are, by number only: one directory read, whatever their count.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let entries = fs::read_dir("/proc").into_iter().flatten();
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
     }
 }
 

@@ -74,7 +74,7 @@ fn whole_machine(host: &Host) -> Resolved {
         let line = "run in a container without --pid=host: pids are the host's, names of other processes are missing";
         note.details.push(("names".into(), line.into()));
     }
-    Resolved { note, expected: host.tasks().len(), ..Resolved::default() }
+    Resolved { note, expected: host.pids().len(), ..Resolved::default() }
 }
 
 /// One part per kind that was asked for.
