@@ -110,7 +110,7 @@ pub(super) struct Record {
     /// Keep the stacks of calls at least this long; 0: of all
     #[arg(long, value_name = "TIME", default_value = DEFAULT_SLOW)]
     pub slow: String,
-    /// Directory for capture, summary.json, *.folded and *.svg [default: profiler-DATE-TIME]
+    /// Where capture and pictures go [default: profiler-DATE-TIME]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// CPU samples a second on each CPU, 1 to 9999
