@@ -14,13 +14,11 @@ use profiler_common::syscall::{
 use profiler_common::writer;
 
 use crate::maps::{CACHE, ERRORS, LATENCY, SLOW};
+use crate::number::{EXECVE, EXECVEAT, RT_SIGRETURN};
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
-use crate::thread::Parts;
-use crate::{global, process, restart};
-
-const EXECVE: u32 = 59;
-const EXECVEAT: u32 = 322;
+use crate::state::Parts;
+use crate::{global, process};
 
 /// A call that ended: what its rows need.
 pub struct Ended {
@@ -34,7 +32,7 @@ pub struct Ended {
 #[inline(always)]
 pub fn add(ctx: *mut c_void, ended: &Ended, parts: &Parts) {
     // What rt_sigreturn leaves behind is the interrupted code's register, no errno of its own.
-    if ended.ret < 0 && ended.ret >= -4095 && ended.nr != restart::RT_SIGRETURN {
+    if ended.ret < 0 && ended.ret >= -4095 && ended.nr != RT_SIGRETURN {
         add_error(ended);
     }
     add_latency(ended);
@@ -121,7 +119,7 @@ fn add_slow(ctx: *mut c_void, ended: &Ended, parts: &Parts) {
         (NO_STACK, source::NONE)
     };
     // After these three the registers are not those of the code that made the call.
-    let in_call = !matches!(ended.nr, restart::RT_SIGRETURN | EXECVE | EXECVEAT);
+    let in_call = !matches!(ended.nr, RT_SIGRETURN | EXECVE | EXECVEAT);
     let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
     let key = SlowKey { tgid: ended.tgid, nr: ended.nr, kernel, user, source, writer: this_writer() };
     add_slow_row(&key, ended.latency_ns, parts.off_cpu_ns);

@@ -12,9 +12,9 @@ use profiler_common::stack::FRAMES;
 
 use crate::maps::SCRATCH;
 use crate::stack::Buffer;
+use crate::state::{Interrupted, flag};
 use crate::task::{self, Task, load};
-use crate::thread::{self, Interrupted, flag};
-use crate::{global, target};
+use crate::{global, target, thread};
 
 /// `pt_regs.orig_ax` on x86-64: the system call number, negative outside of one.
 const ORIG_AX: usize = 15 * 8;

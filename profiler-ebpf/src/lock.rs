@@ -15,39 +15,14 @@ use profiler_common::stack::NO_STACK;
 use crate::maps::SPINS;
 use crate::outcome::{count, is_busy};
 use crate::stack::{self, Buffer};
+use crate::state::{NESTING, Wait};
 use crate::{global, slot, target, task, thread, wait};
-
-/// Waits open at once per CPU and per thread.
-pub const NESTING: usize = 4;
-
-/// An open wait for a sleeping lock.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Wait {
-    /// The lock's address; 0 = free.
-    pub lock: u64,
-    /// Begin, ns.
-    pub begin_ns: u64,
-    /// Kernel stack at the begin.
-    pub kernel: u64,
-    /// User stack at the begin.
-    pub user: u64,
-    /// Kind, as [`flag`]s.
-    pub kind: u32,
-    /// 1 for a lock of our own.
-    pub own: u32,
-    /// The lock's address where it can have a symbol, set when the wait ends.
-    pub named: u64,
-}
 
 /// The lock's address where it can have a symbol: inside the kernel's static data.
 #[inline(always)]
 fn static_lock(lock: u64) -> u64 {
     if lock >= global::data_start() && lock < global::data_end() { lock } else { 0 }
 }
-
-/// An open spin: the same record, kept per CPU.
-pub type Spin = Wait;
 
 /// Whether the flags are those of a lock whose waiters never leave the CPU.
 #[inline(always)]

@@ -10,8 +10,7 @@ use profiler_common::sample::SampleKey;
 use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 
-use crate::lock::Spin;
-use crate::thread::Thread;
+use crate::state::{NESTING, Thread, Wait};
 
 /// Latency rows of the `syscall` probe.
 #[map]
@@ -51,7 +50,7 @@ pub static OUTCOME_COUNTS: PerCpuArray<[u64; OUTCOMES]> = PerCpuArray::with_max_
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(8, 0);
 /// Spinning waits of this CPU, innermost last.
 #[map]
-pub static SPINS: PerCpuArray<[Spin; crate::lock::NESTING]> = PerCpuArray::with_max_entries(1, 0);
+pub static SPINS: PerCpuArray<[Wait; NESTING]> = PerCpuArray::with_max_entries(1, 0);
 /// What each CPU knows of the thread it runs.
 #[map]
 pub static SLOTS: PerCpuArray<Slot> = PerCpuArray::with_max_entries(1, 0);

@@ -14,12 +14,10 @@ use profiler_common::outcome::Outcome;
 
 use crate::global::offset;
 use crate::maps::{EVENTS, PROCESSES, TARGETS};
+use crate::number::{EXIT, EXIT_GROUP};
 use crate::outcome::{busy, count};
-use crate::thread::{self, flag};
-use crate::{cgroup, global, slot, target, task};
-
-const EXIT: u32 = 60;
-const EXIT_GROUP: u32 = 231;
+use crate::state::flag;
+use crate::{cgroup, global, slot, target, task, thread};
 
 /// Tells user space of a process the first time it gets a row.
 #[inline(always)]

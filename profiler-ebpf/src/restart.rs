@@ -10,12 +10,10 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::outcome::Outcome;
 
 use crate::call::Ended;
+use crate::number::RESTART_SYSCALL;
 use crate::outcome::count;
-use crate::thread::{Interrupted, Thread, flag};
+use crate::state::{Interrupted, Thread, flag};
 
-/// Ends a signal handler. What it "returns" is what the interrupted code has in its register.
-pub const RT_SIGRETURN: u32 = 15;
-const RESTART_SYSCALL: u32 = 219;
 /// Restarted only through `restart_syscall`, never by running the call again.
 const ERESTART_RESTARTBLOCK: u32 = 516;
 const EINTR: i64 = 4;

@@ -15,9 +15,9 @@ use profiler_common::writer;
 use crate::maps::SAMPLES;
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
+use crate::state::flag;
 use crate::task::Task;
-use crate::thread::{self, flag};
-use crate::{global, process, slot, target, task};
+use crate::{global, process, slot, target, task, thread};
 
 /// The timer fired on this CPU.
 #[inline(always)]

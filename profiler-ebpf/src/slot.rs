@@ -7,8 +7,9 @@ use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::Slot;
 
 use crate::maps::SLOTS;
+use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::thread::{self, Parts, Thread, flag};
+use crate::thread;
 
 /// This CPU's slot.
 #[inline(always)]

@@ -9,9 +9,9 @@ use profiler_common::stack::NO_STACK;
 
 use crate::outcome::count;
 use crate::stack::{self, Buffer};
+use crate::state::{Thread, flag};
 use crate::task::Task;
-use crate::thread::{self, Thread, flag};
-use crate::{global, slot};
+use crate::{global, slot, thread};
 
 /// `prev` leaves this CPU, `next` comes. One branch per thread: a pointer chosen by arithmetic is
 /// nothing the verifier accepts.

@@ -7,16 +7,16 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::Slot;
 
 use crate::call::{self, Ended};
 use crate::outcome::count;
+use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::thread::{Parts, Thread, flag};
-use crate::{global, restart, slot, target, task, thread};
+use crate::{global, number, restart, slot, target, task, thread, unmatched};
 
 #[inline(always)]
 fn now_ns() -> u64 {
@@ -45,7 +45,7 @@ fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
         return;
     }
     let Some(thread) = thread::get_or_create(task) else { return };
-    if thread.flags & flag::INTERRUPTED == 0 && global::slots_usable() {
+    if thread.flags & flag::INTERRUPTED == 0 && usable() {
         thread.flags = flag::KNOWN;
         own(slot, task, true);
         slot::enter(slot, nr, now_ns());
@@ -60,10 +60,17 @@ fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
     thread.flags = (thread.flags | flag::KNOWN | flag::IN_CALL) & !flag::SEEDED;
 }
 
-/// Makes `task` the slot's owner, where `sched_switch` keeps slots true.
+/// Whether slots are used: `sched_switch` keeps them true, and the target's verdict holds for a time
+/// slice, which one on names does not: exec and prctl change them.
+#[inline(always)]
+fn usable() -> bool {
+    global::slots_usable() && global::comm_count() == 0
+}
+
+/// Makes `task` the slot's owner, with the target's verdict on it.
 #[inline(always)]
 fn own(slot: &mut Slot, task: Task, admitted: bool) {
-    if !global::slots_usable() {
+    if !usable() {
         return;
     }
     let ids = bpf_get_current_pid_tgid();
@@ -118,7 +125,7 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     let here = target::admits_this_cpu();
     let Some(thread) = thread::get(task) else {
         if here {
-            unmatched(regs, ret);
+            unmatched::exit(regs, ret);
         }
         return;
     };
@@ -130,7 +137,7 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
         }
         if here && flags & flag::KNOWN == 0 {
             // The lock probe made this state: its calls were not seen yet.
-            unmatched(regs, ret);
+            unmatched::exit(regs, ret);
         } else if here {
             count(if seeded { Outcome::InFlightAtAttach } else { Outcome::RefusedCall }, 1);
         }
@@ -147,7 +154,7 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
-    if ended.nr == restart::RT_SIGRETURN {
+    if ended.nr == number::RT_SIGRETURN {
         add_failed(ctx, thread, &ended, regs);
     }
     call::add(ctx, &ended, &thread.parts);
@@ -169,32 +176,4 @@ fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
         // The registers are the failed call's again, and so is the user stack.
         call::add(ctx, &failed, &thread.interrupted.parts);
     }
-}
-
-/// An exit in a thread that was never seen entering.
-#[inline(never)]
-fn unmatched(regs: u64, ret: i64) -> u32 {
-    let task = task::current();
-    if ret == 0 && task::start_ns(task) >= global::attach_ns() && is_clone(regs) {
-        count(Outcome::CloneChild, 1);
-        return 0;
-    }
-    // Its first exit: it was inside a call when we attached. Later ones have state.
-    count(Outcome::InFlightAtAttach, 1);
-    if let Some(thread) = thread::get_or_create(task) {
-        thread.flags = flag::KNOWN;
-    }
-    0
-}
-
-/// Whether the registers are those of a call that makes a thread.
-#[inline(always)]
-fn is_clone(regs: u64) -> bool {
-    const ORIG_AX: u64 = 15 * 8;
-    let mut nr = 0u64;
-    // SAFETY: the helper checks the address.
-    unsafe {
-        bpf_probe_read_kernel((&raw mut nr).cast(), 8, (regs + ORIG_AX) as *const c_void);
-    }
-    matches!(nr, 56 | 57 | 58 | 435)
 }

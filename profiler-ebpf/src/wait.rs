@@ -8,9 +8,9 @@ use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::outcome::Outcome;
 use profiler_common::writer;
 
-use crate::lock::Wait;
 use crate::maps::LOCKS;
 use crate::outcome::{busy, count};
+use crate::state::Wait;
 use crate::{global, process};
 
 /// Adds a wait that ended at `now`; those for our own locks are only counted.

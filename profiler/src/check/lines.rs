@@ -5,7 +5,8 @@
 
 use super::{Line, Mark};
 use crate::machine::{CgroupLayout, Told};
-use crate::plan::facts::{Btf, KernelNames, Place, SpinLocks};
+use crate::plan::SpinLocks;
+use crate::plan::facts::{Btf, KernelNames, Place};
 use crate::plan::trial::Trial;
 use crate::plan::{Capability, Facts};
 

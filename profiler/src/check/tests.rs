@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::*;
 use crate::machine::Told;
-use crate::plan::facts::{Btf, Place, SpinLocks};
+use crate::plan::SpinLocks;
+use crate::plan::facts::{Btf, Place};
 use crate::plan::tests::{capable, old_kernel, unprivileged};
 use crate::plan::trial::Trial;
 

@@ -2,7 +2,7 @@
 //!
 //! In: text. Out: validated values, or a sentence with the mend.
 
-use super::settings::{Probe, Probes};
+use super::probe::{Probe, Probes};
 
 /// Highest CPU number that can exist (the kernel's `NR_CPUS` is at most 8192).
 const CPU_MAX: u32 = 8191;

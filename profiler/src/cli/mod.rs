@@ -2,8 +2,10 @@
 //!
 //! In: the process's arguments. Out: [`Settings`], or what to print instead. No I/O.
 
+mod defaults;
 pub mod duration;
 mod list;
+mod probe;
 pub mod settings;
 mod typed;
 

@@ -1,4 +1,4 @@
-//! The validated configuration: what `command` runs on. All defaults live here, once.
+//! The validated configuration: what `command` runs on. Its defaults are in `defaults`.
 //!
 //! In: arguments as typed. Out: [`Settings`], in which every value is in range, or one line that
 //! names the flag and the mend. No I/O: whether a target exists is for `target` to say.
@@ -7,13 +7,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::probe::{Probe, Probes};
 use super::{duration, list, typed};
 use crate::failure::Failure;
-
-/// Slow-call threshold.
-pub const DEFAULT_SLOW: &str = "10ms";
-/// CPU samples a second.
-pub const DEFAULT_FREQUENCY: &str = "99";
 
 /// One validated command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,42 +34,6 @@ impl Settings {
             Self::Report(settings) => settings.verbosity,
             Self::Check(settings) | Self::Targets(settings) => settings.verbosity,
             Self::BenchFloor(_) => 0,
-        }
-    }
-}
-
-/// Which probes run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Probes {
-    /// System calls.
-    pub syscall: bool,
-    /// Lock waits.
-    pub lock: bool,
-    /// CPU samples.
-    pub cpu: bool,
-}
-
-/// One probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// System calls.
-    Syscall,
-    /// Lock waits.
-    Lock,
-    /// CPU samples.
-    Cpu,
-}
-
-impl Probe {
-    /// All probes, in the order they are shown.
-    pub const ALL: [Self; 3] = [Self::Syscall, Self::Lock, Self::Cpu];
-
-    /// Its one name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Syscall => "syscall",
-            Self::Lock => "lock",
-            Self::Cpu => "cpu",
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::settings::{DEFAULT_FREQUENCY, DEFAULT_SLOW};
+use super::defaults::{DEFAULT_FREQUENCY, DEFAULT_SLOW};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,7 +3,8 @@
 //! In: nothing. Out: the table [`BACKENDS`]: attach points, needs, and what each one misses.
 //! A new backend is a new row; `check`, the capture's header and the pictures follow.
 
-use super::facts::{Facts, SpinLocks};
+use super::facts::Facts;
+use super::spinlock::SpinLocks;
 use super::{Need, Probe};
 
 /// One mechanism for one probe.

@@ -8,7 +8,7 @@ use std::io::Read;
 use serde::Serialize;
 
 use super::capability::CapabilitySet;
-use super::spinlock;
+use super::spinlock::{self, SpinLocks};
 use super::trial::{self, Trial};
 use crate::machine::{self, CgroupLayout, Told};
 
@@ -137,20 +137,6 @@ impl Place {
     pub const fn owns_capabilities(self) -> bool {
         !matches!(self, Self::UserNamespace)
     }
-}
-
-/// Which spinlock code the kernel runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpinLocks {
-    /// Queued locks of bare metal.
-    Native,
-    /// Queued locks of a guest whose host helps.
-    Paravirtual,
-    /// A guest without such help: plain test-and-set.
-    TestAndSet,
-    /// Not told, and why.
-    Unknown(String),
 }
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";

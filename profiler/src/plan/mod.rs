@@ -20,6 +20,7 @@ use backends::{BACKENDS, Backend, Extra};
 pub use capability::Capability;
 pub use facts::Facts;
 pub use needs::Need;
+pub use spinlock::SpinLocks;
 
 /// A latency source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -6,8 +6,23 @@ use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
-use super::facts::SpinLocks;
+use serde::Serialize;
+
 use crate::machine;
+
+/// Which spinlock code the kernel runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpinLocks {
+    /// Queued locks of bare metal.
+    Native,
+    /// Queued locks of a guest whose host helps.
+    Paravirtual,
+    /// A guest without such help: plain test-and-set.
+    TestAndSet,
+    /// Not told, and why.
+    Unknown(String),
+}
 
 /// Records of the log that are read at most.
 const RECORDS: usize = 200_000;

@@ -1,7 +1,8 @@
 //! The plan on made-up machines.
 
 use super::capability::CapabilitySet;
-use super::facts::{Btf, KernelNames, Place, SpinLocks};
+use super::facts::{Btf, KernelNames, Place};
+use super::spinlock::SpinLocks;
 use super::trial::Trial;
 use super::*;
 use crate::machine::{CgroupLayout, Told};

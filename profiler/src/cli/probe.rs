@@ -1,0 +1,39 @@
+//! The probes a user may name: a leaf.
+//!
+//! In: nothing. Out: [`Probe`], [`Probes`].
+
+/// Which probes run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// System calls.
+    pub syscall: bool,
+    /// Lock waits.
+    pub lock: bool,
+    /// CPU samples.
+    pub cpu: bool,
+}
+
+/// One probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// System calls.
+    Syscall,
+    /// Lock waits.
+    Lock,
+    /// CPU samples.
+    Cpu,
+}
+
+impl Probe {
+    /// All probes, in the order they are shown.
+    pub const ALL: [Self; 3] = [Self::Syscall, Self::Lock, Self::Cpu];
+
+    /// Its one name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Syscall => "syscall",
+            Self::Lock => "lock",
+            Self::Cpu => "cpu",
+        }
+    }
+}
