@@ -114,11 +114,9 @@ fn unmatched(regs: u64, ret: i64) -> u32 {
         count(Outcome::CloneChild, 1);
         return 0;
     }
-    // Its first exit: it was inside a call when we attached. Later ones have state.
-    count(Outcome::InFlightAtAttach, 1);
-    if let Some(thread) = thread::get_or_create(task) {
-        thread.flags = flag::KNOWN;
-    }
+    // An older thread was inside a call when we attached, or made some before `sys_enter` was.
+    let born_before = task::start_ns(task) < global::attach_ns();
+    count(if born_before { Outcome::InFlightAtAttach } else { Outcome::RefusedCall }, 1);
     0
 }
 
