@@ -19,8 +19,9 @@ pub fn exit(regs: u64, ret: i64) -> u32 {
         count(Outcome::CloneChild, 1);
         return 0;
     }
-    // Its first exit: it was inside a call when we attached. Later ones have state.
-    count(Outcome::InFlightAtAttach, 1);
+    // The first exit of an older thread: it was inside a call when we attached. Later ones have state.
+    let born_before = task::start_ns(task) < global::attach_ns();
+    count(if born_before { Outcome::InFlightAtAttach } else { Outcome::RefusedCall }, 1);
     if let Some(thread) = thread::get_or_create(task) {
         thread.flags = flag::KNOWN;
     }

@@ -47,12 +47,13 @@ impl Probes {
         let mut probes = Self { ebpf, start_ns: globals.attach_ns, btf: None, request, refused: Vec::new() };
         probes.add_tgids()?;
         if probes.request.syscall {
-            probes.raw_tracepoint("sys_exit", "sys_exit")?;
-            probes.raw_tracepoint("sys_enter", "sys_enter")?;
+            probes.raw_tracepoints(&[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")])?;
         }
-        probes.raw_tracepoint("process_exec", "sched_process_exec")?;
-        probes.raw_tracepoint("process_fork", "sched_process_fork")?;
-        probes.raw_tracepoint("process_exit", "sched_process_exit")?;
+        probes.raw_tracepoints(&[
+            ("process_exec", "sched_process_exec"),
+            ("process_fork", "sched_process_fork"),
+            ("process_exit", "sched_process_exit"),
+        ])?;
         Ok(probes)
     }
 
@@ -116,31 +117,43 @@ impl Probes {
         Ok(())
     }
 
-    fn raw_tracepoint(&mut self, program: &str, tracepoint: &str) -> Result<(), Failure> {
-        let program: &mut RawTracePoint = self
-            .ebpf
-            .program_mut(program)
-            .with_context(|| format!("the object has no program {program}"))?
-            .try_into()
-            .context("raw tracepoint")?;
-        program.load().map_err(|error| refusal(&error))?;
-        program.attach(tracepoint).with_context(|| format!("attaching to {tracepoint}"))?;
+    /// Loads (program, tracepoint) pairs, then attaches them: what comes between two attachments
+    /// looks like ends without beginnings, so nothing slow does.
+    fn raw_tracepoints(&mut self, pairs: &[(&str, &str)]) -> Result<(), Failure> {
+        for (program, _) in pairs {
+            self.raw_tracepoint(program)?.load().map_err(|error| refusal(&error))?;
+        }
+        for (program, tracepoint) in pairs {
+            let program = self.raw_tracepoint(program)?;
+            program.attach(tracepoint).with_context(|| format!("attaching to {tracepoint}"))?;
+        }
         Ok(())
     }
 
+    fn raw_tracepoint(&mut self, program: &str) -> anyhow::Result<&mut RawTracePoint> {
+        let found = self.ebpf.program_mut(program);
+        Ok(found.with_context(|| format!("the object has no program {program}"))?.try_into()?)
+    }
+
     fn try_btf(&mut self, part: &'static str, programs: &[&str]) {
-        let result = programs.iter().try_for_each(|program| self.btf_tracepoint(program));
-        if let Err(error) = result {
+        if let Err(error) = self.btf_tracepoints(programs) {
             self.refuse(part, &error);
         }
     }
 
-    fn btf_tracepoint(&mut self, name: &str) -> anyhow::Result<()> {
+    /// As [`Self::raw_tracepoints`].
+    fn btf_tracepoints(&mut self, names: &[&str]) -> anyhow::Result<()> {
         let btf = self.btf.as_ref().context("the kernel has no BTF")?;
-        let program: &mut BtfTracePoint =
-            self.ebpf.program_mut(name).context("no such program")?.try_into()?;
-        program.load(name, btf).with_context(|| format!("loading {name}"))?;
-        program.attach().with_context(|| format!("attaching to {name}"))?;
+        for name in names {
+            let program: &mut BtfTracePoint =
+                self.ebpf.program_mut(name).context("no such program")?.try_into()?;
+            program.load(name, btf).with_context(|| format!("loading {name}"))?;
+        }
+        for name in names {
+            let program: &mut BtfTracePoint =
+                self.ebpf.program_mut(name).context("no such program")?.try_into()?;
+            program.attach().with_context(|| format!("attaching to {name}"))?;
+        }
         Ok(())
     }
 
