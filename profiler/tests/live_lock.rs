@@ -83,7 +83,7 @@ fn of_caller(both: &Both, lock: &str, callers: &[&str]) -> Waits {
 
 /// Both counted the same waits, but for those that the profiler says it missed.
 fn assert_same_count(both: &Both, found: Waits, witnessed: Waits) {
-    let missed = both.recorded.counted("recursion_miss") + both.recorded.counted("lock_nesting_full");
+    let missed = both.recorded.counted("lock_recursion_miss") + both.recorded.counted("lock_nesting_full");
     // bpftrace skips a run when another of its programs is running on that CPU, and does not say so.
     let slack = 3 + witnessed.count / 1000;
     let (low, high) = (witnessed.count, witnessed.count + slack);

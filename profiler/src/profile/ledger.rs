@@ -94,8 +94,12 @@ classes! {
     EventRingFull = "process events lost, ring buffer full", Lost, of None;
     /// Nested deeper than a thread's state.
     LockNestingFull = "lock waits nested too deep", Lost, of LockWaits;
-    /// Programs skipped because they were already running on that CPU.
-    RecursionMiss = "events skipped by the kernel's recursion guard", Lost, of Calls;
+    /// Programs of the `syscall` probe skipped because they were already running on that CPU.
+    RecursionMiss = "enters and exits skipped by the kernel's recursion guard", Lost, of Calls;
+    /// The same of the `lock` probe.
+    LockRecursionMiss = "lock begins and ends skipped by the recursion guard", Lost, of LockWaits;
+    /// The same of the `cpu` probe.
+    SampleRecursionMiss = "samples skipped by the kernel's recursion guard", Lost, of Samples;
     /// Contention end without begin.
     LockUnmatchedEnd = "lock waits that began before attach", Discarded, of LockWaits;
     /// A row whose counters ran backwards, or a record we could not read.

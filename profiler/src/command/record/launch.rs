@@ -95,9 +95,10 @@ unsafe fn wait_and_execute(line: libc::c_int, arguments: &[*const libc::c_char])
     let mut byte = 0u8;
     // SAFETY: as the caller says; only async-signal-safe functions are called.
     unsafe {
+        // Rust programs ignore SIGPIPE; the command must not inherit that. Done before the wait, when
+        // nothing is measured yet.
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         if libc::read(line, (&raw mut byte).cast(), 1) == 1 {
-            // Rust programs ignore SIGPIPE; the command must not inherit that.
-            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
             libc::execvp(arguments[0], arguments.as_ptr());
             let errno = (*libc::__errno_location()).to_ne_bytes();
             libc::write(line, errno.as_ptr().cast(), errno.len());

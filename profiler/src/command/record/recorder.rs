@@ -304,10 +304,14 @@ impl Recorder {
     /// The losses that only the end knows.
     fn count_end(&self, end: &mut End) {
         end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
-        end.ledger.count(
-            Class::RecursionMiss,
-            end.cost.programs.iter().map(|program| program.recursion_misses).sum(),
-        );
+        for program in &end.cost.programs {
+            let class = match program.program.as_str() {
+                "contention_begin" | "contention_end" => Class::LockRecursionMiss,
+                "cpu_sample" => Class::SampleRecursionMiss,
+                _ => Class::RecursionMiss,
+            };
+            end.ledger.count(class, program.recursion_misses);
+        }
         end.ledger.count(Class::StackRingFull, self.profile.stacks_without_frames() as u64);
         for (id, frame) in self.profile.stacks.iter_frames() {
             if let Resolution::Unnamed(_) = self.profile.stacks.resolution(id) {
