@@ -1,9 +1,9 @@
 //! In: for how long. Out: children whose command names attack whoever prints them, and a function whose
-//! symbol does. Each makes slow calls, fights for a lock and burns CPU, so that the names reach every table.
+//! symbol does. Each makes slow calls and burns CPU, one waits for a lock, so that the names reach every table.
 
 use std::{hint::black_box, io};
 
-use crate::{burn, contend, report::Report, system, timed};
+use crate::{burn, report::Report, stall, system, timed};
 
 /// Names as the kernel keeps them: 15 bytes, anything but NUL.
 const NAMES: [&[u8]; 8] = [
@@ -17,13 +17,13 @@ const NAMES: [&[u8]; 8] = [
     b"\xff\xfe\x80bad",
 ];
 
-/// A child for each name, for so much CPU time; one more that contends under such a name.
+/// A child for each name, for so much CPU time; one more that waits for a mutex under such a name.
 pub fn names(ms: u64) -> io::Result<Report> {
     let mut children = Vec::new();
     for name in NAMES {
         children.push(under_name(name, || attacking_symbol(ms))?);
     }
-    children.push(under_name(b"l;o\x1b[2Jc<k>", || drop(contend::dup_close(2, ms * 4)))?);
+    children.push(under_name(b"l;o\x1b[2Jc<k>", || drop(stall::pipe(3, 20)))?);
     for child in children {
         system::reap(child);
     }
