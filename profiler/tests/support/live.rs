@@ -170,14 +170,19 @@ impl Recorded {
         entry.unwrap_or_else(|| panic!("no class {class} in the ledger"))["count"].as_u64().unwrap()
     }
 
-    /// Losses that occurred, of the kinds that lose or invent calls, samples and waits.
+    /// Losses that occurred, of the kinds that lose or invent calls, samples and waits. Without what the
+    /// recursion guard skipped: that is counted for the whole machine, other people's work included; see
+    /// [`Self::missed_by`].
     pub fn losses(&self) -> Vec<String> {
         let losses = self.summary["losses"].as_array().unwrap().iter();
         // What the guard skipped of other probes says nothing of the calls.
         let others = ["lock_recursion_miss", "sample_recursion_miss"];
         let losses = losses.filter(|loss| others.iter().all(|class| loss["class"] != *class));
         let occurred = losses.filter(|loss| {
-            loss["count"] != 0 && ["lost", "dropped", "discarded"].iter().any(|kind| loss["kind"] == *kind)
+            let skipped = loss["class"] == "recursion_miss";
+            loss["count"] != 0
+                && !skipped
+                && ["lost", "dropped", "discarded"].iter().any(|kind| loss["kind"] == *kind)
         });
         occurred.map(|loss| format!("{} {}", loss["count"], loss["text"])).collect()
     }
