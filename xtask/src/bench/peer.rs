@@ -1,11 +1,16 @@
 //! In: nothing. Out: the peers' packages on this machine, and the command lines that measure what
-//! `record --probe syscall` measures.
+//! `record` measures.
+
+use std::{fs, path::PathBuf};
 
 use crate::{command, setup, workspace::Workspace};
 
-use super::rounds::Variant;
+use super::{rounds::Variant, tracer::Ready};
 
 const PACKAGES: [&str; 4] = ["bpftrace", "libbpf-tools", "bpfcc-tools", "linux-perf"];
+/// bcc compiles against the headers of the running kernel, which no package has here: any kernel's do
+/// for programs that read tracepoint arguments and nothing else.
+const HEADERS: &str = "linux-headers-amd64";
 
 /// Latency histograms over all calls, as people write them in an incident.
 const RAW: &str = "rawtracepoint:sys_enter { @start[tid] = nsecs; } \
@@ -13,14 +18,19 @@ const RAW: &str = "rawtracepoint:sys_enter { @start[tid] = nsecs; } \
 const CLASSIC: &str = "tracepoint:raw_syscalls:sys_enter { @start[tid] = nsecs; } \
      tracepoint:raw_syscalls:sys_exit /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start[tid]); }";
 
+pub const SYSCOUNT: &str = "libbpf-tools syscount -L";
+pub const BPFTRACE_RAW: &str = "bpftrace raw tracepoints, hist";
+pub const BPFTRACE_CLASSIC: &str = "bpftrace classic tracepoints, hist";
+
 /// Installs the peers. One that cannot be had is said to be missing, and its rows stay empty.
 pub fn install(workspace: &Workspace) {
-    for package in PACKAGES {
+    let headers = kernel_source().is_none().then_some(HEADERS);
+    for package in PACKAGES.into_iter().chain(headers) {
         if let Err(error) = setup::packages(workspace, &[package]) {
             println!("xtask: {error:#}; going on without {package}");
         }
     }
-    if !workspace.tools().join("bin/inferno-flamegraph").is_file()
+    if !inferno(workspace, "inferno-flamegraph").is_file()
         && let Err(error) = install_inferno(workspace)
     {
         println!("xtask: {error:#}; going on without inferno");
@@ -34,20 +44,74 @@ fn install_inferno(workspace: &Workspace) -> anyhow::Result<()> {
     command::run(&mut cargo)
 }
 
-/// What the peers are called with. `BPFTRACE` names another bpftrace than the packaged one: old ones
-/// do not know raw tracepoints by name.
-pub fn syscall_histograms() -> Vec<Variant> {
-    let bpftrace = std::env::var("BPFTRACE").unwrap_or_else(|_| "bpftrace".to_owned());
-    let variant = |name, line: &[&str]| Variant {
-        name,
-        words: line.iter().map(|&word| word.to_owned()).collect(),
-        output: None,
-    };
+/// One of inferno's commands.
+pub fn inferno(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.tools().join("bin").join(name)
+}
+
+/// What the peers are called with; `other` is a process outside the workload.
+pub fn syscall_histograms(other: &str) -> Vec<Variant> {
     vec![
-        variant("libbpf-tools syscount -L", &[&libbpf_syscount(), "-L"]),
-        variant("bpftrace raw tracepoints, hist", &[&bpftrace, "-q", "-e", RAW]),
-        variant("bpftrace classic tracepoints, hist", &[&bpftrace, "-q", "-e", CLASSIC]),
+        variant(SYSCOUNT, &[&libbpf_syscount(), "-L"]),
+        bcc("bcc syscount -L", &["syscount-bpfcc", "-L"]),
+        bcc("bcc syscount -L, -p of another", &["syscount-bpfcc", "-L", "-p", other]),
+        variant(BPFTRACE_RAW, &[&bpftrace(), "-q", "-e", RAW]),
+        variant(BPFTRACE_CLASSIC, &[&bpftrace(), "-q", "-e", CLASSIC]),
     ]
+}
+
+/// Those that can tell how many `getppid` a process made since they began.
+pub fn getppid_counts(pid: &str) -> Vec<Variant> {
+    let count = format!(
+        "tracepoint:raw_syscalls:sys_enter {{ @start[tid] = nsecs; }} tracepoint:raw_syscalls:sys_exit \
+         /pid == {pid} && args->id == {}/ {{ @getppid = count(); }}",
+        libc::SYS_getppid
+    );
+    vec![
+        variant("libbpf-tools syscount -L", &[&libbpf_syscount(), "-L", "-p", pid]),
+        variant("bpftrace", &[&bpftrace(), "-q", "-e", &count]),
+        bcc("bcc syscount -L", &["syscount-bpfcc", "-L", "-p", pid]),
+    ]
+}
+
+/// CPU samples with kernel and user stacks of one process, aggregated by the tracer.
+pub fn cpu_stacks(pid: &str, frequency: &str) -> Vec<Variant> {
+    let profile = format!("profile:hz:{frequency} /pid == {pid}/ {{ @[kstack, ustack] = count(); }}");
+    vec![
+        variant("bpftrace", &[&bpftrace(), "-q", "-f", "json", "-e", &profile]),
+        bcc("bcc profile", &["profile-bpfcc", "-F", frequency, "-f", "-p", pid]),
+    ]
+}
+
+pub fn variant(name: &'static str, line: &[&str]) -> Variant {
+    Variant { name, words: line.iter().map(|&word| word.to_owned()).collect(), ready: Ready::Quiet }
+}
+
+/// Another bpftrace than the packaged one by `BPFTRACE`: old ones do not know raw tracepoints.
+fn bpftrace() -> String {
+    std::env::var("BPFTRACE").unwrap_or_else(|_| "bpftrace".to_owned())
+}
+
+/// What it calls itself.
+pub fn bpftrace_version() -> String {
+    let version = command::read(std::process::Command::new(bpftrace()).arg("--version"));
+    version.map_or_else(|_| "no bpftrace".to_owned(), |text| text.trim().to_owned())
+}
+
+fn bcc(name: &'static str, line: &[&str]) -> Variant {
+    let source = kernel_source().map(|path| format!("BCC_KERNEL_SOURCE={}", path.display()));
+    let words = ["env"].into_iter().chain(source.as_deref()).chain(line.iter().copied());
+    variant(name, &words.collect::<Vec<_>>())
+}
+
+/// The newest headers from packages.
+fn kernel_source() -> Option<PathBuf> {
+    let entries = fs::read_dir("/usr/src").ok()?.flatten().map(|entry| entry.path());
+    let headers = entries.filter(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("linux-headers-") && name.ends_with("-amd64")
+    });
+    headers.max()
 }
 
 /// Debian installs the libbpf one as `syscount`; where bcc's has that name it is a script.
