@@ -44,8 +44,8 @@ pub struct Options {
     /// How many rounds; medians of fewer than 7 are not written down
     #[arg(long, default_value_t = 9)]
     rounds: usize,
-    /// Calls of getppid per measurement
-    #[arg(long, default_value_t = 1_500_000)]
+    /// Calls of getppid per measurement: traced, they must fit into 0.2 s
+    #[arg(long, default_value_t = 600_000)]
     calls: u64,
     /// Measure only these, comma-separated
     #[arg(long, value_name = "LIST", value_delimiter = ',')]

@@ -16,7 +16,7 @@ use super::{
     place::{self, Place},
     rounds::Variant,
     statistics::{self, Random},
-    tracer::{Ended, Ready, Tracer},
+    tracer::{Ended, Tracer},
     verdict::{Verdicts, ratios},
 };
 use crate::command;
@@ -125,8 +125,8 @@ pub fn stacks(place: &Place<'_>) -> Result<()> {
     let summary = place::summary(&place.scratch.join("picture"))?;
     kept("profiler", Ok(&ours), &mut text);
     kept("perf record -g, inferno", perfed(place, COUNT).as_ref(), &mut text);
-    for index in 0..peer::cpu_stacks("0", FREQUENCY).len() {
-        let name = peer::cpu_stacks("0", FREQUENCY).swap_remove(index).name;
+    for index in 0..peer::cpu_stacks(place, "0", FREQUENCY).len() {
+        let name = peer::cpu_stacks(place, "0", FREQUENCY).swap_remove(index).name;
         kept(name, aggregated(place, index, COUNT).as_ref(), &mut text);
     }
     let figure = |name: &str| summary.pointer(&format!("/cost/{name}")).and_then(|value| value.as_f64());
@@ -217,7 +217,9 @@ fn perfed(place: &Place<'_>, count: &str) -> Result<Taken> {
         (begin.elapsed().as_secs_f64(), machine::children_cpu().saturating_sub(before).as_secs_f64());
     // Once more, untimed, for the figures.
     shell(&format!("{script} > '{}'", folded.display()))?;
-    let (samples, stacks) = place::folded(&folded)?;
+    let (weight, stacks) = place::folded(&folded)?;
+    // inferno weighs perf's samples by their period, which is in ns here.
+    let samples = (weight as f64 * FREQUENCY.parse::<f64>()? / 1e9).round() as u64;
     Ok(Taken { samples, stacks, expected, stop: seconds(&ended), picture })
 }
 
@@ -228,7 +230,7 @@ fn shell(line: &str) -> Result<()> {
 /// The tracers that aggregate and print.
 fn aggregated(place: &Place<'_>, index: usize, count: &str) -> Result<Taken> {
     let (ended, expected) =
-        recorded(place, count, &|pid| peer::cpu_stacks(pid, FREQUENCY).swap_remove(index))?;
+        recorded(place, count, &|pid| peer::cpu_stacks(place, pid, FREQUENCY).swap_remove(index))?;
     let (samples, stacks) = printed(&ended.output);
     Ok(Taken { samples, stacks, expected, stop: seconds(&ended), picture: (0.0, 0.0) })
 }

@@ -23,7 +23,7 @@ struct Paced {
 }
 
 const OURS: &str = "profiler record --probe syscall";
-const CALLS: &str = "10000";
+const CALLS: &str = "7500";
 /// Distance of two calls; the resolution of the result.
 const PACE_US: &str = "400";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,7 +52,7 @@ pub fn run(place: &Place<'_>) -> Result<()> {
 
 fn variants(place: &Place<'_>, pid: &str) -> Vec<Variant> {
     let mut variants = vec![place.record(OURS, "start", &["--probe", "syscall"])];
-    variants.extend(peer::getppid_counts(pid));
+    variants.extend(peer::getppid_counts(place, pid));
     variants
 }
 

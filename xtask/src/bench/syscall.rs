@@ -12,6 +12,7 @@ use super::{
     place::Place,
     rounds::{self, Series},
     statistics::Random,
+    tracer::Ready,
     verdict::{Verdicts, differences, ratios},
 };
 
@@ -24,6 +25,7 @@ struct Loop {
 const WHOLE: &str = "profiler, whole machine";
 const EMPTY: &str = "floor: empty pair";
 const CLOCK: &str = "floor: pair and two clock reads";
+const OWN_COST: &str = "profiler, whole machine, while it times its programs";
 const PID: &str = "profiler, --pid of another";
 const UNIFIED: &str = "profiler, --cgroup of another (v2)";
 const MEMORY: &str = "profiler, --cgroup of another (v1)";
@@ -59,11 +61,14 @@ pub fn run(place: &Place<'_>, calls: u64) -> Result<()> {
         place.record(PID, "pid", &["--probe", "syscall", "--pid", &pid]),
         place.record(UNIFIED, "unified", &["--probe", "syscall", "--cgroup", &unified]),
     ];
+    let mut timing = place.record(OWN_COST, "own-cost", &["--probe", "syscall"]);
+    timing.ready = Ready::OwnCost(place.scratch.join("own-cost"));
+    variants.push(timing);
     if let Some(memory) = &bystander.memory {
         let memory = memory.display().to_string();
         variants.push(place.record(MEMORY, "memory", &["--probe", "syscall", "--cgroup", &memory]));
     }
-    variants.extend(peer::syscall_histograms(&pid));
+    variants.extend(peer::syscall_histograms(place, &pid));
     let series = rounds::run(&variants, place.rounds, &place.scratch, &|| call(place, calls))?;
     page::write_block(place, "syscall", &described(&series, place.rounds))
 }

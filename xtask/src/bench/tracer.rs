@@ -19,12 +19,18 @@ const EARLIEST: Duration = Duration::from_millis(800);
 /// The header of a capture is longer, and written once all is attached.
 const HEADER: u64 = 200;
 
+/// The profiler times its programs for 0.2 s at the start and every few seconds: rounds are measured
+/// between two such windows, and what a window adds is a row of its own.
+const OWN_COST: Duration = Duration::from_millis(250);
+
 /// How a tracer is known to have attached.
 pub enum Ready {
     /// It says `ready`.
     Says,
     /// The capture in this directory, which it wants to be new each time, has its header.
     Capture(PathBuf),
+    /// Likewise, but its first window of own cost is wanted, not waited for.
+    OwnCost(PathBuf),
     /// It does not tell: it has once been quiet.
     Quiet,
 }
@@ -63,7 +69,7 @@ impl Tracer {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(words: &[String], ready: &Ready, scratch: &Path) -> Result<Self> {
-        if let Ready::Capture(output) = ready {
+        if let Ready::Capture(output) | Ready::OwnCost(output) = ready {
             // From the round before; when it was not there, there is nothing to remove.
             let _ = fs::remove_dir_all(output);
         }
@@ -94,7 +100,11 @@ impl Tracer {
             }
             match ready {
                 Ready::Says if self.output().contains("ready") => return Ok(()),
-                Ready::Capture(output) if has_header(output) => return Ok(()),
+                Ready::Capture(output) if has_header(output) => {
+                    thread::sleep(OWN_COST);
+                    return Ok(());
+                }
+                Ready::OwnCost(output) if has_header(output) => return Ok(()),
                 Ready::Quiet => {
                     let now = self.cpu_time();
                     if now != used {
