@@ -86,7 +86,7 @@ fn from_summary(summary: &serde_json::Value, pid: &str) -> Option<usize> {
     let rows = summary.pointer("/probes/syscall/rows")?.as_array()?;
     let row = rows.iter().find(|row| {
         row.get("syscall").is_some_and(|name| name == "getppid")
-            && row.get("pid").is_some_and(|found| found.to_string() == pid)
+            && row.get("pid").and_then(serde_json::Value::as_u64) == pid.parse().ok()
     })?;
     usize::try_from(row.get("count")?.as_u64()?).ok()
 }

@@ -17,11 +17,11 @@ use super::{
 /// What the workload prints.
 #[derive(Deserialize)]
 struct PingPong {
-    ps_per_switch: f64,
+    p50_ps_per_switch: f64,
 }
 
 const SWITCH: &str = "floor: empty sched_switch";
-const CLOCK: &str = "floor: pair and two clock reads, per call";
+const CLOCK: &str = "floor: pair and two clock reads, of both calls";
 const PROFILER: &str = "profiler --probe syscall";
 
 /// # Errors
@@ -34,12 +34,12 @@ pub fn run(place: &Place<'_>, round_trips: u64) -> Result<()> {
     ];
     let series = rounds::run(&variants, place.rounds, &place.scratch, &|| {
         let result: PingPong = place.measure(&["ping-pong", &round_trips.to_string()])?;
-        Ok(result.ps_per_switch / 1000.0)
+        Ok(result.p50_ps_per_switch / 1000.0)
     })?;
     let mut random = Random::new(3);
     let mut text = format!(
         "Added time per context switch of two threads on one CPU that pass a byte through pipes (one `write` and one \
-         `read` that blocks per switch), by the process's CPU time; {} rounds. {}.\n\n\
+         `read` that blocks per switch), by the process's CPU time (the middle of 20 parts); {} rounds. {}.\n\n\
          | Tracer | added ns | 95 % interval | × untraced |\n|---|---|---|---|\n",
         place.rounds,
         machine::described()
