@@ -5,12 +5,22 @@ use std::{fs, io};
 
 use anyhow::{Context, Result};
 
-use crate::workspace::Workspace;
+use super::place::Place;
 
+/// Rounds that make a median.
+const ENOUGH: usize = 7;
+
+/// Prints the text; writes it down, too, if there were rounds enough: fewer are for trying things out.
+///
 /// # Errors
 /// When the page cannot be read or written.
-pub fn write_block(workspace: &Workspace, name: &str, text: &str) -> Result<()> {
-    let path = workspace.root().join("docs/performance.md");
+pub fn write_block(place: &Place<'_>, name: &str, text: &str) -> Result<()> {
+    println!("\n{text}");
+    if place.rounds < ENOUGH {
+        println!("xtask: {} rounds are not written down, {ENOUGH} are", place.rounds);
+        return Ok(());
+    }
+    let path = place.workspace.root().join("docs/performance.md");
     let before = match fs::read_to_string(&path) {
         Ok(page) => page,
         Err(error) if error.kind() == io::ErrorKind::NotFound => "# Performance\n".to_owned(),

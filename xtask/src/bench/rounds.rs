@@ -2,22 +2,22 @@
 //! its traced runs and the untraced runs around each. A round has every variant once, in random order,
 //! so that a machine that drifts or is shared hits all of them alike.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use anyhow::Result;
 
-use super::{statistics::Random, tracer::Tracer};
+use super::{
+    statistics::{Estimate, Random, estimate, median},
+    tracer::{Ready, Tracer},
+};
 
 /// Something that may slow the workload down.
 pub struct Variant {
     pub name: &'static str,
     /// The tracer's command line.
     pub words: Vec<String>,
-    /// A directory it writes and wants to be new each time.
-    pub output: Option<PathBuf>,
+    /// How it is known to have attached.
+    pub ready: Ready,
 }
 
 /// What a variant did over all rounds.
@@ -35,6 +35,32 @@ impl Series {
     fn new(variant: &Variant) -> Self {
         Self { name: variant.name, added: Vec::new(), untraced: Vec::new(), failure: None }
     }
+
+    /// Traced runs as they were, per round.
+    pub fn traced(&self) -> Vec<f64> {
+        self.added.iter().zip(&self.untraced).map(|(added, untraced)| added + untraced).collect()
+    }
+
+    /// Added per untraced, in per cent, per round.
+    pub fn slowdown(&self) -> Vec<f64> {
+        self.added.iter().zip(&self.untraced).map(|(added, untraced)| 100.0 * added / untraced).collect()
+    }
+
+    /// One line of a table of added times.
+    pub fn row(&self, random: &mut Random) -> String {
+        if let Some(reason) = &self.failure {
+            return format!("| {} | not measured: {reason} | | |", self.name);
+        }
+        let Estimate { median: middle, low, high } = estimate(&self.added, random);
+        let untraced = median(&self.untraced);
+        let times = (untraced + middle) / untraced;
+        format!("| {} | {middle:.1} | {low:.1} – {high:.1} | {times:.2} |", self.name)
+    }
+}
+
+/// The series of that name, if it was measured.
+pub fn named<'a>(series: &'a [Series], name: &str) -> Option<&'a Series> {
+    series.iter().find(|one| one.name == name && one.failure.is_none())
 }
 
 /// Runs all rounds. A variant that does not start is named and left out from then on.
@@ -44,7 +70,7 @@ impl Series {
 pub fn run(
     variants: &[Variant],
     rounds: usize,
-    log: &Path,
+    scratch: &Path,
     measure: &dyn Fn() -> Result<f64>,
 ) -> Result<Vec<Series>> {
     let mut random = Random::new(u64::from(std::process::id()));
@@ -55,7 +81,7 @@ pub fn run(
         for &index in &order {
             let (Some(variant), Some(series)) = (variants.get(index), all.get_mut(index)) else { continue };
             if series.failure.is_none() {
-                pair(variant, series, log, measure)?;
+                pair(variant, series, scratch, measure)?;
             }
         }
         println!("xtask: round {round} of {rounds} done");
@@ -63,13 +89,14 @@ pub fn run(
     Ok(all)
 }
 
-fn pair(variant: &Variant, series: &mut Series, log: &Path, measure: &dyn Fn() -> Result<f64>) -> Result<()> {
+fn pair(
+    variant: &Variant,
+    series: &mut Series,
+    scratch: &Path,
+    measure: &dyn Fn() -> Result<f64>,
+) -> Result<()> {
     let before = measure()?;
-    if let Some(output) = &variant.output {
-        // From the round before; when it was not there, there is nothing to remove.
-        let _ = fs::remove_dir_all(output);
-    }
-    let tracer = match Tracer::start(&variant.words, log) {
+    let tracer = match Tracer::start(&variant.words, &variant.ready, scratch) {
         Ok(tracer) => tracer,
         Err(error) => {
             println!("xtask: {}: not measured: {error:#}", variant.name);

@@ -1,162 +1,154 @@
 //! In: a `getppid` loop that counts its own CPU time. Out: the nanoseconds that each tracer adds to a
-//! call, beside the floors and the peers.
+//! call, beside the floors and the peers; and what keeping slow stacks adds to calls that are not slow.
 
-use std::{
-    fmt::Write as _,
-    path::PathBuf,
-    process::Command,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fmt::Write as _;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
 
 use super::{
-    Options,
-    machine::{self, Bystander, Tracefs},
+    machine::{self, Bystander},
     page, peer,
-    rounds::{self, Series, Variant},
-    statistics::{self, Random},
+    place::Place,
+    rounds::{self, Series},
+    statistics::Random,
+    tracer::Ready,
+    verdict::{Verdicts, differences, ratios},
 };
-use crate::{command, workspace::Workspace};
 
 /// What the workload prints.
 #[derive(Deserialize)]
 struct Loop {
-    ps_per_call: f64,
+    p50_ps_per_call: f64,
 }
 
 const WHOLE: &str = "profiler, whole machine";
-const EMPTY_FLOOR: &str = "floor: empty pair";
-const CLOCK_FLOOR: &str = "floor: pair and two clock reads";
+const EMPTY: &str = "floor: empty pair";
+const CLOCK: &str = "floor: pair and two clock reads";
+const OWN_COST: &str = "profiler, whole machine, while it times its programs";
+const PID: &str = "profiler, --pid of another";
+const UNIFIED: &str = "profiler, --cgroup of another (v2)";
+const MEMORY: &str = "profiler, --cgroup of another (v1)";
 
-/// Which ratios the page states: numerator, denominator.
-const RATIOS: [(&str, &str); 5] = [
-    (WHOLE, "libbpf-tools syscount -L"),
-    (WHOLE, "bpftrace raw tracepoints, hist"),
-    (WHOLE, CLOCK_FLOOR),
-    ("profiler, --pid of another", EMPTY_FLOOR),
-    ("profiler, --cgroup of another", EMPTY_FLOOR),
+/// Which ratios have a bound: numerator, denominator, bound of the added times.
+const BOUNDS: [(&str, &str, f64); 6] = [
+    (WHOLE, peer::SYSCOUNT, 0.70),
+    (WHOLE, peer::BPFTRACE_RAW, 0.65),
+    (WHOLE, CLOCK, 1.4),
+    (PID, EMPTY, 1.15),
+    (UNIFIED, EMPTY, 1.5),
+    (MEMORY, EMPTY, 1.5),
 ];
 
-pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+/// Nanoseconds of a call.
+fn call(place: &Place<'_>, calls: u64) -> Result<f64> {
+    let result: Loop = place.measure(&["getppid-loop", &calls.to_string()])?;
+    Ok(result.p50_ps_per_call / 1000.0)
+}
+
+/// The cost of a call.
+///
+/// # Errors
+/// When the workload cannot be measured or the page cannot be written.
+pub fn run(place: &Place<'_>, calls: u64) -> Result<()> {
     let bystander = Bystander::start()?;
-    let _tracefs = Tracefs::mount();
-    let scratch = Scratch::new(workspace)?;
-    let mut variants = own(workspace, &bystander, &scratch);
-    variants.extend(peer::syscall_histograms());
-    if let Some(only) = &options.only {
-        variants.retain(|variant| variant.name.contains(only));
+    let pid = bystander.pid();
+    let unified = bystander.unified.display().to_string();
+    let mut variants = vec![
+        place.floor(EMPTY, "empty"),
+        place.floor(CLOCK, "clock"),
+        place.record(WHOLE, "whole", &["--probe", "syscall"]),
+        place.record(PID, "pid", &["--probe", "syscall", "--pid", &pid]),
+        place.record(UNIFIED, "unified", &["--probe", "syscall", "--cgroup", &unified]),
+    ];
+    let mut timing = place.record(OWN_COST, "own-cost", &["--probe", "syscall"]);
+    timing.ready = Ready::OwnCost(place.scratch.join("own-cost"));
+    variants.push(timing);
+    if let Some(memory) = &bystander.memory {
+        let memory = memory.display().to_string();
+        variants.push(place.record(MEMORY, "memory", &["--probe", "syscall", "--cgroup", &memory]));
     }
-    let workload = workspace.target().join("workload/x86_64-unknown-linux-gnu/release/workload");
-    let measure = || {
-        let mut command = Command::new(&workload);
-        let output = command::read(command.args(["getppid-loop", &options.calls.to_string()]))?;
-        let result: Loop = serde_json::from_str(&output).context("reading the workload's result")?;
-        Ok(result.ps_per_call / 1000.0)
-    };
-    let series = rounds::run(&variants, options.rounds, &scratch.0.join("messages"), &measure)?;
-    let text = described(&series, options.rounds);
-    println!("\n{text}");
-    // Fewer rounds, or not all variants, are for trying things out.
-    if options.rounds >= 7 && options.only.is_none() {
-        page::write_block(workspace, "syscall", &text)?;
-    }
-    Ok(())
-}
-
-/// The profiler's variants. The floors are programs of its own object, so that loader, flags and hooks
-/// are the same: `profiler bench-floor --kind empty|clock` attaches them until SIGINT.
-fn own(workspace: &Workspace, bystander: &Bystander, scratch: &Scratch) -> Vec<Variant> {
-    let profiler = workspace.binary("release", "profiler").display().to_string();
-    let words = |line: &[&str]| {
-        std::iter::once(profiler.clone()).chain(line.iter().map(|&word| word.to_owned())).collect()
-    };
-    let record = |name, number: &str, target: &[&str]| {
-        let output = scratch.0.join(number);
-        let path = output.display().to_string();
-        let line = [&["record", "--probe", "syscall", "-q"], target, &["-o", &path]].concat();
-        Variant { name, words: words(&line), output: Some(output) }
-    };
-    vec![
-        Variant { name: EMPTY_FLOOR, words: words(&["bench-floor", "--kind", "empty"]), output: None },
-        Variant { name: CLOCK_FLOOR, words: words(&["bench-floor", "--kind", "clock"]), output: None },
-        record(WHOLE, "whole", &[]),
-        record("profiler, --pid of another", "pid", &["--pid", &bystander.pid()]),
-        record("profiler, --cgroup of another", "cgroup", &["--cgroup", &bystander.cgroup()]),
-    ]
-}
-
-/// Where the measured recordings write; removed at the end.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(workspace: &Workspace) -> Result<Self> {
-        let path = workspace.target().join(format!("bench/recordings-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("creating {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    variants.extend(peer::syscall_histograms(place, &pid));
+    let series = rounds::run(&variants, place.rounds, &place.scratch, &|| call(place, calls))?;
+    page::write_block(place, "syscall", &described(&series, place.rounds))
 }
 
 fn described(series: &[Series], rounds: usize) -> String {
     let mut text = format!(
-        "Added time per `getppid`, one thread, by its own CPU time; {rounds} interleaved rounds in random order, \
-         each traced run between two untraced ones. {}; {}.\n\n\
+        "Added time per `getppid` (enter and exit), one thread, by its own CPU time (the middle of 40 parts); \
+         {rounds} rounds. {}. {}.\n\n\
          | Tracer | added ns | 95 % interval | × untraced |\n|---|---|---|---|\n",
         machine::described(),
-        today()
+        peer::bpftrace_version(),
     );
     let mut random = Random::new(1);
     for one in series {
-        let _ = match &one.failure {
-            Some(reason) => writeln!(text, "| {} | not measured: {reason} | | |", one.name),
-            None => writeln!(text, "{}", row(one, &mut random)),
-        };
+        let _ = writeln!(text, "{}", one.row(&mut random));
     }
-    text.push_str("\n| Ratio of added time | median | 95 % interval |\n|---|---|---|\n");
-    for (above, below) in RATIOS {
-        if let Some(ratio) = ratio(series, (above, below), &mut random) {
-            let _ = writeln!(text, "| {above} / {below} | {ratio} |");
+    let _ = write!(text, "\nThe bounds hold for the added time; whole calls are given beside it.\n\n{}", {
+        let mut verdicts = Verdicts::new("Ratio");
+        for bound in BOUNDS {
+            ratio(series, bound, &mut verdicts, &mut random);
         }
-    }
+        verdicts.finish()
+    });
     text
 }
 
-fn row(series: &Series, random: &mut Random) -> String {
-    let added = statistics::estimate(&series.added, random);
-    let untraced = statistics::median(&series.untraced);
-    format!(
-        "| {} | {:.1} | {:.1} – {:.1} | {:.2} |",
-        series.name,
-        added.median,
-        added.low,
-        added.high,
-        (untraced + added.median) / untraced
-    )
+fn ratio(
+    series: &[Series],
+    (above, below, bound): (&str, &str, f64),
+    verdicts: &mut Verdicts,
+    random: &mut Random,
+) {
+    let Some(ours) = rounds::named(series, above) else { return };
+    if let Some(theirs) = rounds::named(series, below) {
+        verdicts.median(
+            &format!("added: {above} / {below}"),
+            &ratios(&ours.added, &theirs.added),
+            bound,
+            random,
+        );
+        verdicts.open("whole call: the same", &ratios(&ours.traced(), &theirs.traced()), random);
+    } else if below == peer::BPFTRACE_RAW
+        && let Some(theirs) = rounds::named(series, peer::BPFTRACE_CLASSIC)
+    {
+        let what = format!("added: {above} / {} (raw ones: not in this version)", peer::BPFTRACE_CLASSIC);
+        verdicts.open(&what, &ratios(&ours.added, &theirs.added), random);
+    }
 }
 
-/// The ratio round by round, so that what the machine did in a round is in both.
-fn ratio(series: &[Series], names: (&str, &str), random: &mut Random) -> Option<String> {
-    let added = |name| series.iter().find(|one| one.name == name && one.failure.is_none());
-    let (above, below) = (added(names.0)?, added(names.1)?);
-    let pairs: Vec<f64> = above.added.iter().zip(&below.added).map(|(above, below)| above / below).collect();
-    let ratio = statistics::estimate(&pairs, random);
-    Some(format!("{:.2} | {:.2} – {:.2}", ratio.median, ratio.low, ratio.high))
-}
+const KEPT: &str = "stacks of calls ≥ 10 ms (`--slow 10ms`)";
+const NOT_KEPT: &str = "stacks of calls ≥ 1 h (`--slow 1h`)";
 
-/// The date, UTC, as year-month-day.
-fn today() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    let seconds = i64::try_from(seconds).unwrap_or(0);
-    // SAFETY: all zero is a valid `tm`.
-    let mut date: libc::tm = unsafe { std::mem::zeroed() };
-    // SAFETY: both point to live values.
-    unsafe { libc::gmtime_r(&seconds, &mut date) };
-    format!("{}-{:02}-{:02}", date.tm_year + 1900, date.tm_mon + 1, date.tm_mday)
+/// What keeping slow stacks adds to calls below the threshold, in pairs.
+///
+/// # Errors
+/// When the workload cannot be measured or the page cannot be written.
+pub fn slow(place: &Place<'_>, calls: u64) -> Result<()> {
+    let rounds = place.rounds.max(21);
+    let variants = [
+        place.record(KEPT, "kept", &["--probe", "syscall", "--slow", "10ms"]),
+        place.record(NOT_KEPT, "not-kept", &["--probe", "syscall", "--slow", "1h"]),
+    ];
+    let series = rounds::run(&variants, rounds, &place.scratch, &|| call(place, calls))?;
+    let (Some(kept), Some(not)) = (rounds::named(&series, KEPT), rounds::named(&series, NOT_KEPT)) else {
+        return Ok(());
+    };
+    let mut random = Random::new(2);
+    let mut verdicts = Verdicts::new("Calls below the threshold, on against off");
+    let (on, off) = (kept.traced(), not.traced());
+    let percent = |part: Vec<f64>| part.into_iter().map(|share| 100.0 * share).collect::<Vec<_>>();
+    let whole = percent(ratios(&differences(&on, &off), &off));
+    verdicts.upper("difference in % of a traced call", &whole, 3.0, &mut random);
+    verdicts.open("difference in ns", &differences(&on, &off), &mut random);
+    let text = format!(
+        "{rounds} pairs of runs, whole machine, {}.\n\n| Slow stacks | added ns | 95 % interval | × untraced |\n\
+         |---|---|---|---|\n{}\n{}\n\n{}",
+        machine::described(),
+        kept.row(&mut random),
+        not.row(&mut random),
+        verdicts.finish()
+    );
+    page::write_block(place, "slow", &text)
 }

@@ -49,24 +49,38 @@ fn burn_thirty(nanoseconds: u64) -> u64 {
 /// `count` calls of `getppid` in each thread.
 pub fn getppid_loop(count: u64, threads: u64) -> io::Result<Report> {
     let workers: Vec<_> = (0..threads.max(1)).map(|_| thread::spawn(move || call_getppid(count))).collect();
-    let mut total = 0;
+    let (mut total, mut parts) = (0, Vec::new());
     for worker in workers {
-        total += worker.join().map_err(|_| io::Error::other("a thread died"))?;
+        let (used, of_parts) = worker.join().map_err(|_| io::Error::other("a thread died"))?;
+        total += used;
+        parts.extend(of_parts);
     }
+    parts.sort_unstable();
+    let middle = parts.get(parts.len() / 2).copied().unwrap_or(0);
     let calls = count * threads.max(1);
     Ok(Report::new()
         .with("calls", calls)
         .with("cpu_ns", total)
-        .with("ps_per_call", total.saturating_mul(1000) / calls.max(1)))
+        .with("ps_per_call", total.saturating_mul(1000) / calls.max(1))
+        .with("p50_ps_per_call", middle.saturating_mul(1000 * PARTS) / count.max(1)))
 }
 
+/// The loop is timed in so many parts: the middle one has met the least of what else the machine does.
+const PARTS: u64 = 40;
+
+/// CPU time of all, and of each part.
 #[inline(never)]
-fn call_getppid(count: u64) -> u64 {
+fn call_getppid(count: u64) -> (u64, Vec<u64>) {
     let begin = cpu_time();
-    for _ in 0..count {
-        black_box(system::getppid());
-    }
-    cpu_time() - begin
+    let parts = (0..PARTS).map(|part| {
+        let begin = cpu_time();
+        for _ in count * part / PARTS..count * (part + 1) / PARTS {
+            black_box(system::getppid());
+        }
+        cpu_time() - begin
+    });
+    let parts = parts.collect();
+    (cpu_time() - begin, parts)
 }
 
 /// A walk down the branches: which of the eight comes next is the next digit of the path.
@@ -76,14 +90,24 @@ struct Walk {
     nanoseconds: u64,
 }
 
-/// `count` distinct user stacks of `depth` frames, each with one `getppid` and some CPU time.
-pub fn many_stacks(count: u64, depth: u64, us: u64) -> Report {
-    let begin = cpu_time();
-    for index in 0..count {
-        step(&mut Walk { path: index, depth, nanoseconds: us * 1000 });
+/// `count` distinct user stacks of `depth` frames, each with one `getppid` and some CPU time, dealt out
+/// to that many threads; one is the main thread.
+pub fn many_stacks(count: u64, depth: u64, us: u64, threads: u64) -> io::Result<Report> {
+    let threads = threads.max(1);
+    let walk = move |first: u64| {
+        let begin = cpu_time();
+        for path in (first..count).step_by(threads as usize) {
+            step(&mut Walk { path, depth, nanoseconds: us * 1000 });
+        }
+        cpu_time() - begin
+    };
+    let others: Vec<_> = (1..threads).map(|first| thread::spawn(move || walk(first))).collect();
+    let mut used = walk(0);
+    for other in others {
+        used += other.join().map_err(|_| io::Error::other("a thread died"))?;
     }
     let distinct = if depth >= 21 { count } else { count.min(1 << (3 * depth)) };
-    Report::new().with("stacks", distinct).with("calls", count).with("cpu_ns", cpu_time() - begin)
+    Ok(Report::new().with("stacks", distinct).with("calls", count).with("cpu_ns", used))
 }
 
 #[inline(always)]

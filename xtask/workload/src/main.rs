@@ -11,6 +11,7 @@ mod exits;
 mod hostile;
 mod report;
 mod stall;
+mod steady;
 mod system;
 mod timed;
 
@@ -31,7 +32,10 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   dup-copied FDS MS        one fd table of FDS descriptors, copied while another thread uses it
   pipe-contend THREADS MS  threads on one pipe
   burn-70-30 MS            two functions that share the CPU 70 to 30
-  many-stacks N DEPTH US   N distinct user stacks, each one call and US of CPU time
+  many-stacks N DEPTH US [THREADS]  N distinct user stacks, each one call and US of CPU time
+  fixed-work N STEPS       the same work N times, by the thread's CPU time
+  ping-pong N              two threads of one CPU, N times back and forth through pipes
+  paced-calls N US         N getppid, one every US, with the time of each
   spawn N                  N children: 5 getppid and one nanosleep of 2 ms each
   hang-read                blocks in read until killed; prints ready first
   exit-in-call MS          exit_group while a thread is blocked in read
@@ -91,7 +95,11 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("dup-copied", &[descriptors, ms]) => contend::dup_copied(descriptors, ms),
         ("pipe-contend", &[threads, ms]) => contend::pipe_contend(threads, ms),
         ("burn-70-30", &[ms]) => Ok(burn::seventy_thirty(ms)),
-        ("many-stacks", &[count, depth, us]) => Ok(burn::many_stacks(count, depth, us)),
+        ("many-stacks", &[count, depth, us]) => burn::many_stacks(count, depth, us, 1),
+        ("many-stacks", &[count, depth, us, threads]) => burn::many_stacks(count, depth, us, threads),
+        ("fixed-work", &[chunks, steps]) => Ok(steady::fixed_work(chunks, steps)),
+        ("ping-pong", &[count]) => steady::ping_pong(count),
+        ("paced-calls", &[count, us]) => Ok(steady::paced_calls(count, us)),
         ("spawn", &[count]) => exits::spawn(count),
         ("hang-read", &[]) => exits::hang_read(),
         ("exit-in-call", &[ms]) => exits::exit_in_call(ms),

@@ -21,6 +21,12 @@ impl Report {
         self
     }
 
+    /// Adds a list of numbers, already spelled as JSON.
+    pub fn with_list(mut self, name: &str, list: &str) -> Self {
+        let _ = write!(self.fields, ",\"{name}\":{list}");
+        self
+    }
+
     /// Adds count, sum, extremes and percentiles of durations in nanoseconds.
     pub fn with_calls(self, mut durations: Vec<u64>) -> Self {
         durations.sort_unstable();

@@ -1,0 +1,59 @@
+//! In: two threads of one CPU that pass a byte back and forth. Out: the nanoseconds that `--probe
+//! syscall` adds to a context switch, beside an empty program at `sched_switch`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use serde::Deserialize;
+
+use super::{
+    machine, page,
+    place::Place,
+    rounds,
+    statistics::Random,
+    verdict::{Verdicts, differences, ratios},
+};
+
+/// What the workload prints.
+#[derive(Deserialize)]
+struct PingPong {
+    p50_ps_per_switch: f64,
+}
+
+const SWITCH: &str = "floor: empty sched_switch";
+const CLOCK: &str = "floor: pair and two clock reads, of both calls";
+const PROFILER: &str = "profiler --probe syscall";
+
+/// # Errors
+/// When the workload cannot be measured or the page cannot be written.
+pub fn run(place: &Place<'_>, round_trips: u64) -> Result<()> {
+    let variants = [
+        place.floor(SWITCH, "switch"),
+        place.floor(CLOCK, "clock"),
+        place.record(PROFILER, "switch", &["--probe", "syscall"]),
+    ];
+    let series = rounds::run(&variants, place.rounds, &place.scratch, &|| {
+        let result: PingPong = place.measure(&["ping-pong", &round_trips.to_string()])?;
+        Ok(result.p50_ps_per_switch / 1000.0)
+    })?;
+    let mut random = Random::new(3);
+    let mut text = format!(
+        "Added time per context switch of two threads on one CPU that pass a byte through pipes (one `write` and one \
+         `read` that blocks per switch), by the process's CPU time (the middle of 20 parts); {} rounds. {}.\n\n\
+         | Tracer | added ns | 95 % interval | × untraced |\n|---|---|---|---|\n",
+        place.rounds,
+        machine::described()
+    );
+    for one in &series {
+        let _ = writeln!(text, "{}", one.row(&mut random));
+    }
+    let named = |name| rounds::named(&series, name);
+    if let (Some(profiler), Some(switch), Some(clock)) = (named(PROFILER), named(SWITCH), named(CLOCK)) {
+        let mut verdicts = Verdicts::new("Per switch");
+        let floors: Vec<f64> = switch.added.iter().zip(&clock.added).map(|(one, two)| one + two).collect();
+        verdicts.open("profiler less both floors, ns", &differences(&profiler.added, &floors), &mut random);
+        verdicts.open("profiler / both floors", &ratios(&profiler.added, &floors), &mut random);
+        let _ = write!(text, "\n{}", verdicts.finish());
+    }
+    page::write_block(place, "switch", &text)
+}
