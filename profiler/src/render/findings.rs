@@ -110,11 +110,12 @@ fn slow_work(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
 fn slow_call(profile: &Profile, line: &SyscallLine<'_>) -> String {
     let place = mostly_in(profile, line.pid, line.nr).map_or_else(String::new, |place| format!("; {place}"));
     format!(
-        "{} in {} (pid {}): {} calls{}, {} in all ({} off the CPU), longest {}{place}.",
+        "{} in {} (pid {}): {} call{}{}, {} in all ({} off the CPU), longest {}{place}.",
         line.name,
         process(profile, line.pid),
         line.pid.0,
         humane::count(line.slow.count),
+        if line.slow.count == 1 { "" } else { "s" },
         threshold(profile),
         humane::duration(line.slow.total_ns),
         humane::part(line.slow.off_cpu_ns, line.slow.total_ns),

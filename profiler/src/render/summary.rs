@@ -37,6 +37,7 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
     let elided: Vec<_> = Probe::ALL.iter().map(|probe| (probe.name(), rendering.elided(*probe))).collect();
     tables::losses(&mut page, profile, &elided)?;
+    unseen(&mut page, &profile.header.probes)?;
     tables::cost(&mut page, profile)?;
     buffered.flush()
 }
@@ -64,22 +65,43 @@ fn header(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
     if !header.target.way.is_empty() {
         page.paragraph("  target   ", &format!("by {}", clean::name(&header.target.way)))?;
     }
-    for plan in &header.probes {
-        probe(page, plan)?;
-    }
+    probes(page, &header.probes)?;
     if let Some(missing) = &profile.missing_tail {
         page.paragraph("  PARTIAL  ", &clean::line(missing, 300))?;
     }
     Ok(())
 }
 
-fn probe(page: &mut Page<'_>, plan: &ProbePlan) -> io::Result<()> {
+/// The backends in one line; a probe that did not run in a line of its own, with the reason.
+fn probes(page: &mut Page<'_>, plans: &[ProbePlan]) -> io::Result<()> {
+    let active = plans.iter().filter(|plan| plan.active);
+    let active: Vec<_> = active
+        .map(|plan| format!("{} by {}", clean::line(&plan.probe, 8), clean::name(&plan.backend)))
+        .collect();
+    if !active.is_empty() {
+        page.paragraph("  probes   ", &active.join(" · "))?;
+    }
+    for plan in plans.iter().filter(|plan| !plan.active) {
+        let line = format!("NOT MEASURED. {}", misses(plan));
+        page.paragraph(&format!("  {:<9}", clean::line(&plan.probe, 8)), &line)?;
+    }
+    Ok(())
+}
+
+/// What the backends in use cannot see: beside the losses, not in front of the answer.
+fn unseen(page: &mut Page<'_>, plans: &[ProbePlan]) -> io::Result<()> {
+    let blind: Vec<_> = plans.iter().filter(|plan| plan.active && !plan.misses.is_empty()).collect();
+    if blind.is_empty() {
+        return Ok(());
+    }
+    page.heading("NOT SEEN by these probes on this kernel")?;
+    for plan in blind {
+        page.paragraph(&format!("  {:<9}", clean::line(&plan.probe, 8)), &misses(plan))?;
+    }
+    Ok(())
+}
+
+fn misses(plan: &ProbePlan) -> String {
     let misses: Vec<_> = plan.misses.iter().map(|miss| clean::line(miss, 300)).collect();
-    let misses = misses.join(" ");
-    let line = match (plan.active, misses.is_empty()) {
-        (true, true) => clean::name(&plan.backend).into_owned(),
-        (true, false) => format!("{}. Misses: {misses}", clean::name(&plan.backend)),
-        (false, _) => format!("NOT MEASURED. {misses}"),
-    };
-    page.paragraph(&format!("  {:<9}", clean::line(&plan.probe, 8)), &line)
+    misses.join(" ")
 }

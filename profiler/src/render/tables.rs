@@ -284,7 +284,11 @@ pub fn findings(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> 
     page.heading("WHERE DID THE TIME GO")?;
     let sentences = findings::sentences(profile, ranked);
     if sentences.is_empty() {
-        return page.line("  nothing was measured");
+        let nothing = match profile.in_flight.len() {
+            0 => "  nothing happened: no call ended, no lock was waited for, no sample fell".to_owned(),
+            open => format!("  no call ended; {open} in flight at the end"),
+        };
+        return page.line(&nothing);
     }
     sentences.iter().try_for_each(|sentence| page.paragraph("  * ", sentence))
 }

@@ -107,6 +107,13 @@ unsafe fn wait_and_execute(line: libc::c_int, arguments: &[*const libc::c_char])
     }
 }
 
+/// Says that the command goes on when the recording ends before it.
+pub fn tell_running(running: Option<&Running>) {
+    if let Some(child) = running {
+        tracing::warn!("the command goes on without being measured (pid {})", child.pid.as_raw_nonzero());
+    }
+}
+
 fn findable(program: &OsString) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     let runnable = |path: &std::path::Path| {

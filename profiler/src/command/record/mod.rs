@@ -60,6 +60,7 @@ async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     let mut progress = Progress::new(settings);
     let finished = measure(&mut recorder, &mut stop, &mut launched, &mut progress).await;
     progress.clear();
+    launch::tell_running(launched.as_ref());
     // Whatever ended the loop, what was measured is kept.
     let result = recorder.finish(settings);
     finished?;
