@@ -14,8 +14,40 @@ pub const fn octave(ns: u64) -> u8 {
     if ns < SLOTS as u64 {
         return 0;
     }
-    let octave = (63 - ns.leading_zeros()) as u8 - 2;
+    let octave = log2(ns) - 2;
     if octave >= OCTAVES { OCTAVES - 1 } else { octave }
+}
+
+/// Position of the highest bit of a value that is not 0. BPF has no instruction for it, and what
+/// the compiler makes of `leading_zeros` is some thirty in a row; these branches repeat themselves from
+/// call to call and are foreseen.
+#[inline(always)]
+const fn log2(value: u64) -> u8 {
+    let (mut rest, mut bit) = (value, 0);
+    if rest >= 1 << 32 {
+        rest >>= 32;
+        bit += 32;
+    }
+    if rest >= 1 << 16 {
+        rest >>= 16;
+        bit += 16;
+    }
+    if rest >= 1 << 8 {
+        rest >>= 8;
+        bit += 8;
+    }
+    if rest >= 1 << 4 {
+        rest >>= 4;
+        bit += 4;
+    }
+    if rest >= 1 << 2 {
+        rest >>= 2;
+        bit += 2;
+    }
+    if rest >= 2 {
+        bit += 1;
+    }
+    bit
 }
 
 /// The slot of `ns` inside its octave, below [`SLOTS`].
@@ -50,6 +82,15 @@ mod tests {
             assert!(low <= ns && ns < high, "{ns} outside {low}..{high}");
             assert!(ns < 8 || (high - low) * 8 <= low, "{ns}: {low}..{high} too wide");
             ns += ns / 97 + 1;
+        }
+    }
+
+    #[test]
+    fn the_highest_bit_is_found() {
+        for bit in 0..64 {
+            for value in [1u64 << bit, (1 << bit) | (1 << (bit / 2)), u64::MAX >> (63 - bit)] {
+                assert_eq!(u32::from(log2(value)), value.ilog2(), "{value:#x}");
+            }
         }
     }
 
