@@ -142,9 +142,8 @@ fn own_cpu_ns() -> (u64, u64) {
 }
 
 fn peak_rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024
+    let status = procfs::process::Process::myself().and_then(|process| process.status());
+    status.ok().and_then(|status| status.vmhwm).unwrap_or(0).saturating_mul(1024)
 }
 
 /// Memory of this process's BPF maps: (here, with 256 possible CPUs), bytes. The kernel tells
