@@ -53,11 +53,16 @@ const fn log2(value: u64) -> u8 {
 /// The slot of `ns` inside its octave, below [`SLOTS`].
 #[inline(always)]
 pub const fn slot(ns: u64) -> usize {
-    let octave = octave(ns);
+    slot_in(octave(ns), ns)
+}
+
+/// The slot of `ns` inside an octave that is known to be its own, below [`SLOTS`].
+#[inline(always)]
+pub const fn slot_in(octave: u8, ns: u64) -> usize {
     if octave == 0 {
         return (ns & 7) as usize;
     }
-    ((ns >> (octave - 1)) & 7) as usize
+    ((ns >> ((octave - 1) & 63)) & 7) as usize
 }
 
 /// The half-open range of ns `[low, high)` that a slot of an octave covers.

@@ -8,14 +8,13 @@ use crate::histogram::SLOTS;
 pub const NO_CALL: u32 = u32::MAX;
 
 /// What this CPU knows of the thread it runs: the fast path of a call that never leaves the CPU.
-/// `sched_switch` moves a call that does to the thread's own state, and forgets the owner.
+/// `sched_switch` moves a call that does to the thread's own state, and forgets the verdict: so it
+/// is always about the thread that runs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Slot {
-    /// Address of the task the rest is about; 0 = nobody's.
-    pub owner: u64,
-    /// 1: it is measured.
-    pub admitted: u32,
+    /// Whether the thread is measured: a [`verdict`].
+    pub verdict: u32,
     /// 1: it is inside the call below.
     pub in_call: u32,
     /// System call number.
@@ -31,7 +30,17 @@ pub struct Slot {
     /// Explicit padding.
     pub pad: u32,
 }
-crate::shared_record!(Slot, 48);
+crate::shared_record!(Slot, 40);
+
+/// What the target filter said of the thread that runs.
+pub mod verdict {
+    /// Nothing yet in this time slice.
+    pub const UNKNOWN: u32 = 0;
+    /// It is not measured.
+    pub const OUTSIDE: u32 = 1;
+    /// It is measured.
+    pub const INSIDE: u32 = 2;
+}
 
 /// Key of a latency row.
 #[repr(C)]

@@ -5,7 +5,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use profiler_common::histogram::{SLOTS, octave, slot};
+use profiler_common::histogram::{SLOTS, octave, slot_in};
 use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{
@@ -47,18 +47,27 @@ fn this_writer() -> u32 {
     writer(unsafe { bpf_get_smp_processor_id() }, global::epoch())
 }
 
+/// The octave of a duration. A global function: the verifier walks its branches once, and the caller
+/// goes on with one state instead of one for each octave.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn octave_of(ns: u64) -> u32 {
+    u32::from(octave(ns))
+}
+
 /// Adds a latency to its row: at hand on this CPU, or brought there.
 #[inline(always)]
 fn add_latency(ended: &Ended) {
     let ns = ended.latency_ns;
-    let tag = tag(ended.tgid, ended.nr as u16, octave(ns));
+    let octave = octave_of(ns) as u8;
+    let tag = tag(ended.tgid, ended.nr as u16, octave);
     let Some(cache) = CACHE.get_ptr_mut(global::epoch() & 1) else { return };
     // SAFETY: this CPU's own value, and `place` is below its length.
     let cached = unsafe { &mut (*cache).rows[place(tag)] };
     if cached.tag != tag {
         displace(cached, tag);
     }
-    cached.row.slots[slot(ns) & (SLOTS - 1)] += 1;
+    cached.row.slots[slot_in(octave, ns) & (SLOTS - 1)] += 1;
     cached.row.total_ns += ns;
     if ns > cached.row.max_ns {
         cached.row.max_ns = ns;

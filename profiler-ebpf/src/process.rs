@@ -106,7 +106,7 @@ pub fn fork(child: u64) {
 #[inline(always)]
 pub fn exit() {
     let task = task::current();
-    if let Some(nr) = slot::leave(task).or_else(|| call_of(task))
+    if let Some(nr) = slot::leave().or_else(|| call_of(task))
         && nr != EXIT
         && nr != EXIT_GROUP
     {

@@ -63,9 +63,7 @@ fn in_slow_call() -> bool {
 /// When the thread entered the call it is in.
 #[inline(always)]
 fn enter_ns(task: Task) -> Option<u64> {
-    if let Some(slot) = slot::of(task)
-        && slot.in_call != 0
-    {
+    if let Some(slot) = slot::calling() {
         return Some(slot.enter_ns);
     }
     let thread = thread::get(task)?;
@@ -76,9 +74,7 @@ fn enter_ns(task: Task) -> Option<u64> {
 #[inline(always)]
 fn label(kernel: u64) {
     let task = task::current();
-    if let Some(slot) = slot::of(task)
-        && slot.in_call != 0
-    {
+    if let Some(slot) = slot::calling() {
         slot.sample_stack = kernel;
     } else if let Some(thread) = thread::get(task) {
         thread.parts.sample_stack = kernel;

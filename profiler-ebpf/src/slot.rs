@@ -4,7 +4,7 @@
 //! the target filter is kept in it for one time slice.
 
 use profiler_common::stack::NO_STACK;
-use profiler_common::syscall::Slot;
+use profiler_common::syscall::{Slot, verdict};
 
 use crate::maps::SLOTS;
 use crate::state::{Parts, Thread, flag};
@@ -18,14 +18,21 @@ pub fn get() -> Option<&'static mut Slot> {
     SLOTS.get_ptr_mut(0).map(|slot| unsafe { &mut *slot })
 }
 
-/// The slot, if it is about `task`.
+/// The slot, if the thread that runs here is inside a call that it holds.
 #[inline(always)]
-pub fn of(task: Task) -> Option<&'static mut Slot> {
+pub fn calling() -> Option<&'static mut Slot> {
     let slot = get()?;
-    if slot.owner == task as u64 { Some(slot) } else { None }
+    if slot.verdict == verdict::INSIDE && slot.in_call != 0 { Some(slot) } else { None }
 }
 
-/// Begins a call in the slot; the caller has set owner, verdict and ids.
+/// Forgets the thread: it leaves the CPU, or its next call must look at more than the slot.
+#[inline(always)]
+pub fn forget(slot: &mut Slot) {
+    slot.verdict = verdict::UNKNOWN;
+    slot.in_call = 0;
+}
+
+/// Begins a call in the slot; the caller has set verdict and ids.
 #[inline(always)]
 pub fn enter(slot: &mut Slot, nr: u32, now: u64) {
     slot.nr = nr;
@@ -43,9 +50,7 @@ pub fn parts(slot: &Slot) -> Parts {
 /// Whether `task`, which runs here, is inside a call, as far as is known.
 #[inline(always)]
 pub fn in_call(task: Task) -> bool {
-    if let Some(slot) = of(task)
-        && slot.in_call != 0
-    {
+    if calling().is_some() {
         return true;
     }
     match thread::get(task) {
@@ -64,12 +69,10 @@ pub fn save(slot: &mut Slot, thread: &mut Thread) {
     slot.in_call = 0;
 }
 
-/// The slot's thread ends: the call it was in, if any.
+/// The running thread ends: the call it was in, if the slot held it.
 #[inline(always)]
-pub fn leave(task: Task) -> Option<u32> {
-    let slot = of(task)?;
-    let in_call = slot.in_call != 0;
-    slot.owner = 0;
-    slot.in_call = 0;
-    if in_call { Some(slot.nr) } else { None }
+pub fn leave() -> Option<u32> {
+    let slot = calling()?;
+    forget(slot);
+    Some(slot.nr)
 }

@@ -81,13 +81,24 @@ fn take(buffer: Buffer, space: u32, tgid: u32, get: impl FnOnce(*mut c_void) -> 
         return NO_STACK;
     }
     let frames = (bytes as u64 / 8) as u32;
-    scratch.head =
-        StackHead { tag: STACK, tgid, id: hash(scratch, frames, seed(tgid, space)), space, frames };
+    scratch.head = StackHead {
+        tag: STACK,
+        tgid,
+        id: hash_frames(buffer as u32, frames, seed(tgid, space)),
+        space,
+        frames,
+    };
     finish_taking(scratch)
 }
 
-#[inline(always)]
-fn hash(scratch: &Scratch, frames: u32, seed: u64) -> u64 {
+/// Hashes the frames in a buffer. A global function: the verifier walks its loop once, not once for
+/// every path that leads to it.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn hash_frames(buffer: u32, frames: u32, seed: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr(buffer) else { return NO_STACK };
+    // SAFETY: the buffer is this CPU's and the calling program's alone.
+    let scratch = unsafe { &*scratch };
     let mut hash = seed;
     for (index, address) in scratch.frames.iter().enumerate() {
         if index as u32 >= frames {

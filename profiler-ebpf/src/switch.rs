@@ -6,6 +6,7 @@
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
+use profiler_common::syscall::verdict;
 
 use crate::outcome::count;
 use crate::stack::{self, Buffer};
@@ -18,14 +19,13 @@ use crate::{global, slot, thread};
 #[inline(always)]
 pub fn switch(prev: Task, next: Task) {
     if let Some(slot) = slot::get() {
-        if slot.owner == prev as u64 && slot.in_call != 0 {
+        if slot.verdict == verdict::INSIDE && slot.in_call != 0 {
             match thread::get(prev) {
                 Some(thread) => slot::save(slot, thread),
                 None => count(Outcome::ThreadStateFull, 1),
             }
         }
-        slot.in_call = 0;
-        slot.owner = 0;
+        slot::forget(slot);
     }
     if let Some(thread) = thread::get(prev)
         && thread.flags & flag::IN_CALL != 0

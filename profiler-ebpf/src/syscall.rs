@@ -10,7 +10,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use profiler_common::outcome::Outcome;
 use profiler_common::stack::NO_STACK;
-use profiler_common::syscall::Slot;
+use profiler_common::syscall::{Slot, verdict};
 
 use crate::call::{self, Ended};
 use crate::outcome::count;
@@ -27,27 +27,34 @@ fn now_ns() -> u64 {
 /// A thread enters call `nr`. The CPU does not count: a call belongs to the CPU it ends on.
 #[inline(always)]
 pub fn enter(regs: u64, nr: u64) {
-    let task = task::current();
     let Some(slot) = slot::get() else { return };
-    if slot.owner != task as u64 {
-        enter_rare(slot, task, (regs, nr as u32));
-    } else if slot.admitted != 0 {
-        slot::enter(slot, nr as u32, now_ns());
+    if slot.verdict != verdict::OUTSIDE {
+        enter_measured(slot, regs, nr);
     }
+}
+
+/// A function of its own, so that calls outside the target do not pay for its registers and stack.
+#[inline(never)]
+fn enter_measured(slot: &mut Slot, regs: u64, nr: u64) -> u32 {
+    if slot.verdict == verdict::INSIDE {
+        slot::enter(slot, nr as u32, now_ns());
+    } else {
+        enter_rare(slot, task::current(), (regs, nr as u32));
+    }
+    0
 }
 
 /// First call of a time slice, or the call after an interrupted one.
 #[inline(always)]
 fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
-    let admitted = target::admits_running(task);
-    if !admitted {
-        own(slot, task, false);
+    if !target::admits_running(task) {
+        judge(slot, verdict::OUTSIDE);
         return;
     }
     let Some(thread) = thread::get_or_create(task) else { return };
     if thread.flags & flag::INTERRUPTED == 0 && usable() {
         thread.flags = flag::KNOWN;
-        own(slot, task, true);
+        judge(slot, verdict::INSIDE);
         slot::enter(slot, nr, now_ns());
         return;
     }
@@ -67,44 +74,46 @@ fn usable() -> bool {
     global::slots_usable() && global::comm_count() == 0
 }
 
-/// Makes `task` the slot's owner, with the target's verdict on it.
+/// Notes the target's verdict on the running thread, for this time slice.
 #[inline(always)]
-fn own(slot: &mut Slot, task: Task, admitted: bool) {
+fn judge(slot: &mut Slot, verdict: u32) {
     if !usable() {
         return;
     }
     let ids = bpf_get_current_pid_tgid();
     slot.in_call = 0;
-    slot.admitted = u32::from(admitted);
     slot.tgid = (ids >> 32) as u32;
     slot.tid = ids as u32;
-    slot.owner = task as u64;
+    slot.verdict = verdict;
 }
 
 /// A thread leaves its call with `ret`.
 #[inline(always)]
 pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
-    let task = task::current();
     let Some(slot) = slot::get() else { return };
-    if slot.owner == task as u64 {
-        if slot.admitted == 0 {
-            return;
-        }
-        if slot.in_call != 0 {
-            exit_slot(ctx, slot, task, (regs, ret));
-            return;
-        }
+    if slot.verdict != verdict::OUTSIDE {
+        exit_measured(ctx, slot, regs, ret);
     }
-    exit_rare(ctx, slot, task, (regs, ret));
+}
+
+/// As [`enter_measured`].
+#[inline(never)]
+fn exit_measured(ctx: *mut c_void, slot: &mut Slot, regs: u64, ret: i64) -> u32 {
+    if slot.verdict == verdict::INSIDE && slot.in_call != 0 {
+        exit_slot(ctx, slot, (regs, ret));
+    } else {
+        exit_rare(ctx, slot, task::current(), (regs, ret));
+    }
+    0
 }
 
 /// A call that never left this CPU.
 #[inline(always)]
-fn exit_slot(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i64)) {
+fn exit_slot(ctx: *mut c_void, slot: &mut Slot, (regs, ret): (u64, i64)) {
     let now = now_ns();
     slot.in_call = 0;
     if restart::is_interruption(ret) {
-        if let Some(thread) = thread::get(task) {
+        if let Some(thread) = thread::get(task::current()) {
             slot::save(slot, thread);
             interrupt(slot, thread, now, (regs, ret));
         }
@@ -160,11 +169,11 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     call::add(ctx, &ended, &thread.parts);
 }
 
-/// Puts an interrupted call aside; the slot forgets its owner, so that the next enter looks for it.
+/// Puts an interrupted call aside; the slot forgets the thread, so that its next enter looks for it.
 #[inline(always)]
 fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, (regs, ret): (u64, i64)) {
     thread.flags &= !flag::IN_CALL;
-    slot.owner = 0;
+    slot::forget(slot);
     restart::at_exit(thread, now, regs, ret);
 }
 

@@ -3,11 +3,12 @@
 //! Produces: wait rows per (process, kind, static lock, stacks) and octave.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
-use profiler_common::histogram::{SLOTS, octave, slot};
+use profiler_common::histogram::{SLOTS, slot_in};
 use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::outcome::Outcome;
 use profiler_common::writer;
 
+use crate::call::octave_of;
 use crate::maps::LOCKS;
 use crate::outcome::{busy, count};
 use crate::state::Wait;
@@ -26,7 +27,7 @@ pub fn add(wait: &Wait, now: u64) {
         tgid: (bpf_get_current_pid_tgid() >> 32) as u32,
         kind: wait.kind as u16,
         pad: 0,
-        octave: octave(ns),
+        octave: octave_of(ns) as u8,
         lock: wait.named,
         kernel: wait.kernel,
         user: wait.user,
@@ -41,7 +42,7 @@ pub fn add(wait: &Wait, now: u64) {
 /// a bucket lock of our own map below it cannot deadlock.
 #[inline(never)]
 fn add_row(key: &LockKey, ns: u64) -> u32 {
-    let index = slot(ns) & (SLOTS - 1);
+    let index = slot_in(key.octave, ns) & (SLOTS - 1);
     if let Some(row) = LOCKS.get_ptr_mut(key) {
         // SAFETY: this CPU is the row's only writer.
         unsafe {

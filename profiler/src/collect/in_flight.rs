@@ -4,7 +4,7 @@
 
 use profiler_common::event::{IN_FLIGHT, InFlightEvent};
 use profiler_common::stack::FRAMES;
-use profiler_common::syscall::Slot;
+use profiler_common::syscall::{Slot, verdict};
 
 use super::event::{addresses, comm, record};
 use crate::profile::{Pid, StackId, Tid};
@@ -39,7 +39,7 @@ pub enum FoundStack {
 
 /// The calls of threads that are running now, from the CPUs' slots.
 pub fn running(slots: &[Slot]) -> impl Iterator<Item = Found> + '_ {
-    slots.iter().filter(|slot| slot.in_call != 0 && slot.admitted != 0).map(|slot| Found {
+    slots.iter().filter(|slot| slot.in_call != 0 && slot.verdict == verdict::INSIDE).map(|slot| Found {
         pid: Pid(slot.tgid),
         tid: Tid(slot.tid),
         comm: String::new(),

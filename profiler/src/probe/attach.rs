@@ -34,7 +34,7 @@ impl Probes {
     /// A binary without kernel side; missing privileges; a kernel that refuses the object.
     pub fn start(request: Request) -> Result<Self, Failure> {
         let globals = Globals::new(&request)?;
-        let mut loader = EbpfLoader::new();
+        let mut loader = object::loader();
         loader.btf(None).allow_unsupported_maps();
         loader.verifier_log_level(if request.verbose {
             VerifierLogLevel::DEBUG

@@ -2,6 +2,9 @@
 //!
 //! In: what `build.rs` found. Out: bytes for the loader.
 
+use aya::EbpfLoader;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::failure::Failure;
 
 /// The object with the alignment ELF readers want.
@@ -38,4 +41,18 @@ mod tests {
         assert!(line.contains("cargo xtask build") && !line.contains('\n'), "{line}");
         assert!(present(b"\x7fELF").is_ok());
     }
+}
+
+/// A loader that has not read the kernel's types: `EbpfLoader::new` of aya 0.14 reads and parses all of
+/// them, 25 ms before the first event is counted, and the object has no use for them. While no
+/// descriptor is to be had it cannot; nothing else of this process opens files at this point.
+pub fn loader<'a>() -> EbpfLoader<'a> {
+    let limit = getrlimit(Resource::Nofile);
+    let none = Rlimit { current: Some(0), maximum: limit.maximum };
+    let refused = setrlimit(Resource::Nofile, none).is_ok();
+    let loader = EbpfLoader::new();
+    if refused && let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit of open files cannot be set back: {error}");
+    }
+    loader
 }
