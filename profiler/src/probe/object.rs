@@ -30,19 +30,6 @@ fn present(object: &[u8]) -> Result<&[u8], Failure> {
     Ok(object)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::present;
-    use crate::failure::Failure;
-
-    #[test]
-    fn a_stub_explains_itself() {
-        let Err(Failure::Privilege(line)) = present(b"") else { panic!("a stub was taken for an object") };
-        assert!(line.contains("cargo xtask build") && !line.contains('\n'), "{line}");
-        assert!(present(b"\x7fELF").is_ok());
-    }
-}
-
 /// A loader that has not read the kernel's types: `EbpfLoader::new` of aya 0.14 reads and parses all of
 /// them, 25 ms before the first event is counted, and the object has no use for them. While no
 /// descriptor is to be had it cannot; nothing else of this process opens files at this point.
@@ -55,4 +42,17 @@ pub fn loader<'a>() -> EbpfLoader<'a> {
         tracing::warn!("the limit of open files cannot be set back: {error}");
     }
     loader
+}
+
+#[cfg(test)]
+mod tests {
+    use super::present;
+    use crate::failure::Failure;
+
+    #[test]
+    fn a_stub_explains_itself() {
+        let Err(Failure::Privilege(line)) = present(b"") else { panic!("a stub was taken for an object") };
+        assert!(line.contains("cargo xtask build") && !line.contains('\n'), "{line}");
+        assert!(present(b"\x7fELF").is_ok());
+    }
 }
