@@ -167,7 +167,9 @@ impl Recorder {
             self.interner.forget(pid);
         }
         let owner = self.owners.owner(pid.0, cgroup);
-        if owner.is_none() && cgroup != 0 && self.unowned.len() < UNOWNED {
+        // Without a name it may be a container that its runtime has not described yet: asked once more.
+        let nameless = owner.as_ref().is_none_or(|owner| owner.container.is_empty());
+        if nameless && cgroup != 0 && self.unowned.len() < UNOWNED {
             self.unowned.push((pid, cgroup));
         }
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
