@@ -16,7 +16,7 @@ use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
 use crate::collect::{
-    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running, wait_for_programs,
 };
 use crate::environment;
 use crate::failure::Failure;
@@ -190,8 +190,10 @@ impl Recorder {
     ///
     /// # Errors
     /// A map that cannot be drained; a capture that cannot be written.
-    pub fn interval(&mut self) -> Result<(), Failure> {
-        let mut drained = self.rows.drain()?;
+    pub async fn interval(&mut self) -> Result<(), Failure> {
+        let finished = self.rows.flip()?;
+        self.wait_for_programs().await?;
+        let mut drained = self.rows.take_epoch(finished)?;
         self.outcomes.add_to(&mut self.pending.ledger)?;
         // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
@@ -209,6 +211,17 @@ impl Recorder {
             self.kernel.locks(interval.lock.rows.keys().map(|key| key.lock).filter(|lock| *lock != 0));
         self.keep(Chunk::Interval(Box::new(interval)))?;
         self.keep(Chunk::Symbols(symbols))
+    }
+
+    /// Goes on taking events meanwhile: the processes they tell of may be gone soon.
+    async fn wait_for_programs(&mut self) -> Result<(), Failure> {
+        let mut wait = tokio::task::spawn_blocking(wait_for_programs);
+        loop {
+            tokio::select! {
+                waited = &mut wait => return Ok(waited.context("waiting for the programs")?),
+                result = self.events() => result?,
+            }
+        }
     }
 
     /// Keeps the rows back whose stack is still to come: behind a record that another CPU is writing, or
@@ -242,13 +255,13 @@ impl Recorder {
     ///
     /// # Errors
     /// As [`Self::interval`]; a file that cannot be written.
-    pub fn finish(mut self, settings: &RecordSettings) -> Result<(), Failure> {
+    pub async fn finish(mut self, settings: &RecordSettings) -> Result<(), Failure> {
         let in_flight = self.in_flight();
         let mut end = End { in_flight, cost: self.meter.finish(&self.probes.ebpf), ..End::default() };
         self.probes.stop();
         self.stopped = true;
         end.duration_ns = self.elapsed_ns();
-        self.interval()?;
+        self.interval().await?;
         end.counters = environment::counters();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
         self.keep(Chunk::Symbols(symbols))?;
