@@ -62,6 +62,13 @@ fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
     Ok(())
 }
 
+/// Attached where threads' state is a hash.
+#[raw_tracepoint(tracepoint = "sched_process_free")]
+fn process_free(ctx: RawTracePointContext) -> Result<(), ()> {
+    thread::free(ctx.arg::<u64>(0));
+    Ok(())
+}
+
 #[btf_tracepoint(function = "sched_switch")]
 fn sched_switch(ctx: BtfTracePointContext) -> Result<(), ()> {
     switch::switch(ctx.arg(1), ctx.arg(2));
