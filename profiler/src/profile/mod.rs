@@ -18,7 +18,7 @@ use std::collections::HashSet;
 
 pub use chunk::{Chunk, End, Header, Interval, ProbePlan};
 pub use cost::{Cost, ProgramCost};
-pub use environment::Environment;
+pub use environment::{CgroupLimits, Counters, Environment};
 pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
 pub use process::{Pid, Process, ProcessTable, Tid};

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::findings::Ranked;
 use super::fold::Folder;
 use super::page::Page;
-use super::{Probe, Rendering, clean, humane, stacks, tables};
+use super::{Probe, Rendering, clean, environment, humane, stacks, tables};
 use crate::profile::{ProbePlan, Profile};
 
 /// Writes the summary.
@@ -38,6 +38,7 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
     let elided: Vec<_> = Probe::ALL.iter().map(|probe| (probe.name(), rendering.elided(*probe))).collect();
     tables::losses(&mut page, profile, &elided)?;
     unseen(&mut page, &profile.header.probes)?;
+    environment::write(&mut page, &profile.header)?;
     tables::cost(&mut page, profile)?;
     buffered.flush()
 }

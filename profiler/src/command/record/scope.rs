@@ -47,7 +47,8 @@ pub fn resolve(settings: &RecordSettings, launched: Option<&Launched>) -> Result
         Hierarchy::V2 => Owners::new(host),
         Hierarchy::V1(controller) => Owners::new(host).by_controller(controller),
     };
-    Ok(Scope { filter, note: resolved.note, owners, environment: environment::read() })
+    let environment = environment::read(&resolved.places);
+    Ok(Scope { filter, note: resolved.note, owners, environment })
 }
 
 fn selection(settings: &RecordSettings) -> Selection {
