@@ -1,21 +1,23 @@
 //! The machine a session runs on, for the capture's header and its counters.
 //!
 //! In: procfs, sysfs, the list of loaded BPF programs (before the session loads its own), the
-//! target's cgroups. Out: [`Environment`] and [`Counters`](crate::profile::Counters); what is unknown
-//! stays empty and says why, nothing fails.
+//! target's cgroups. Out: [`Environment`], and counters through a [`Watch`]; what is unknown stays
+//! empty and says why, nothing fails.
 
+mod cgroup;
 mod counters;
 mod hypervisor;
 mod limits;
 mod programs;
 mod tracing;
+mod watch;
 
 use std::collections::BTreeMap;
 
 use crate::machine::{self, CgroupLayout, CgroupPlace, Told};
 use crate::profile::Environment;
 
-pub use counters::counters;
+pub use watch::Watch;
 
 /// Kernel modules that are listed at most.
 const MODULES: usize = 2048;
@@ -44,7 +46,7 @@ impl Reading {
     }
 }
 
-/// Reads the machine and its counters. Call it before loading programs, or they show up as others'.
+/// Reads the machine, without its counters. Call it before loading programs, or they show up as others'.
 pub fn read(places: &[CgroupPlace]) -> Environment {
     let mut reading = Reading::default();
     let mounts = machine::mounts();
@@ -52,7 +54,6 @@ pub fn read(places: &[CgroupPlace]) -> Environment {
     security(&mut reading, &mut environment);
     others(&mut reading, &mounts, &mut environment);
     environment.cgroups = limits::limits(places);
-    environment.at_start = counters();
     environment.not_told = reading.not_told;
     environment
 }

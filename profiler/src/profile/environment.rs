@@ -70,7 +70,7 @@ pub struct Environment {
     pub not_told: BTreeMap<String, String>,
     /// Counters at the start.
     pub at_start: Counters,
-    /// Counters at the end; empty in a partial capture.
+    /// Counters at the end, or when they were read last.
     pub at_end: Counters,
 }
 

@@ -87,6 +87,7 @@ impl Profile {
         self.lock.add(&interval.lock);
         self.cpu.add(&interval.cpu);
         self.ledger.add(&interval.ledger);
+        self.header.environment.at_end.extend(interval.counters);
     }
 
     fn apply_end(&mut self, end: End) {
@@ -94,6 +95,7 @@ impl Profile {
         self.in_flight = end.in_flight;
         self.ledger.add(&end.ledger);
         self.cost = end.cost;
-        self.header.environment.at_end = end.counters;
+        // What is gone by now (a container's cgroup) stays as it was last.
+        self.header.environment.at_end.extend(end.counters);
     }
 }

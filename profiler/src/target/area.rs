@@ -122,6 +122,10 @@ pub(super) fn places(host: &Host, areas: &[Area], members: &[&Task]) -> Vec<Cgro
         if paths.is_empty() {
             paths = members.iter().filter_map(|task| task.path_in(index)).collect();
         }
+        if hierarchy.level == Some(0) {
+            // The root has no limits and counts the machine.
+            paths.remove("/");
+        }
         if paths.len() > MAX_PLACES {
             continue;
         }

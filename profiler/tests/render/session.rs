@@ -136,8 +136,26 @@ fn environment() -> Environment {
             cgroup("/", true, &[("pids.max", "4096")]),
         ],
         not_told: map(&[("lockdown", "securityfs is not mounted")]),
+        network_of: "pid 812".into(),
+        at_start: counters(0),
         ..Environment::default()
     }
+}
+
+/// The counters after so many steps.
+fn counters(step: u64) -> BTreeMap<String, u64> {
+    [
+        ("cgroup_periods", 40, 100),
+        ("cgroup_throttled_periods", 0, 62),
+        ("cgroup_throttled_us", 17, 4_100_000),
+        ("context_switches", 900, 61_000),
+        ("major_faults", 7, 0),
+        ("tcp_retransmits", 3, 4),
+        ("tcp_listen_drops", 0, 2),
+        ("steal_ms", 5_000, 30),
+    ]
+    .map(|(name, start, delta)| (name.to_owned(), start + step * delta))
+    .into()
 }
 
 fn processes() -> Vec<Process> {
@@ -280,7 +298,8 @@ fn in_flight() -> Vec<InFlightCall> {
 }
 
 fn end() -> End {
-    let mut end = End { duration_ns: 10_000 * MS, in_flight: in_flight(), ..End::default() };
+    let mut end =
+        End { duration_ns: 10_000 * MS, in_flight: in_flight(), counters: counters(1), ..End::default() };
     end.ledger.grow(Population::Calls, 9_610);
     end.ledger.grow(Population::Stacks, 200);
     end.ledger.count(Class::UserStackMissing, 3);

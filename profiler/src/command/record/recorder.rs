@@ -18,7 +18,7 @@ use crate::cli::settings::RecordSettings;
 use crate::collect::{
     Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
 };
-use crate::environment;
+use crate::environment::Watch;
 use crate::failure::Failure;
 use crate::probe::Probes;
 use crate::profile::ledger::Population;
@@ -38,6 +38,9 @@ type LockEntry = (profiler_common::lock::LockKey, profiler_common::lock::LockRow
 /// Lock rows that wait for their stack; what is over goes without.
 const LATE_LOCKS: usize = 16_384;
 
+/// The machine's counters are read in one interval of so many, the target's in each.
+const ALL_COUNTERS_EVERY: u64 = 10;
+
 /// One session being recorded.
 pub struct Recorder {
     probes: Probes,
@@ -53,6 +56,8 @@ pub struct Recorder {
     /// Lock rows whose kernel stack has not arrived yet: until then nobody knows whether an interrupt waited.
     late_locks: Vec<LockEntry>,
     owners: Owners,
+    watch: Watch,
+    intervals: u64,
     /// Processes that were gone before they could be asked for, with their cgroups.
     unowned: Vec<(Pid, u64)>,
     pending: Interval,
@@ -69,7 +74,7 @@ impl Recorder {
     /// An object without its maps; a capture that cannot be written.
     pub fn new(
         settings: &RecordSettings,
-        scope: Scope,
+        mut scope: Scope,
         mut probes: Probes,
         meter: Meter,
         output: Output,
@@ -82,7 +87,7 @@ impl Recorder {
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
-        let header = header(settings, &scope, &probes);
+        let header = header(settings, &mut scope, &probes);
         let mut recorder = Self {
             rows,
             slots: PerCpuArray::try_from(slots).context("SLOTS")?,
@@ -97,6 +102,8 @@ impl Recorder {
             contexts: HashMap::new(),
             late_locks: Vec::new(),
             owners: scope.owners,
+            watch: scope.watch,
+            intervals: 0,
             unowned: Vec::new(),
             pending: Interval::default(),
             output,
@@ -200,6 +207,8 @@ impl Recorder {
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
         interval.end_ns = self.elapsed_ns();
+        self.intervals += 1;
+        interval.counters = self.watch.changed(self.intervals.is_multiple_of(ALL_COUNTERS_EVERY));
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
@@ -249,7 +258,7 @@ impl Recorder {
         self.stopped = true;
         end.duration_ns = self.elapsed_ns();
         self.interval()?;
-        end.counters = environment::counters();
+        end.counters = self.watch.all();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
         self.keep(Chunk::Symbols(symbols))?;
         self.count_end(&mut end);
