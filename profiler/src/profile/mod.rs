@@ -99,3 +99,21 @@ impl Profile {
         self.header.environment.at_end.extend(end.counters);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_a_cgroup_that_is_gone_at_the_end_stay_as_they_were_last() {
+        let counters = |pairs: &[(&str, u64)]| -> Counters {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
+        let mut profile = Profile::default();
+        let interval =
+            Interval { counters: counters(&[("cgroup_periods", 5), ("forks", 1)]), ..Interval::default() };
+        profile.apply(Chunk::Interval(Box::new(interval)));
+        profile.apply(Chunk::End(Box::new(End { counters: counters(&[("forks", 9)]), ..End::default() })));
+        assert_eq!(profile.header.environment.at_end, counters(&[("cgroup_periods", 5), ("forks", 9)]));
+    }
+}

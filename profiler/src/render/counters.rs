@@ -5,8 +5,7 @@
 
 use std::io;
 
-use super::findings::Finding;
-use super::findings::counters::Window;
+use super::findings::{Finding, Window};
 use super::page::{Page, number, text};
 use super::{clean, humane};
 use crate::profile::Profile;

@@ -9,8 +9,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::findings::counters::Window;
-use super::findings::{self, Confidence, Finding, Ranked};
+use super::findings::{self, Confidence, Finding, Ranked, Window};
 use super::fold::Folder;
 use super::layout::Layout;
 use super::rows::{self, CpuLine, LockLine, SyscallLine};

@@ -3,7 +3,7 @@
 //! In: the counters at the start and at the end. Out: one finding per rule whose threshold is passed;
 //! each threshold stands beside its rule, and in the finding. Shares are of the recorded time.
 
-use super::{Confidence, Finding, Rule, rank};
+use super::{Confidence, Finding, Rule, Window, rank};
 use crate::profile::Profile;
 use crate::render::{clean, humane};
 
@@ -21,56 +21,6 @@ pub const RULES: &[Rule] = &[
     |profile, _| interrupts(&Window::new(profile)),
     |profile, _| context_switches(&Window::new(profile)),
 ];
-
-/// The counters' way from start to end.
-pub struct Window<'p> {
-    profile: &'p Profile,
-}
-
-impl<'p> Window<'p> {
-    /// Of a session.
-    pub fn new(profile: &'p Profile) -> Self {
-        Self { profile }
-    }
-
-    /// How far a counter went; none when it is not kept, or went back.
-    pub fn delta(&self, name: &str) -> Option<u64> {
-        let environment = &self.profile.header.environment;
-        environment.at_end.get(name)?.checked_sub(*environment.at_start.get(name)?)
-    }
-
-    /// Names and ways of all counters.
-    pub fn deltas(&self) -> impl Iterator<Item = (&'p str, u64)> {
-        let environment = &self.profile.header.environment;
-        environment.at_end.iter().filter_map(|(name, end)| {
-            let start = environment.at_start.get(name)?;
-            Some((name.as_str(), end.checked_sub(*start)?))
-        })
-    }
-
-    fn of(&self, name: &str) -> u64 {
-        self.delta(name).unwrap_or(0)
-    }
-
-    fn evidence(&self, names: &[&'static str]) -> Vec<(&'static str, u64)> {
-        names.iter().filter_map(|name| Some((*name, self.delta(name)?))).collect()
-    }
-
-    fn us(&self) -> u64 {
-        self.profile.duration_ns / 1000
-    }
-
-    /// Events per second.
-    pub fn per_second(&self, events: u64) -> f64 {
-        events as f64 * 1e9 / self.profile.duration_ns.max(1) as f64
-    }
-
-    /// Time all CPUs had together, ms.
-    fn cpu_ms(&self) -> u64 {
-        let cpus = u64::from(self.profile.header.environment.cpus_online.max(1));
-        (self.profile.duration_ns / 1_000_000).saturating_mul(cpus)
-    }
-}
 
 fn share_at_least(part: u64, whole: u64, permille: u64) -> bool {
     part > 0 && whole > 0 && u128::from(part) * 1000 >= u128::from(whole) * u128::from(permille)
