@@ -109,6 +109,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         cpus: settings.cpus.clone(),
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
+        log: settings.verbosity > 1,
     }
 }
 
