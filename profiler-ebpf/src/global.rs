@@ -69,6 +69,8 @@ static OFFSETS: Offsets = Offsets {
     cgroup_kn: 0,
     kn_id: 0,
     ancestor_ids: 0,
+    mutex_owner: 0,
+    rwsem_owner: 0,
     task_stack: 0,
 };
 #[unsafe(no_mangle)]
@@ -81,7 +83,7 @@ static COMM_NAMES: [[u64; 2]; COMMS] = [[0; 2]; COMMS];
 static CPU_MASK: [u64; CPU_WORDS] = [0; CPU_WORDS];
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss")]
-static mut CONTROL: Control = Control { epoch: 0, slots: 0 };
+static mut CONTROL: Control = Control { epoch: 0, slots: 0, spins_by_slow_path: 0, sleeps_by_slow_path: 0 };
 
 /// One field of the offsets.
 macro_rules! offset {
@@ -144,4 +146,18 @@ pub fn epoch() -> u32 {
 pub fn slots_usable() -> bool {
     // SAFETY: as above.
     unsafe { core::ptr::read_volatile(&raw const CONTROL.slots) != 0 }
+}
+
+/// Whether programs on the slow paths of spinning locks time their waits.
+#[inline(always)]
+pub fn spins_by_slow_path() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const CONTROL.spins_by_slow_path) != 0 }
+}
+
+/// The same for mutexes and rwsems.
+#[inline(always)]
+pub fn sleeps_by_slow_path() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const CONTROL.sleeps_by_slow_path) != 0 }
 }
