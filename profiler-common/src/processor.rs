@@ -5,6 +5,9 @@
 
 pub use x86_64::*;
 
+/// Functions that only a softirq enters, by kernel; every processor's kernels have these.
+pub const SOFTIRQ_ENTRIES: &[&str] = &["handle_softirqs", "__do_softirq", "__softirqentry_text_start"];
+
 /// x86-64.
 mod x86_64 {
     /// The functions that wait for a contended spinlock, as this processor's kernels call them: bare metal and

@@ -260,7 +260,7 @@ impl Probes {
 fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     let unused = [
         (request.syscall, ["LATENCY", "ERRORS", "SLOW"].as_slice()),
-        (request.lock, ["LOCKS"].as_slice()),
+        (request.lock, ["LOCKS", "OWNERS"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),
     ];

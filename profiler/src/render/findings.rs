@@ -8,7 +8,8 @@ use super::fold::Folder;
 use super::name::kernel_functions;
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
-use super::{clean, humane, locks};
+use super::tracing::Tracing;
+use super::{clean, holders, humane, locks};
 use crate::profile::rows::{CallNumber, InFlightCall, LockContext};
 use crate::profile::{Histogram, Pid, Profile, StackId};
 
@@ -81,6 +82,7 @@ pub fn sentences(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
     let at = if hangs { 0 } else { sentences.len() };
     sentences.splice(at..at, stuck(profile));
     sentences.extend(lock_waits(profile, ranked));
+    sentences.extend(Tracing::of(profile).sentence(profile.duration_ns / 1000));
     sentences.extend(user_locks(profile, ranked));
     sentences.extend(cpu(profile, ranked));
     sentences.truncate(5);
@@ -194,8 +196,10 @@ fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
         LockContext::Task => format!("{} (pid {})", process(profile, worst.pid), worst.pid.0),
         LockContext::Softirq | LockContext::Hardirq | LockContext::Nmi => "interrupts".to_owned(),
     };
+    let held = holders::phrase(profile, (worst.pid, worst.wait.total_ns), &worst.holders);
+    let held = if held.is_empty() { held } else { format!("; held by {held}") };
     Some(format!(
-        "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}.",
+        "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}{held}.",
         humane::duration(all),
         humane::part(worst.wait.total_ns, all),
         worst.kind.name(),

@@ -8,7 +8,8 @@ pub mod clean;
 pub mod errno;
 mod findings;
 mod fold;
-pub mod humane;
+pub mod holders;
+mod humane;
 mod json;
 mod layout;
 pub mod locks;
@@ -23,6 +24,7 @@ mod summary;
 mod svg;
 pub mod syscalls;
 mod tables;
+mod tracing;
 mod tree;
 
 use std::cell::OnceCell;

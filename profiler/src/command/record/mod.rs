@@ -2,6 +2,7 @@
 //!
 //! In: validated settings. Out: the summary on stdout, files in the output directory.
 
+mod context;
 mod header;
 mod launch;
 mod output;

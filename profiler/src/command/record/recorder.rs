@@ -8,16 +8,16 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
-use profiler_common::processor::{INTERRUPT_ENTRIES, NMI_ENTRIES};
 use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
+use super::context::context;
 use super::header::{Plan, header};
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
 use crate::collect::{
-    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+    self, Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
 };
 use crate::environment;
 use crate::failure::Failure;
@@ -180,6 +180,21 @@ impl Recorder {
         self.pending.processes.push(Process { pid, comm, container, cgroup });
     }
 
+    /// Names the holders of locks, most of them outside the target.
+    fn see_holders(&mut self, drained: &Drained) {
+        for (key, _) in &drained.owners {
+            let (pid, comm) = (Pid(key.holder.tgid), key.holder.comm);
+            let known = |process: &Process| process.pid == pid;
+            if key.holder.tgid != profiler_common::lock::READERS
+                && self.profile.processes.get(pid).is_none()
+                && !self.pending.processes.iter().any(known)
+            {
+                let comm: Vec<u8> = comm.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                self.see(pid, collect::comm(&comm), 0);
+            }
+        }
+    }
+
     /// Asks again for the owners of processes that were gone when they came into view.
     fn find_owners(&mut self) {
         for (pid, cgroup) in std::mem::take(&mut self.unowned) {
@@ -200,6 +215,7 @@ impl Recorder {
         // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
         self.find_owners();
+        self.see_holders(&drained);
         self.hold_back(&mut drained.locks);
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
@@ -337,50 +353,4 @@ fn stack_id(addresses: &[u64]) -> StackId {
         return StackId::NONE;
     }
     StackId(finish(addresses.iter().fold(seed(0, KERNEL), |hash, address| mix(hash, *address))))
-}
-
-/// Whether a kernel stack was taken in an interrupt: the innermost function that tells does. On its way out
-/// of an interrupt the kernel switches tasks and does the task's own work; that is the task again.
-fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
-    let (begins, ends) = INTERRUPT_ENTRIES;
-    let entry = |address: &u64| {
-        let name = kernel.resolve(*address)?.name;
-        match name {
-            "handle_softirqs" | "__do_softirq" | "__softirqentry_text_start" => Some(LockContext::Softirq),
-            _ if NMI_ENTRIES.contains(&name) => Some(LockContext::Nmi),
-            "irqentry_exit" | "irqentry_exit_to_user_mode" | "exit_to_user_mode_loop" => {
-                Some(LockContext::Task)
-            }
-            _ if begins.iter().any(|begin| name.starts_with(begin))
-                || ends.iter().any(|end| name.ends_with(end)) =>
-            {
-                Some(LockContext::Hardirq)
-            }
-            _ => None,
-        }
-    };
-    addresses.iter().find_map(entry).unwrap_or(LockContext::Task)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_switch_on_the_way_out_of_an_interrupt_is_the_tasks_own() {
-        let kernel = KernelSymbols::parse(
-            b"ffffffff81000000 T __schedule\nffffffff81001000 T irqentry_exit\n\
-              ffffffff81002000 T asm_sysvec_apic_timer_interrupt\nffffffff81003000 T handle_softirqs\n\
-              ffffffff81004000 T __sysvec_apic_timer_interrupt\nffffffff81005000 T do_syscall_64\n",
-        );
-        let of = |functions: &[u64]| {
-            let addresses: Vec<u64> =
-                functions.iter().map(|at| 0xffff_ffff_8100_0010 + at * 0x1000).collect();
-            context(&kernel, &addresses)
-        };
-        assert_eq!(of(&[0, 1, 2]), LockContext::Task);
-        assert_eq!(of(&[0, 4, 2]), LockContext::Hardirq);
-        assert_eq!(of(&[3, 2, 5]), LockContext::Softirq);
-        assert_eq!(of(&[0, 5]), LockContext::Task);
-    }
 }
