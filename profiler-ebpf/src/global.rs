@@ -83,7 +83,7 @@ static COMM_NAMES: [[u64; 2]; COMMS] = [[0; 2]; COMMS];
 static CPU_MASK: [u64; CPU_WORDS] = [0; CPU_WORDS];
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss")]
-static mut CONTROL: Control = Control { epoch: 0, slots: 0, spins_by_slow_path: 0, sleeps_by_slow_path: 0 };
+static mut CONTROL: Control = Control { epoch: 0, slots: 0 };
 
 /// One field of the offsets.
 macro_rules! offset {
@@ -146,18 +146,4 @@ pub fn epoch() -> u32 {
 pub fn slots_usable() -> bool {
     // SAFETY: as above.
     unsafe { core::ptr::read_volatile(&raw const CONTROL.slots) != 0 }
-}
-
-/// Whether programs on the slow paths of spinning locks time their waits.
-#[inline(always)]
-pub fn spins_by_slow_path() -> bool {
-    // SAFETY: as above.
-    unsafe { core::ptr::read_volatile(&raw const CONTROL.spins_by_slow_path) != 0 }
-}
-
-/// The same for mutexes and rwsems.
-#[inline(always)]
-pub fn sleeps_by_slow_path() -> bool {
-    // SAFETY: as above.
-    unsafe { core::ptr::read_volatile(&raw const CONTROL.sleeps_by_slow_path) != 0 }
 }

@@ -15,7 +15,7 @@ use profiler_common::outcome::Outcome;
 use crate::maps::SPINS;
 use crate::outcome::{count, is_busy};
 use crate::stack::{self, Buffer};
-use crate::state::{NESTING, Wait};
+use crate::state::{NESTING, TIMED, Wait};
 use crate::{global, owner, slot, target, task, thread, wait};
 
 /// The lock's address where it can have a symbol: inside the kernel's static data.
@@ -30,22 +30,10 @@ pub fn is_spinning(flags: u32) -> bool {
     flags & flag::SPIN != 0 && flags & (flag::MUTEX | flag::PERCPU | flag::RT) == 0
 }
 
-/// Whether the slow path's own programs time the waits for locks of this kind.
-#[inline(always)]
-fn by_slow_path(flags: u32) -> bool {
-    if is_spinning(flags) {
-        global::spins_by_slow_path()
-    } else {
-        flags & (flag::PERCPU | flag::RT) == 0 && flags != 0 && global::sleeps_by_slow_path()
-    }
-}
-
 /// A wait begins, or changes its phase: the contention tracepoint.
 #[inline(always)]
 pub fn begin(ctx: *mut c_void, lock: u64, flags: u32) {
-    if !by_slow_path(flags) {
-        begin_into(ctx, lock, (flags, Buffer::Lock));
-    }
+    begin_into(ctx, lock, (flags, Buffer::Lock));
 }
 
 /// A wait begins; its stacks are taken into the calling program's own buffer.
@@ -89,7 +77,9 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], (mut wait, buffer): (Wait
     for index in 0..NESTING {
         let known = waits[index].lock;
         if known == wait.lock {
-            if wait.kind & flag::MUTEX != 0 {
+            // A slow path's own programs time this wait: it is not counted twice.
+            let timed = waits[index].kind & TIMED != 0 && wait.kind & TIMED == 0;
+            if timed || wait.kind & flag::MUTEX != 0 {
                 return;
             }
             // Only a mutex announces its phases. Here the recursion guard has skipped (and counted)
@@ -128,18 +118,15 @@ pub fn end(lock: u64) {
     if let Some(spins) = SPINS.get_ptr_mut(0) {
         // SAFETY: this CPU's own value.
         let spins = unsafe { &mut *spins };
-        if global::spins_by_slow_path() {
-            if is_timed(spins, lock) {
-                return;
-            }
-        } else if let Some(wait) = close(spins, lock) {
+        if is_timed(spins, lock) {
+            return;
+        }
+        if let Some(wait) = close(spins, lock) {
             wait::add(wait, now);
             return;
         }
     }
-    let timed = global::sleeps_by_slow_path()
-        && thread::get(task::current()).is_some_and(|thread| is_timed(&thread.waits, lock));
-    if !timed {
+    if !thread::get(task::current()).is_some_and(|thread| is_timed(&thread.waits, lock)) {
         end_sleeping(lock, now);
     }
 }
@@ -176,7 +163,7 @@ fn unmatched() {
 #[inline(always)]
 fn is_timed(waits: &[Wait; NESTING], lock: u64) -> bool {
     for index in 0..NESTING {
-        if waits[index].lock == lock && by_slow_path(waits[index].kind) {
+        if waits[index].lock == lock && waits[index].kind & TIMED != 0 {
             return true;
         }
     }

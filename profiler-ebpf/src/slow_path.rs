@@ -17,7 +17,7 @@ use crate::lock::{self, is_spinning};
 use crate::maps::SPINS;
 use crate::outcome::count;
 use crate::stack::Buffer;
-use crate::state::{NESTING, Wait};
+use crate::state::{NESTING, TIMED, Wait};
 use crate::{task, thread};
 
 /// The programs of one function: its kind as contention flags, its stack buffer, their names.
@@ -98,7 +98,7 @@ fn enter(ctx: *mut c_void, lock: u64, kind: u32, buffer: Buffer) -> u32 {
             lose(&mut thread.waits[index]);
         }
     }
-    lock::begin_into(ctx, lock, (kind, buffer));
+    lock::begin_into(ctx, lock, (kind | TIMED, buffer));
     0
 }
 
@@ -161,7 +161,7 @@ fn last(waits: &[Wait; NESTING], kind: u32) -> u64 {
     let (mut lock, mut begin_ns) = (NO_LOCK, 0);
     for index in 0..NESTING {
         let wait = &waits[index];
-        if wait.lock != 0 && wait.kind == kind && wait.begin_ns >= begin_ns {
+        if wait.lock != 0 && wait.kind == kind | TIMED && wait.begin_ns >= begin_ns {
             (lock, begin_ns) = (wait.lock, wait.begin_ns);
         }
     }

@@ -132,6 +132,11 @@ const SPINS_UNSEEN: fn(&Facts) -> bool = |facts| facts.spin_locks != SpinLocks::
 const OTHER_LOCKS: Miss =
     always("Waits for rt-mutexes, per-CPU rwsems and ww-mutexes: only contention tracepoints see those.");
 
+const MAP_LOCKS: Miss = Miss {
+    applies: |facts| facts.version >= (6, 15),
+    text: "Waits for locks inside BPF maps: from Linux 6.15 on they spin in code that hooks hardly reach.",
+};
+
 const GUARDED: Miss = always(
     "Waits inside another BPF program's run on that CPU: the kernel skips kprobe programs there, and \
      most releases do not count it.",
@@ -182,6 +187,7 @@ pub const BACKENDS: &[Backend] = &[
                 applies: |facts| matches!(facts.spin_locks, SpinLocks::Unknown(_)),
                 text: "The first waiter of a spinlock, or all of them, unless locks are paravirtual (not told).",
             },
+            MAP_LOCKS,
             UNNAMED,
         ],
         extras: &[],
@@ -194,7 +200,7 @@ pub const BACKENDS: &[Backend] = &[
         hooks: Hooks::Trampolines(SPINNING),
         needs: &[Need::RecursionGuard, Need::LoadPrograms, Need::Btf],
         blind: SEEING,
-        misses: &[UNNAMED],
+        misses: &[MAP_LOCKS, UNNAMED],
         extras: &[],
         built: true,
     },
@@ -205,7 +211,7 @@ pub const BACKENDS: &[Backend] = &[
         hooks: Hooks::Kprobes(SPINNING),
         needs: &[Need::Kprobes, Need::LoadPrograms, Need::Btf],
         blind: SEEING,
-        misses: &[GUARDED, UNNAMED],
+        misses: &[MAP_LOCKS, GUARDED, UNNAMED],
         extras: &[],
         built: true,
     },

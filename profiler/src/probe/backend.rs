@@ -5,9 +5,7 @@
 
 use anyhow::{Context as _, bail};
 use aya::Btf;
-use aya::maps::Array;
 use aya::programs::{FEntry, FExit, KProbe, Program, ProgramError};
-use profiler_common::Control;
 
 use super::attach::Probes;
 use crate::plan::backends::{Backend, Part};
@@ -24,7 +22,6 @@ impl Probes {
             match self.hook(backend) {
                 Ok(()) => {
                     self.attached.push(backend);
-                    self.leave_to_slow_paths();
                     return true;
                 }
                 Err(error) => {
@@ -135,25 +132,6 @@ impl Probes {
             if let Some(program) = self.ebpf.program_mut(name) {
                 unload(program);
             }
-        }
-    }
-
-    /// Tells the contention programs which waits the slow paths time: those are not counted twice.
-    fn leave_to_slow_paths(&mut self) {
-        let by_slow_path = |part| {
-            let slow = |hooks| matches!(hooks, Hooks::Trampolines(_) | Hooks::Kprobes(_));
-            u32::from(self.attached.iter().any(|backend| backend.part == part && slow(backend.hooks)))
-        };
-        let (spins, sleeps) = (by_slow_path(Part::Spin), by_slow_path(Part::Sleep));
-        let mut set = || -> anyhow::Result<()> {
-            let map = self.ebpf.map_mut(".bss").context("the object has no .bss")?;
-            let mut control: Array<_, Control> = Array::try_from(map)?;
-            let now =
-                Control { spins_by_slow_path: spins, sleeps_by_slow_path: sleeps, ..control.get(&0, 0)? };
-            control.set(0, now, 0).context("writing the control record")
-        };
-        if let Err(error) = set() {
-            tracing::warn!("lock waits may be counted twice: {error:#}");
         }
     }
 }

@@ -126,7 +126,8 @@ fn place<'a>(functions: impl Iterator<Item = &'a str>) -> Option<String> {
         // The program's own name follows its tag; without one the tag has to do.
         if program.is_none() && function.starts_with(PROGRAM) {
             let tagged = function.trim_start_matches(PROGRAM);
-            program = Some(tagged.split_once('_').map_or(tagged, |(_, name)| name));
+            let name = tagged.split_once('_').map_or(tagged, |(_, name)| name);
+            program = Some(name.trim_end_matches(" [bpf]"));
         }
     }
     let innermost = locks::base(innermost?);
