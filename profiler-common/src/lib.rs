@@ -10,6 +10,7 @@ pub mod global;
 pub mod histogram;
 pub mod lock;
 pub mod outcome;
+pub mod processor;
 pub mod sample;
 pub mod stack;
 pub mod syscall;
@@ -39,8 +40,12 @@ pub struct Control {
     pub epoch: u32,
     /// Not 0 once `sched_switch` keeps the [`syscall::Slot`]s true.
     pub slots: u32,
+    /// Not 0 once programs on the slow paths time spinning waits: contention events leave those out.
+    pub spins_by_slow_path: u32,
+    /// The same for mutexes and rwsems.
+    pub sleeps_by_slow_path: u32,
 }
-shared_record!(Control, 8);
+shared_record!(Control, 16);
 
 /// Asserts the size and alignment of a shared record at compile time and, in user space, lets
 /// aya read it as plain old data.

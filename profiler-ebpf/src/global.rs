@@ -39,6 +39,8 @@ globals! {
     BY_CPU: u32 = 0, fn by_cpu;
     /// 1: the BTF offsets are known.
     HAVE_OFFSETS: u32 = 0, fn have_offsets;
+    /// 1: the kernel has task storage, and hands out the running task as one the verifier knows.
+    TASK_STORAGE: u32 = 1, fn task_storage;
     /// 1: system calls are rows.
     SYSCALL_ROWS: u32 = 1, fn syscall_rows;
     /// 1: CPU samples are rows (else they only label slow calls).
@@ -66,6 +68,10 @@ static OFFSETS: Offsets = Offsets {
     cgroup_ancestors: 0,
     cgroup_kn: 0,
     kn_id: 0,
+    ancestor_ids: 0,
+    mutex_owner: 0,
+    rwsem_owner: 0,
+    task_stack: 0,
 };
 #[unsafe(no_mangle)]
 static CGROUP_IDS: [u64; CGROUPS] = [0; CGROUPS];
@@ -77,7 +83,7 @@ static COMM_NAMES: [[u64; 2]; COMMS] = [[0; 2]; COMMS];
 static CPU_MASK: [u64; CPU_WORDS] = [0; CPU_WORDS];
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss")]
-static mut CONTROL: Control = Control { epoch: 0, slots: 0 };
+static mut CONTROL: Control = Control { epoch: 0, slots: 0, spins_by_slow_path: 0, sleeps_by_slow_path: 0 };
 
 /// One field of the offsets.
 macro_rules! offset {
@@ -140,4 +146,18 @@ pub fn epoch() -> u32 {
 pub fn slots_usable() -> bool {
     // SAFETY: as above.
     unsafe { core::ptr::read_volatile(&raw const CONTROL.slots) != 0 }
+}
+
+/// Whether programs on the slow paths of spinning locks time their waits.
+#[inline(always)]
+pub fn spins_by_slow_path() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const CONTROL.spins_by_slow_path) != 0 }
+}
+
+/// The same for mutexes and rwsems.
+#[inline(always)]
+pub fn sleeps_by_slow_path() -> bool {
+    // SAFETY: as above.
+    unsafe { core::ptr::read_volatile(&raw const CONTROL.sleeps_by_slow_path) != 0 }
 }

@@ -12,12 +12,13 @@ mod global;
 mod in_flight;
 mod lock;
 mod maps;
-mod number;
 mod outcome;
+mod owner;
 mod process;
 mod restart;
 mod sample;
 mod slot;
+mod slow_path;
 mod stack;
 mod state;
 mod switch;
@@ -59,6 +60,13 @@ fn process_fork(ctx: RawTracePointContext) -> Result<(), ()> {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
     process::exit();
+    Ok(())
+}
+
+/// Attached where threads' state is a hash.
+#[raw_tracepoint(tracepoint = "sched_process_free")]
+fn process_free(ctx: RawTracePointContext) -> Result<(), ()> {
+    thread::free(ctx.arg::<u64>(0));
     Ok(())
 }
 

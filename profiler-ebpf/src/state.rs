@@ -2,6 +2,8 @@
 //!
 //! In: nothing. Out: the values of `THREADS` and `SPINS`.
 
+use profiler_common::lock::Holder;
+
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
 
@@ -23,6 +25,8 @@ pub struct Wait {
     pub own: u32,
     /// The lock's address where it can have a symbol, set when the wait ends.
     pub named: u64,
+    /// Who held it at the begin.
+    pub owner: Holder,
 }
 
 /// State bits.

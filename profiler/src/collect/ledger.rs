@@ -59,6 +59,8 @@ fn class(outcome: Outcome) -> Option<Class> {
         Outcome::StackDeferred => Class::StackDeferred,
         Outcome::EventRingFull => Class::EventRingFull,
         Outcome::LockNestingFull => Class::LockNestingFull,
+        Outcome::LockEndMissed => Class::LockEndMissed,
+        Outcome::LockOwnerFull => Class::LockOwnerFull,
         Outcome::LockUnmatchedEnd => Class::LockUnmatchedEnd,
         Outcome::KernelStackMissing => Class::KernelStackMissing,
         Outcome::UserStackMissing => Class::UserStackMissing,

@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use aya::maps::{MapData, PerCpuArray, RingBuf};
+use profiler_common::processor::{INTERRUPT_ENTRIES, NMI_ENTRIES};
 use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
-use super::header::header;
+use super::header::{Plan, header};
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
@@ -37,6 +38,9 @@ type LockEntry = (profiler_common::lock::LockKey, profiler_common::lock::LockRow
 
 /// Lock rows that wait for their stack; what is over goes without.
 const LATE_LOCKS: usize = 16_384;
+
+/// How the names of the `lock` probe's programs begin.
+const LOCK_PROGRAMS: [&str; 5] = ["contention_", "enter_", "leave_", "kprobe_", "kretprobe_"];
 
 /// One session being recorded.
 pub struct Recorder {
@@ -70,7 +74,7 @@ impl Recorder {
     pub fn new(
         settings: &RecordSettings,
         scope: Scope,
-        mut probes: Probes,
+        (mut probes, plan): (Probes, Plan),
         meter: Meter,
         output: Output,
     ) -> Result<Self, Failure> {
@@ -82,7 +86,7 @@ impl Recorder {
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
-        let header = header(settings, &scope, &probes);
+        let header = header(settings, &scope, plan.notes(&probes));
         let mut recorder = Self {
             rows,
             slots: PerCpuArray::try_from(slots).context("SLOTS")?,
@@ -308,8 +312,10 @@ impl Recorder {
         end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
         for program in &end.cost.programs {
             let class = match program.program.as_str() {
-                "contention_begin" | "contention_end" => Class::LockRecursionMiss,
                 "cpu_sample" => Class::SampleRecursionMiss,
+                name if LOCK_PROGRAMS.iter().any(|prefix| name.starts_with(prefix)) => {
+                    Class::LockRecursionMiss
+                }
                 _ => Class::RecursionMiss,
             };
             end.ledger.count(class, program.recursion_misses);
@@ -336,18 +342,17 @@ fn stack_id(addresses: &[u64]) -> StackId {
 /// Whether a kernel stack was taken in an interrupt: the innermost function that tells does. On its way out
 /// of an interrupt the kernel switches tasks and does the task's own work; that is the task again.
 fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
+    let (begins, ends) = INTERRUPT_ENTRIES;
     let entry = |address: &u64| {
         let name = kernel.resolve(*address)?.name;
         match name {
             "handle_softirqs" | "__do_softirq" | "__softirqentry_text_start" => Some(LockContext::Softirq),
-            "exc_nmi" | "asm_exc_nmi" => Some(LockContext::Nmi),
+            _ if NMI_ENTRIES.contains(&name) => Some(LockContext::Nmi),
             "irqentry_exit" | "irqentry_exit_to_user_mode" | "exit_to_user_mode_loop" => {
                 Some(LockContext::Task)
             }
-            _ if name.starts_with("asm_sysvec_")
-                || name.starts_with("sysvec_")
-                || name.starts_with("__sysvec_")
-                || name.ends_with("common_interrupt") =>
+            _ if begins.iter().any(|begin| name.starts_with(begin))
+                || ends.iter().any(|end| name.ends_with(end)) =>
             {
                 Some(LockContext::Hardirq)
             }
