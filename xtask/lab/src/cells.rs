@@ -4,10 +4,10 @@
 
 use crate::judge::{self, Judge};
 
-/// One probe by one backend against one workload.
+/// One probe, or a part of one, by one backend against one workload.
 pub struct Cell {
-    pub probe: &'static str,
-    /// As `--backend PROBE=NAME` spells it.
+    /// The probe and its part, as `--backend` spells them: `cpu`, `lock.spin`.
+    pub place: &'static str,
     pub backend: &'static str,
     /// What the workload does, for people.
     pub load: &'static str,
@@ -20,6 +20,18 @@ pub struct Cell {
     /// What else counts, beside the workload.
     pub witness: Witness,
     pub judge: Judge,
+}
+
+impl Cell {
+    /// The probe without its part.
+    pub fn probe(&self) -> &'static str {
+        self.place.split('.').next().unwrap_or(self.place)
+    }
+
+    /// Place and backend as `--backend` takes them.
+    pub fn choice(&self) -> String {
+        format!("{}={}", self.place, self.backend)
+    }
 }
 
 /// A count of the kernel's own, in the same window.
@@ -36,24 +48,45 @@ pub enum Witness {
 pub const HERTZ: &str = "499";
 
 const CONTENTION: Option<((u32, u32), &str)> = Some(((5, 19), "no contention tracepoints before 5.19"));
+const GUARD: Option<((u32, u32), &str)> = Some(((5, 12), "no recursion guard for fentry before 5.12"));
 
 const SYSCALL: Cell = Cell {
-    probe: "syscall",
+    place: "syscall",
     backend: "raw-tracepoint",
-    load: "",
-    words: &[],
+    load: "reads answered late",
+    words: &["pipe-reads", "50", "20"],
     arguments: &[],
     since: None,
     witness: Witness::None,
     judge: judge::late_reads,
 };
-const LOCK: Cell =
-    Cell { probe: "lock", backend: "btf-tracepoint", since: CONTENTION, judge: judge::pipe_mutex, ..SYSCALL };
-const CPU: Cell = Cell { probe: "cpu", backend: "perf cpu-clock", judge: judge::shares, ..SYSCALL };
+const MUTEX: Cell = Cell {
+    place: "lock.sleep",
+    backend: "contention",
+    load: "a mutex held",
+    words: &["stalled-pipe", "10", "100"],
+    judge: judge::pipe_mutex,
+    ..SYSCALL
+};
+const RWSEM: Cell = Cell {
+    load: "an rwsem held",
+    words: &["stalled-inode", "10", "100"],
+    judge: judge::inode_rwsem,
+    ..MUTEX
+};
+const SPIN: Cell = Cell {
+    place: "lock.spin",
+    backend: "contention",
+    load: "spinning threads",
+    words: &["dup-close", "4", "3000"],
+    witness: Witness::Spins,
+    judge: judge::spins_by_slow_path,
+    ..SYSCALL
+};
 
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
-    Cell { load: "reads answered late", words: &["pipe-reads", "50", "20"], ..SYSCALL },
+    SYSCALL,
     Cell {
         load: "many fast calls",
         words: &["getppid-loop", "20000", "2"],
@@ -66,20 +99,23 @@ pub const CELLS: &[Cell] = &[
         judge: judge::failing_opens,
         ..SYSCALL
     },
-    Cell { load: "a mutex held", words: &["stalled-pipe", "20", "40"], ..LOCK },
-    Cell { load: "an rwsem held", words: &["stalled-inode", "20", "40"], judge: judge::inode_rwsem, ..LOCK },
+    Cell { since: CONTENTION, ..MUTEX },
+    Cell { since: CONTENTION, ..RWSEM },
+    Cell { backend: "fentry", ..MUTEX },
+    Cell { backend: "fentry", ..RWSEM },
+    Cell { backend: "kprobe", ..MUTEX },
+    Cell { backend: "kprobe", ..RWSEM },
+    Cell { since: CONTENTION, judge: judge::spins_by_tracepoint, ..SPIN },
+    Cell { backend: "fentry", since: GUARD, ..SPIN },
+    Cell { backend: "kprobe", ..SPIN },
     Cell {
-        load: "spinning threads",
-        words: &["dup-close", "4", "3000"],
-        witness: Witness::Spins,
-        judge: judge::spins_by_tracepoint,
-        ..LOCK
-    },
-    Cell {
+        place: "cpu",
+        backend: "cpu-clock",
         load: "70 to 30",
         words: &["burn-70-30", "6000"],
         arguments: &["-F", HERTZ],
         witness: Witness::Ticks,
-        ..CPU
+        judge: judge::shares,
+        ..SYSCALL
     },
 ];

@@ -1,6 +1,8 @@
 //! In: what the profiler found, what the workload and the kernel's own counters say. Out: a line with the figures,
 //! or what is wrong with them.
 
+use std::fmt;
+
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
@@ -27,6 +29,18 @@ pub struct Spins {
     /// The same by everybody, out of `kprobe_profile`.
     pub profile: u64,
 }
+
+/// A time that is too far from the truth.
+#[derive(Debug)]
+pub struct Off(String);
+
+impl fmt::Display for Off {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Off {}
 
 /// Says what was found, or what is wrong.
 pub type Judge = fn(&Run) -> Result<String>;
@@ -86,8 +100,11 @@ fn number(row: &Value, field: &str) -> Result<u64> {
 fn near(what: &str, found: u64, truth: u64, percent: u64) -> Result<String> {
     let off = (found as f64 / truth.max(1) as f64 - 1.0) * 100.0;
     let text = format!("{what} {} µs of {} µs ({off:+.2} %)", found / 1000, truth / 1000);
-    ensure!(found.abs_diff(truth) <= (truth * percent / 100).max(1_000_000), "{text}");
-    Ok(text)
+    if found.abs_diff(truth) <= (truth * percent / 100).max(1_000_000) {
+        Ok(text)
+    } else {
+        Err(Off(text).into())
+    }
 }
 
 /// Reads answered late: counted, as long as the reader says, with the kernel's stack of the wait.
@@ -156,6 +173,19 @@ pub fn spins_by_tracepoint(run: &Run) -> Result<String> {
     let missed = run.missed(&["contention_begin", "contention_end"]);
     ensure!(count > 0, "{text}: no spin at all");
     ensure!(count.abs_diff(raw) <= raw / 100 + missed, "{text}, {missed} missed");
+    Ok(text)
+}
+
+/// Spins by the functions that spin: as many as the kernel's own kprobe on them was hit.
+pub fn spins_by_slow_path(run: &Run) -> Result<String> {
+    let spins = run.spins.as_ref().context("nobody counted")?;
+    let (count, _) = run.waits("spin", &[]);
+    let text = format!(
+        "{count} waits of {} entries to the slow path ({} by everybody)",
+        spins.entries, spins.profile
+    );
+    ensure!(count > 0, "{text}: no spin at all");
+    ensure!(count.abs_diff(spins.entries) <= spins.entries / 100, "{text}");
     Ok(text)
 }
 

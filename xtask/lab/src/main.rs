@@ -1,6 +1,6 @@
 //! What runs inside a guest of the lab.
 //!
-//! In: `lab matrix [NAME]`, with `profiler` and `workload` on PATH. Out: lines that begin with `@`, one per result;
+//! In: `lab matrix [NAME]` or `lab soak CYCLES KILLS`, with `profiler` and `workload` on PATH. Out: a line beginning with `@cell` for each result;
 //! exit code 0 if all is well, 1 if something failed, 2 for wrong usage.
 
 mod bpf;
@@ -10,6 +10,7 @@ mod judge;
 mod kernel;
 mod matrix;
 mod recording;
+mod soak;
 mod wait;
 
 use std::{
@@ -36,6 +37,7 @@ fn run(words: &[&str], out: &mut dyn Write) -> Result<bool> {
     match words {
         ["matrix"] => matrix::run("", out),
         ["matrix", only] => matrix::run(only, out),
-        _ => bail!("lab matrix [NAME]"),
+        ["soak", cycles, kills] => soak::run(cycles.parse()?, kills.parse()?, out),
+        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS"),
     }
 }

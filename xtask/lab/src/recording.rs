@@ -105,10 +105,6 @@ impl Recording {
         Ok(Self { child, directory: directory.to_owned() })
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.0.id()
-    }
-
     /// Ends it as Ctrl-C does, and reads what it found: the summary, and the folded file of a probe.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result};
 
-use super::{Cell, Column, State};
+use super::column::{Cell, Column, State};
 use crate::workspace::Workspace;
 
 const BEGIN: &str = "<!-- matrix: written by `cargo xtask matrix` -->\n";
