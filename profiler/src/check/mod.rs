@@ -10,6 +10,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::plan::backends::Part;
 use crate::plan::{Assessment, Choice, Facts, Forced, Probe, assess};
 
 /// Name and version of the JSON form.
@@ -62,6 +63,8 @@ pub struct Verdict {
     pub backend: String,
     /// Hooks it takes.
     pub attach: Vec<&'static str>,
+    /// Every backend that can run, best first within a part, as `record --backend` takes it.
+    pub candidates: Vec<String>,
     /// What would be tried next, and what cannot run, part by part.
     pub alternatives: Vec<String>,
     /// The rest of what the plan says.
@@ -139,9 +142,19 @@ fn verdict(assessment: Assessment) -> Verdict {
         mark,
         backend: assessment.backend_name(),
         attach,
+        candidates: candidates(&assessment),
         alternatives: alternatives(&assessment),
         assessment,
     }
+}
+
+fn candidates(assessment: &Assessment) -> Vec<String> {
+    let backends = assessment.choices.iter().flat_map(|choice| &choice.candidates);
+    let spelled = backends.map(|backend| match backend.part {
+        Part::Whole => format!("{}={}", backend.probe, backend.name),
+        part => format!("{}.{}={}", backend.probe, part.name(), backend.name),
+    });
+    spelled.collect()
 }
 
 /// One line for each part that has other candidates: those to try next, then those that cannot run.

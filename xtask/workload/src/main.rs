@@ -45,6 +45,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   random-reads N MIB       N reads of MIB of /dev/urandom: long calls that never sleep
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
+  stalled-inode N MS       an inode's rwsem held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
   demo MS                  late pipes, contention and CPU together";
 
@@ -109,6 +110,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("random-reads", &[count, mebibytes]) => timed::random_reads(count, mebibytes),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
+        ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),
         ("demo", &[ms]) => contend::demo(ms),
         _ => Err(io::Error::other(USAGE)),
