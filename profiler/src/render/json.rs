@@ -11,12 +11,14 @@ use serde::{Serialize, Serializer};
 
 use super::findings::{self, Confidence, Finding, Ranked, Window};
 use super::fold::Folder;
+use super::holders::Held;
 use super::layout::Layout;
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
+use super::tracing::Tracing;
 use super::{Probe, Rendering, errno, probe};
 use crate::profile::ledger::Class;
-use crate::profile::rows::{InFlightCall, LockContext};
+use crate::profile::rows::{Holder, InFlightCall, LockContext};
 use crate::profile::{Cost, Environment, LossKind, Pid, ProbePlan, Profile, SlowRow, StackId, TargetNote};
 
 /// The schema's name and version.
@@ -44,6 +46,7 @@ struct Document<'p> {
     elided: BTreeMap<&'static str, f64>,
     cost: CostRow<'p>,
     in_flight: Vec<InFlight<'p>>,
+    lock_waits_of_tracing: Tracing,
     probes: Probes<'p>,
 }
 
@@ -160,6 +163,17 @@ struct LockRow<'p> {
     max_ns: u64,
     stack: Vec<String>,
     stack_ns: u64,
+    held_by: Vec<HeldBy<'p>>,
+}
+
+/// Who held the locks of a row; of the waits whose holder was known.
+#[derive(Serialize)]
+struct HeldBy<'p> {
+    readers: bool,
+    #[serde(flatten)]
+    owner: Owner<'p>,
+    waits: u64,
+    total_ns: u64,
 }
 
 #[derive(Serialize)]
@@ -256,6 +270,7 @@ fn document<'a>(
             process_share: profile.cost.process_share(profile.duration_ns),
         },
         in_flight: profile.in_flight.iter().map(|call| in_flight(profile, call, folder)).collect(),
+        lock_waits_of_tracing: Tracing::of(profile),
         probes: Probes {
             syscall: SyscallProbe {
                 unit: Probe::Syscall.unit(),
@@ -351,7 +366,16 @@ fn lock_row<'p>(profile: &'p Profile, line: &'p LockLine, folder: &mut Folder<'_
         max_ns: line.wait.max_ns,
         stack: folder.take(),
         stack_ns: line.heaviest_ns,
+        held_by: line.holders.iter().map(|held| held_by(profile, held)).collect(),
     }
+}
+
+fn held_by<'p>(profile: &'p Profile, (holder, row): &Held) -> HeldBy<'p> {
+    let owner = match holder {
+        Holder::Process(pid) => owner(profile, *pid),
+        Holder::Readers => Owner { pid: Pid(0), comm: "", container: "" },
+    };
+    HeldBy { readers: *holder == Holder::Readers, owner, waits: row.waits, total_ns: row.total_ns }
 }
 
 fn cpu_row<'p>(profile: &'p Profile, line: &'p CpuLine, folder: &mut Folder<'_>) -> CpuRow<'p> {

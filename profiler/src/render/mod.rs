@@ -10,7 +10,8 @@ mod environment;
 pub mod errno;
 mod findings;
 mod fold;
-pub mod humane;
+pub mod holders;
+mod humane;
 mod json;
 mod layout;
 pub mod locks;
@@ -25,6 +26,7 @@ mod summary;
 mod svg;
 pub mod syscalls;
 mod tables;
+mod tracing;
 mod tree;
 
 use std::cell::OnceCell;
