@@ -76,6 +76,15 @@ struct SyscallProbe<'p> {
     unit: &'static str,
     rows: Vec<SyscallRow<'p>>,
     slow: Slow<'p>,
+    time_axis: Axis,
+}
+
+/// How much the capture's time axis holds, and what it had to sum up.
+#[derive(Serialize)]
+struct Axis {
+    columns: usize,
+    calls: usize,
+    other_calls: u64,
 }
 
 #[derive(Serialize)]
@@ -261,6 +270,11 @@ fn document<'a>(
                 unit: Probe::Syscall.unit(),
                 rows: ranked.syscalls.iter().map(|line| syscall_row(profile, line)).collect(),
                 slow: Slow(profile),
+                time_axis: Axis {
+                    columns: profile.axis.columns().len(),
+                    calls: profile.axis.calls().count(),
+                    other_calls: profile.axis.other().count(),
+                },
             },
             lock: Rows {
                 unit: Probe::Lock.unit(),

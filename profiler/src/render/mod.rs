@@ -10,6 +10,7 @@ mod environment;
 pub mod errno;
 mod findings;
 mod fold;
+mod heat;
 pub mod humane;
 mod json;
 mod layout;
@@ -47,6 +48,8 @@ pub enum Format {
     Folded(Probe),
     /// The flame graph of one probe.
     Svg(Probe),
+    /// Heat maps of the latencies of system calls over time.
+    Heat,
     /// The flame graph without its script: for goldens and for viewers that refuse scripts.
     PlainSvg(Probe),
 }
@@ -81,6 +84,7 @@ impl<'p> Rendering<'p> {
             Format::Text => summary::write(self, out)?,
             Format::Json => json::write(self, out)?,
             Format::Folded(probe) => self.folded(probe).write(out)?,
+            Format::Heat => heat::write(self.profile, out)?,
             Format::Svg(probe) => svg::write(self, probe, true, out)?,
             Format::PlainSvg(probe) => svg::write(self, probe, false, out)?,
         }

@@ -340,6 +340,33 @@ pub fn session() -> Profile {
     profile
 }
 
+/// A minute in which reads become slow from second 20 to 35, seen in 60 intervals.
+pub fn minute() -> Profile {
+    let mut profile = Profile::default();
+    profile.apply(Chunk::Header(Box::new(header())));
+    for second in 0..60u64 {
+        let start_ns = second * 1_000 * MS;
+        let mut interval = Interval {
+            start_ns,
+            end_ns: start_ns + 1_000 * MS,
+            processes: processes(),
+            ..Interval::default()
+        };
+        let (fast, slow) = if (20..35).contains(&second) { (300, 40) } else { (900, 0) };
+        calls(&mut interval, 812, 0, &[(4_000 + second * 30, fast), (18 * MS + second * 100_000, slow)]);
+        calls(&mut interval, 813, 0, &[(6_000, 10)]);
+        calls(&mut interval, 812, 74, &[(3 * MS, 1 + second % 3)]);
+        calls(&mut interval, 33, 232, &[(900 * MS, 1)]);
+        if slow > 0 {
+            let stacks = (StackId::NONE, StackId::NONE);
+            self::slow(&mut interval, (812, 0), stacks, (slow, 20 * MS));
+        }
+        profile.apply(Chunk::Interval(Box::new(interval)));
+    }
+    profile.apply(Chunk::End(Box::new(End { duration_ns: 60_000 * MS, ..End::default() })));
+    profile
+}
+
 /// `count` distinct stacks of 40 frames that share their first ten.
 pub fn wide(count: u64) -> Profile {
     let mut stacks = Stacks::default();
