@@ -39,11 +39,15 @@ pub struct Offsets {
     pub css_cgroup: u32,
     /// `cgroup.level`.
     pub cgroup_level: u32,
-    /// `cgroup.ancestors`.
+    /// `cgroup.ancestors`, or `cgroup.ancestor_ids` before Linux 6.1: see `ancestor_ids`.
     pub cgroup_ancestors: u32,
     /// `cgroup.kn`.
     pub cgroup_kn: u32,
     /// `kernfs_node.id`.
     pub kn_id: u32,
+    /// No offset. 1: `cgroup_ancestors` holds ids, else pointers.
+    pub ancestor_ids: u32,
+    /// `task_struct.stack`.
+    pub task_stack: u32,
 }
-crate::shared_record!(Offsets, 60);
+crate::shared_record!(Offsets, 68);
