@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where its ground is gone")]
 
+#[path = "render/scenes.rs"]
+mod scenes;
 #[path = "render/session.rs"]
 mod session;
 
@@ -12,7 +14,8 @@ use std::path::PathBuf;
 
 use profiler::profile::Profile;
 use profiler::render::{Format, Probe, Rendering, render};
-use session::{HOSTILE, MS, minute, session, wide};
+use scenes::{loops, minute, wide};
+use session::{HOSTILE, MS, session};
 
 fn rendered(profile: &Profile, format: Format) -> String {
     let mut out = Vec::new();
@@ -115,6 +118,26 @@ fn assert_well_formed(svg: &str) {
         }
     }
     assert!(text > 0);
+}
+
+#[test]
+fn a_shell_loop_is_one_line_and_its_hanging_child_another() {
+    let profile = loops();
+    let text = rendered(&profile, Format::Text);
+    let line = |words: &[&str]| {
+        let all = |line: &&str| words.iter().all(|word| line.split_whitespace().any(|own| own == *word));
+        text.lines().filter(all).count()
+    };
+    assert_eq!(line(&["sh", "×200", "read", "400"]), 1, "{text}");
+    assert_eq!(line(&["sh", "9999", "read", "1"]), 1, "{text}");
+    assert_eq!(line(&["sh", "×200", "burn", "200"]), 1, "{text}");
+    assert_eq!(line(&["spin", "×200", "200"]), 1, "{text}");
+    let json: serde_json::Value = serde_json::from_str(&rendered(&profile, Format::Json)).unwrap();
+    assert_eq!(
+        json["probes"]["syscall"]["rows"].as_array().unwrap().len(),
+        201,
+        "each process keeps its row"
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod environment;
 pub mod errno;
 mod findings;
 mod fold;
+mod group;
 mod heat;
 pub mod humane;
 mod json;
