@@ -3,10 +3,9 @@
 //! In: ranked rows. Out: at most [`ROWS`] lines each, the rest counted with its weight.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::findings::{Finding, Ranked, cpu_by_process, process};
+use super::findings::{Finding, Ranked, cpu_by_process, process, top_function};
 use super::group::{self, Group};
 use super::page::{Page, number, text};
 use super::rows::{LockLine, SyscallLine};
@@ -203,17 +202,6 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io::R
     };
     let rows: Vec<_> = groups.iter().take(ROWS).map(row).collect();
     ranked_table(page, &columns, &rows, &weights)
-}
-
-/// The function most samples of a group fell into.
-fn top_function<'r>(ranked: &'r Ranked<'_>, group: &Group<'_, (Pid, u64)>) -> (&'r str, u64) {
-    let pids: BTreeSet<Pid> = group.lines().iter().map(|(pid, _)| *pid).collect();
-    let mut functions: BTreeMap<&str, u64> = BTreeMap::new();
-    for line in ranked.cpu.iter().filter(|line| pids.contains(&line.pid)) {
-        let sum = functions.entry(&line.function).or_default();
-        *sum = sum.saturating_add(line.samples);
-    }
-    functions.into_iter().max_by_key(|(_, samples)| *samples).unwrap_or_default()
 }
 
 /// Calls that had not returned, work first, oldest first.

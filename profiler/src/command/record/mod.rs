@@ -4,6 +4,7 @@
 
 mod context;
 mod header;
+mod identity;
 mod launch;
 mod output;
 mod progress;
