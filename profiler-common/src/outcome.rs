@@ -37,6 +37,8 @@ outcomes! {
     StackDeferred,
     /// Lost: the ring buffer was full, a process event did not arrive.
     EventRingFull,
+    /// Lost: no room for another child of the target, which goes unmeasured.
+    TargetFull,
     /// Lost: more locks nested than a thread's state holds.
     LockNestingFull,
     /// Discarded: a contention end without its begin (in progress at attach).

@@ -52,7 +52,7 @@ fn process_exec(_ctx: RawTracePointContext) -> Result<(), ()> {
 
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 fn process_fork(ctx: RawTracePointContext) -> Result<(), ()> {
-    process::fork(ctx.arg::<u64>(1));
+    process::fork(&ctx);
     Ok(())
 }
 

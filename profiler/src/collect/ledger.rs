@@ -58,6 +58,7 @@ fn class(outcome: Outcome) -> Option<Class> {
         Outcome::ThreadStateFull => Class::ThreadStateFull,
         Outcome::StackDeferred => Class::StackDeferred,
         Outcome::EventRingFull => Class::EventRingFull,
+        Outcome::TargetFull => Class::TargetFull,
         Outcome::LockNestingFull => Class::LockNestingFull,
         Outcome::LockUnmatchedEnd => Class::LockUnmatchedEnd,
         Outcome::KernelStackMissing => Class::KernelStackMissing,

@@ -13,7 +13,7 @@ use aya::util::online_cpus;
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::globals::Globals;
-use super::{Request, object};
+use super::{Request, log, object};
 use crate::failure::Failure;
 
 /// The attached kernel side. Dropping it detaches everything.
@@ -51,7 +51,12 @@ impl Probes {
         } else {
             object::without_task_storage()?
         };
-        let ebpf = loader.load(&object).map_err(|error| refusal(&error))?;
+        let mut ebpf = loader.load(&object).map_err(|error| refusal(&error))?;
+        if request.log
+            && let Err(error) = log::follow(&mut ebpf)
+        {
+            tracing::warn!("{error:#}");
+        }
         let mut probes = Self { ebpf, start_ns: globals.attach_ns, btf: None, request, refused: Vec::new() };
         probes.add_tgids()?;
         if probes.request.syscall {
@@ -231,6 +236,10 @@ fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),
     ];
+    if !request.log {
+        // The smallest ring there is.
+        loader.map_max_entries("AYA_LOGS", 4096);
+    }
     for name in unused.iter().filter(|(used, _)| !used).flat_map(|(_, maps)| *maps) {
         loader.map_max_entries(name, 1);
     }

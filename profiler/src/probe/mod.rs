@@ -7,6 +7,7 @@ mod attach;
 mod btf;
 mod floor;
 mod globals;
+mod log;
 mod object;
 pub mod offsets;
 
@@ -37,6 +38,8 @@ pub struct Request {
     pub filter: Filter,
     /// Print the verifier's log when a program is refused.
     pub verbose: bool,
+    /// Follow what the kernel side logs.
+    pub log: bool,
 }
 
 /// Who is measured: kinds AND, entries OR, empty = everybody.

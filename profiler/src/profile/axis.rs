@@ -3,6 +3,7 @@
 //! In: the rows of each interval. Out: at most [`COLUMNS`] columns of at most [`CALLS`] calls each;
 //! what has no row of its own is summed as `other`, longer sessions get wider columns.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::histogram::Histogram;
@@ -42,8 +43,12 @@ impl TimeAxis {
             calls.entry(*nr).or_default().merge(&row.latency);
         }
         let mut column = Column { start_ns, end_ns, ..Column::default() };
-        for (nr, latency) in calls {
-            if self.has_row(nr, latency.total_ns) {
+        // The longest first: none takes the row of one before it. Only so many may take one at all, so that a
+        // capture with every number there is costs no more.
+        let mut calls: Vec<_> = calls.into_iter().collect();
+        calls.sort_by_key(|(nr, latency)| (Reverse(latency.total_ns), *nr));
+        for (place, (nr, latency)) in calls.into_iter().enumerate() {
+            if self.totals.contains_key(&nr) || place < CALLS && self.make_room(latency.total_ns) {
                 let total = self.totals.entry(nr).or_default();
                 *total = total.saturating_add(latency.total_ns);
                 column.calls.insert(nr, latency);
@@ -51,9 +56,6 @@ impl TimeAxis {
                 column.other.merge(&latency);
             }
         }
-        // Who gave way to a later call of this very interval.
-        let gone: Vec<_> = column.calls.keys().filter(|nr| !self.totals.contains_key(nr)).copied().collect();
-        gone.into_iter().for_each(|nr| fold(&mut column, nr));
         self.columns.push(column);
         if self.columns.len() > COLUMNS {
             self.widen();
@@ -86,16 +88,13 @@ impl TimeAxis {
         sum
     }
 
-    /// Whether a call has a row, or gets the one of a call that took less time so far.
-    fn has_row(&mut self, nr: CallNumber, total_ns: u64) -> bool {
-        if self.totals.contains_key(&nr) || self.totals.len() < CALLS {
+    /// Whether there is a row for one more call: a free one, or that of a call that took less time so far.
+    fn make_room(&mut self, total_ns: u64) -> bool {
+        if self.totals.len() < CALLS {
             return true;
         }
         let least = self.totals.iter().min_by_key(|(_, total)| **total).map(|(nr, total)| (*nr, *total));
-        let Some((least, least_ns)) = least.filter(|(_, least_ns)| *least_ns < total_ns) else {
-            return false;
-        };
-        debug_assert!(least_ns < total_ns);
+        let Some((least, _)) = least.filter(|(_, least_ns)| *least_ns < total_ns) else { return false };
         self.totals.remove(&least);
         self.columns.iter_mut().for_each(|column| fold(column, least));
         true

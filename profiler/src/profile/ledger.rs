@@ -92,6 +92,8 @@ classes! {
     StackRingFull = "stacks whose frames never arrived", Lost, of Stacks;
     /// Process events lost in the ring buffer.
     EventRingFull = "process events lost, ring buffer full", Lost, of None;
+    /// Children of the target without room in its set.
+    TargetFull = "children of the target not measured, no room for them", Lost, of None;
     /// Nested deeper than a thread's state.
     LockNestingFull = "lock waits nested too deep", Lost, of LockWaits;
     /// Programs of the `syscall` probe skipped because they were already running on that CPU.

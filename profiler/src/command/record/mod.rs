@@ -3,6 +3,7 @@
 //! In: validated settings. Out: the summary on stdout, files in the output directory.
 
 mod context;
+mod haste;
 mod header;
 mod identity;
 mod launch;
@@ -20,6 +21,7 @@ use crate::cli::settings::RecordSettings;
 use crate::collect::Meter;
 use crate::failure::Failure;
 use crate::probe::{Probes, Request};
+use haste::Haste;
 use launch::Launched;
 use output::Output;
 use progress::Progress;
@@ -49,6 +51,8 @@ pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
 async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     online(settings.cpus.as_deref())?;
     let launched = Launched::prepare(&settings.command)?;
+    // After the fork: the command must not inherit it.
+    let haste = Haste::begin();
     let scope = scope::resolve(settings, launched.as_ref())?;
     let mut stop = Stop::new()?;
     // Before the output: who may not measure at all is told that, and not about a directory.
@@ -63,6 +67,7 @@ async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     let finished = measure(&mut recorder, &mut stop, &mut launched, &mut progress).await;
     progress.clear();
     launch::tell_running(launched.as_ref());
+    drop(haste);
     // Whatever ended the loop, what was measured is kept.
     let result = recorder.finish(settings).await;
     finished?;
@@ -110,6 +115,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         cpus: settings.cpus.clone(),
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
+        log: settings.verbosity > 1,
     }
 }
 
