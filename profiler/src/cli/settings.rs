@@ -88,6 +88,8 @@ pub enum ReportFormat {
     Folded(Probe),
     /// A flame graph.
     Svg(Probe),
+    /// Heat maps of the latencies of system calls.
+    Heat,
 }
 
 /// `profiler report`.
@@ -174,6 +176,10 @@ fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
     let format = match (typed.format, probe) {
         (typed::Format::Text, None) => ReportFormat::Text,
         (typed::Format::Json, None) => ReportFormat::Json,
+        (typed::Format::Heat, None | Some(Probe::Syscall)) => ReportFormat::Heat,
+        (typed::Format::Heat, Some(_)) => {
+            return Err(wrong("--probe", "--format heat shows system calls; leave it out"));
+        }
         (typed::Format::Folded, probe) => ReportFormat::Folded(probe.ok_or_else(need)?),
         (typed::Format::Svg, probe) => ReportFormat::Svg(probe.ok_or_else(need)?),
         (typed::Format::Text | typed::Format::Json, Some(_)) => {

@@ -138,6 +138,7 @@ pub(super) enum Format {
     Json,
     Folded,
     Svg,
+    Heat,
 }
 
 #[derive(Debug, Args)]
@@ -145,7 +146,7 @@ pub(super) struct Report {
     /// A capture, or the directory of `record -o` that holds one
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
-    /// What to print: text, json, folded or svg
+    /// What to print: text, json, folded, svg or heat
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub format: Format,
     /// Which picture, for folded and svg: syscall, lock or cpu

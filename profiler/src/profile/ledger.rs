@@ -136,6 +136,8 @@ classes! {
     EndedByDeath = "calls ended by the thread's death", Class, of Calls;
     /// Interrupted, restarted, joined.
     Restarted = "interrupted calls joined with their restart", Class, of Calls;
+    /// A pid that came again with another process.
+    PidReused = "pids given to another process meanwhile: rows of both under its name", Class, of None;
     /// Frames that had to wait for room in the ring buffer.
     StackDeferred = "stacks sent again, the ring buffer was full", Class, of Stacks;
     /// Own locks, events.

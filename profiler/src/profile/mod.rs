@@ -3,6 +3,7 @@
 //! In: [`Chunk`]s, in the order they were recorded (live or replayed).
 //! Out: [`Profile`], from which everything is rendered.
 
+pub mod axis;
 pub mod chunk;
 pub mod cost;
 pub mod environment;
@@ -16,6 +17,7 @@ pub mod target;
 
 use std::collections::HashSet;
 
+pub use axis::TimeAxis;
 pub use chunk::{Chunk, End, Header, Interval, ProbePlan};
 pub use cost::{Cost, ProgramCost};
 pub use environment::{CgroupLimits, Counters, Environment};
@@ -41,6 +43,8 @@ pub struct Profile {
     pub stacks: StackTable,
     /// System calls.
     pub syscall: SyscallRows,
+    /// Latencies of system calls over time.
+    pub axis: TimeAxis,
     /// Lock waits.
     pub lock: LockRows,
     /// CPU samples.
@@ -85,6 +89,7 @@ impl Profile {
             self.processes.see(process);
         }
         self.stacks.extend(interval.modules, interval.frames, interval.stacks);
+        self.axis.add(interval.start_ns, interval.end_ns, &interval.syscall);
         self.syscall.add(&interval.syscall);
         self.lock.add(&interval.lock);
         self.cpu.add(&interval.cpu);

@@ -8,12 +8,13 @@ pub mod counters;
 mod rule;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use rule::{Confidence, Finding, Rule, rank};
 pub use window::Window;
 
 use super::fold::Folder;
+use super::group::{self, Group};
 use super::name::kernel_functions;
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
@@ -336,17 +337,22 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
 }
 
 fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
-    let (pid, samples) = cpu_by_process(&ranked.cpu).into_iter().next()?;
-    let top = ranked.cpu.iter().find(|line| line.pid == pid)?;
+    let processes = cpu_by_process(&ranked.cpu);
+    let groups = group::groups(&processes, |(pid, _)| group::key(profile, *pid, ()), |(_, samples)| *samples);
+    let worst = groups.first()?;
+    let ((pid, _), samples) = (*worst.first(), worst.weight());
+    let who = match worst.lines().len() {
+        1 => format!("pid {}", pid.0),
+        many => format!("{} processes", humane::count(many as u64)),
+    };
+    let (function, in_function) = top_function(ranked, worst);
     let all: u64 = ranked.cpu.iter().map(|line| line.samples).fold(0, u64::saturating_add);
     let sentence = format!(
-        "CPU: {} of {} samples in {} (pid {}), {} of those in {}.",
+        "CPU: {} of {} samples in {} ({who}), {} of those in {function}.",
         humane::part(samples, all),
         humane::count(all),
         process(profile, pid),
-        pid.0,
-        humane::part(top.samples, samples),
-        top.function,
+        humane::part(in_function, samples),
     );
     Some(Finding {
         rule: "cpu",
@@ -354,8 +360,19 @@ fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
         sentence,
         confidence: Confidence::High,
         threshold: "",
-        evidence: vec![("samples", samples), ("all_samples", all), ("function_samples", top.samples)],
+        evidence: vec![("samples", samples), ("all_samples", all), ("function_samples", in_function)],
     })
+}
+
+/// The function most samples of a group fell into.
+pub fn top_function<'r>(ranked: &'r Ranked<'_>, group: &Group<'_, (Pid, u64)>) -> (&'r str, u64) {
+    let pids: BTreeSet<Pid> = group.lines().iter().map(|(pid, _)| *pid).collect();
+    let mut functions: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in ranked.cpu.iter().filter(|line| pids.contains(&line.pid)) {
+        let sum = functions.entry(&line.function).or_default();
+        *sum = sum.saturating_add(line.samples);
+    }
+    functions.into_iter().max_by_key(|(_, samples)| *samples).unwrap_or_default()
 }
 
 /// Samples per process, most first.

@@ -10,8 +10,10 @@ mod environment;
 pub mod errno;
 mod findings;
 mod fold;
+mod group;
+mod heat;
 pub mod holders;
-mod humane;
+pub mod humane;
 mod json;
 mod layout;
 pub mod locks;
@@ -49,6 +51,8 @@ pub enum Format {
     Folded(Probe),
     /// The flame graph of one probe.
     Svg(Probe),
+    /// Heat maps of the latencies of system calls over time.
+    Heat,
     /// The flame graph without its script: for goldens and for viewers that refuse scripts.
     PlainSvg(Probe),
 }
@@ -83,6 +87,7 @@ impl<'p> Rendering<'p> {
             Format::Text => summary::write(self, out)?,
             Format::Json => json::write(self, out)?,
             Format::Folded(probe) => self.folded(probe).write(out)?,
+            Format::Heat => heat::write(self.profile, out)?,
             Format::Svg(probe) => svg::write(self, probe, true, out)?,
             Format::PlainSvg(probe) => svg::write(self, probe, false, out)?,
         }

@@ -1,6 +1,6 @@
 //! A session made by hand, chunk by chunk, as a capture would hold it.
 //!
-//! In: nothing. Out: [`session`], with hostile names, and [`wide`], with many stacks.
+//! In: nothing. Out: [`session`], with hostile names, and what other scenes are made of.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ pub const HOSTILE: &str = "a;b\n<script>\x1b[31m";
 
 /// Builds stacks frame by frame, leaf first, as a capture holds them.
 #[derive(Default)]
-struct Stacks {
-    interval: Interval,
-    symbols: Symbols,
+pub struct Stacks {
+    pub interval: Interval,
+    pub symbols: Symbols,
     known: BTreeMap<String, FrameId>,
 }
 
@@ -54,22 +54,22 @@ impl Stacks {
         StackId(id)
     }
 
-    fn kernel(&mut self, id: u64, functions: &[&str]) -> StackId {
+    pub fn kernel(&mut self, id: u64, functions: &[&str]) -> StackId {
         self.stack(id, FrameSpace::Kernel, functions)
     }
 
-    fn user(&mut self, id: u64, functions: &[&str]) -> StackId {
+    pub fn user(&mut self, id: u64, functions: &[&str]) -> StackId {
         self.stack(id, FrameSpace::Module(ModuleId(0)), functions)
     }
 }
 
 const ENTRY: [&str; 2] = ["do_syscall_64", "entry_SYSCALL_64_after_hwframe"];
 
-fn with_entry(functions: &[&'static str]) -> Vec<&'static str> {
+pub fn with_entry(functions: &[&'static str]) -> Vec<&'static str> {
     functions.iter().copied().chain(ENTRY).collect()
 }
 
-fn header() -> Header {
+pub fn header() -> Header {
     Header {
         version: "0.1.0".into(),
         arguments: vec!["record".into(), "--container".into(), "web".into()],
@@ -160,7 +160,7 @@ fn counters(step: u64) -> BTreeMap<String, u64> {
     .into()
 }
 
-fn processes() -> Vec<Process> {
+pub fn processes() -> Vec<Process> {
     [(812, "api", "web"), (813, HOSTILE, "web"), (33, "java", ""), (7, "kworker/0:1", "")]
         .map(|(pid, comm, container)| Process {
             pid: Pid(pid),
@@ -171,14 +171,14 @@ fn processes() -> Vec<Process> {
         .into()
 }
 
-fn calls(interval: &mut Interval, pid: u32, nr: u32, latencies: &[(u64, u64)]) {
+pub fn calls(interval: &mut Interval, pid: u32, nr: u32, latencies: &[(u64, u64)]) {
     let row: &mut SyscallRow = interval.syscall.rows.entry((Pid(pid), nr)).or_default();
     for &(ns, count) in latencies {
         (0..count).for_each(|_| row.latency.record(ns));
     }
 }
 
-fn slow(
+pub fn slow(
     interval: &mut Interval,
     (pid, nr): (u32, u32),
     (kernel, user): (StackId, StackId),
@@ -191,7 +191,7 @@ fn slow(
     interval.syscall.slow.insert(key, SlowRow { count, total_ns, max_ns: ns, off_cpu_ns });
 }
 
-fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {
+pub fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {
     let mut row = LockRow::default();
     for &(ns, count) in waits {
         (0..count).for_each(|_| row.wait.record(ns));
@@ -356,35 +356,5 @@ pub fn session() -> Profile {
     profile.apply(Chunk::Interval(Box::new(stacks.interval)));
     profile.apply(Chunk::Symbols(stacks.symbols));
     profile.apply(Chunk::End(Box::new(end())));
-    profile
-}
-
-/// `count` distinct stacks of 40 frames that share their first ten.
-pub fn wide(count: u64) -> Profile {
-    let mut stacks = Stacks::default();
-    for frame in 0..4_000u32 {
-        let space = FrameSpace::Module(ModuleId(0));
-        stacks.interval.frames.push(Frame { space, address: u64::from(frame) });
-        stacks
-            .symbols
-            .frames
-            .push((FrameId(frame), Resolution::Named(vec![Arc::from(format!("function_{frame}"))])));
-    }
-    for id in 1..=count {
-        let frames = (0..40u64).map(|depth| {
-            let spread = if depth < 30 {
-                id.wrapping_mul(2_654_435_761).rotate_left(depth as u32) % 4_000
-            } else {
-                depth
-            };
-            FrameId(spread as u32)
-        });
-        stacks.interval.stacks.push(Stack { id: StackId(id), frames: frames.collect(), truncated: false });
-        let key = CpuKey { pid: Pid(1), kernel: StackId::NONE, user: StackId(id) };
-        stacks.interval.cpu.rows.insert(key, CpuRow { samples: 1 + u64::from(id == 1) * count });
-    }
-    let mut profile = Profile::default();
-    profile.apply(Chunk::Interval(Box::new(stacks.interval)));
-    profile.apply(Chunk::Symbols(stacks.symbols));
     profile
 }

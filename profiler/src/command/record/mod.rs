@@ -5,6 +5,7 @@
 mod context;
 mod haste;
 mod header;
+mod identity;
 mod launch;
 mod output;
 mod progress;

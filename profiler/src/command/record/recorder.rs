@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::context::context;
 use super::header::{Plan, header};
+use super::identity::Identities;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
@@ -60,6 +61,7 @@ pub struct Recorder {
     /// Lock rows whose kernel stack has not arrived yet: until then nobody knows whether an interrupt waited.
     late_locks: Vec<LockEntry>,
     owners: Owners,
+    identities: Identities,
     watch: Watch,
     intervals: u64,
     /// Processes that were gone before they could be asked for, with their cgroups.
@@ -106,6 +108,7 @@ impl Recorder {
             contexts: HashMap::new(),
             late_locks: Vec::new(),
             owners: scope.owners,
+            identities: Identities::default(),
             watch: scope.watch,
             intervals: 0,
             unowned: Vec::new(),
@@ -166,7 +169,12 @@ impl Recorder {
                     self.contexts.insert(id, context(&self.kernel, &addresses));
                     self.interner.kernel_stack(id, &addresses, truncated);
                 }
-                Some(Event::Process { pid, comm, cgroup }) => self.see(pid, comm, cgroup),
+                Some(Event::Process { pid, time_ns, comm, cgroup }) => {
+                    if self.identities.announce(pid, time_ns) {
+                        self.pending.ledger.count(Class::PidReused, 1);
+                    }
+                    self.see(pid, comm, cgroup);
+                }
                 None => self.pending.ledger.count(Class::Implausible, 1),
             }
         }
@@ -290,6 +298,9 @@ impl Recorder {
         self.probes.stop();
         self.stopped = true;
         end.duration_ns = self.elapsed_ns();
+        // Announcements first: a name that is read now is newer.
+        self.take_events();
+        self.pending.processes.extend(self.identities.renamed(&self.profile.processes));
         self.interval().await?;
         end.counters = self.watch.all();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
