@@ -6,6 +6,7 @@
 
 pub mod counters;
 mod rule;
+mod total;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,7 +89,17 @@ pub fn telling_function(profile: &Profile, kernel: StackId) -> Option<&str> {
 const TOLD: usize = 5;
 
 /// Rules about rows; those about counters are in [`counters::RULES`].
-const RULES: &[Rule] = &[stuck, slowest, second_slowest, nothing_slow, lock_waits, tracing, user_locks, cpu];
+const RULES: &[Rule] = &[
+    stuck,
+    slowest,
+    second_slowest,
+    total::much_in_one_call,
+    nothing_slow,
+    lock_waits,
+    tracing,
+    user_locks,
+    cpu,
+];
 
 /// All findings, the most telling first.
 pub fn all(profile: &Profile, ranked: &Ranked<'_>) -> Vec<Finding> {
@@ -227,7 +238,7 @@ fn stuck(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
     let place = telling_function(profile, oldest.kernel);
     let sentence = format!(
         "{} had not returned at the end, the oldest after {}{}: {} in {} (pid {}, tid {}){}.",
-        plural(calls.len() as u64, "call"),
+        humane::plural(calls.len() as u64, "call"),
         if oldest.at_least { "more than " } else { "" },
         humane::duration(oldest.age_ns),
         syscalls::name(oldest.nr),
@@ -254,7 +265,7 @@ fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let little = all < profile.duration_ns / 1000;
     let sentence = if little {
         let all = humane::duration(all);
-        format!("Kernel locks: next to nothing, {all} waited in {}.", plural(waits, "wait"))
+        format!("Kernel locks: next to nothing, {all} waited in {}.", humane::plural(waits, "wait"))
     } else {
         worst_lock(profile, worst, all)
     };
@@ -288,7 +299,7 @@ fn worst_lock(profile: &Profile, worst: &LockLine, all: u64) -> String {
         worst.kind.name(),
         clean::name(&worst.name.lock),
         caller(&worst.name.caller),
-        plural(worst.wait.count(), "wait"),
+        humane::plural(worst.wait.count(), "wait"),
         humane::duration(worst.wait.max_ns),
     )
 }
@@ -319,7 +330,7 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let total = lines().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
     let sentence = format!(
         "User locks (futex): {}{}, {} in all (parked threads included), {} of it in {} (pid {}).",
-        plural(calls, "wait"),
+        humane::plural(calls, "wait"),
         threshold(profile),
         humane::duration(total),
         humane::part(worst.slow.total_ns, total),
@@ -385,8 +396,4 @@ pub fn cpu_by_process(lines: &[CpuLine]) -> Vec<(Pid, u64)> {
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_by_key(|(_, samples)| std::cmp::Reverse(*samples));
     sums
-}
-
-fn plural(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", humane::count(number), if number == 1 { "" } else { "s" })
 }
