@@ -91,9 +91,9 @@ const TOLD: usize = 5;
 /// Rules about rows; those about counters are in [`counters::RULES`].
 const RULES: &[Rule] = &[
     stuck,
+    total::much_in_one_call,
     slowest,
     second_slowest,
-    total::much_in_one_call,
     nothing_slow,
     lock_waits,
     tracing,
