@@ -65,6 +65,14 @@ impl Part {
 }
 
 impl Probe {
+    /// What users type for a part of it: `lock.spin`.
+    pub fn place(self, part: Part) -> String {
+        match part {
+            Part::Whole => self.name().to_owned(),
+            part => format!("{}.{}", self.name(), part.name()),
+        }
+    }
+
     /// Its parts.
     pub const fn parts(self) -> &'static [Part] {
         match self {
