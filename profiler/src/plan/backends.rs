@@ -156,7 +156,7 @@ pub const BACKENDS: &[Backend] = &[
         probe: Probe::Syscall,
         part: Part::Whole,
         name: "raw-tracepoint",
-        hooks: Hooks::RawTracepoints(&[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")]),
+        hooks: Hooks::RawTracepoints(SYSCALL),
         needs: &[Need::LoadPrograms],
         blind: SEEING,
         misses: &[
@@ -287,6 +287,9 @@ pub const BACKENDS: &[Backend] = &[
         built: true,
     },
 ];
+
+/// (program, tracepoint) of system calls; the end first, as for [`CONTENTION`].
+pub const SYSCALL: &[(&str, &str)] = &[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")];
 
 /// The end first: a wait that ends without having begun is told apart, one that never ends is not.
 const CONTENTION: Hooks = Hooks::BtfTracepoints(&["contention_end", "contention_begin"]);
