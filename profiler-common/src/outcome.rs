@@ -41,6 +41,10 @@ outcomes! {
     TargetFull,
     /// Lost: more locks nested than a thread's state holds.
     LockNestingFull,
+    /// Lost: a wait whose end never came (a return that the kernel's guards skipped).
+    LockEndMissed,
+    /// Lost: no room for a new row of a lock's holder.
+    LockOwnerFull,
     /// Discarded: a contention end without its begin (in progress at attach).
     LockUnmatchedEnd,
     /// Missing: the kernel could not give the kernel stack.

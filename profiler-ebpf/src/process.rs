@@ -16,10 +16,10 @@ use profiler_common::outcome::Outcome;
 
 use crate::global::offset;
 use crate::maps::{EVENTS, PROCESSES, TARGETS};
-use crate::number::{EXIT, EXIT_GROUP};
 use crate::outcome::{busy, count};
 use crate::state::flag;
 use crate::{cgroup, global, slot, target, task, thread};
+use profiler_common::processor::{EXIT, EXIT_GROUP};
 
 /// Tells user space of a process the first time it gets a row.
 #[inline(always)]

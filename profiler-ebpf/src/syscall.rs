@@ -11,6 +11,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::RawTracePointContext;
 use profiler_common::outcome::Outcome;
+use profiler_common::processor;
 use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{Slot, verdict};
 
@@ -18,7 +19,7 @@ use crate::call::{self, Ended};
 use crate::outcome::count;
 use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::{global, number, restart, slot, target, task, thread, unmatched};
+use crate::{global, restart, slot, target, task, thread, unmatched};
 
 #[inline(always)]
 fn now_ns() -> u64 {
@@ -170,7 +171,7 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     }
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
-    if ended.nr == number::RT_SIGRETURN {
+    if ended.nr == processor::RT_SIGRETURN {
         add_failed(ctx, thread, &ended, regs);
     }
     call::add(ctx, &ended, &thread.parts);

@@ -55,6 +55,8 @@ pub struct RecordSettings {
     pub comms: Vec<String>,
     /// Probes to run; at least one.
     pub probes: Probes,
+    /// Backends that are forced, `PROBE=NAME` or `PROBE.PART=NAME` as typed.
+    pub backends: Vec<String>,
     /// Recorded time, above zero; none: until Ctrl-C or the command's end.
     pub duration: Option<Duration>,
     /// Calls at least this long keep their stacks; zero: all.
@@ -155,6 +157,7 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
         pids: flag("--pid", pids)?,
         comms: typed.comm,
         probes: flag("--probe", list::probes(&typed.probe))?,
+        backends: typed.backend,
         duration: limit,
         slow: flag("--slow", duration::parse(&typed.slow))?,
         output: typed.output,

@@ -104,6 +104,9 @@ pub(super) struct Record {
     /// Measure only these: syscall, lock, cpu [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub probe: Vec<String>,
+    /// Attach a probe this way, such as lock=kprobe; `check -v` lists ways
+    #[arg(long, value_name = "PROBE=NAME")]
+    pub backend: Vec<String>,
     /// Stop after this time, such as 30s or 1m30s [default: at Ctrl-C]
     #[arg(short, long, value_name = "TIME")]
     pub duration: Option<String>,

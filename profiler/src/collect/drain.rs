@@ -11,7 +11,7 @@ use std::os::fd::AsFd as _;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
-use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::sample::SampleKey;
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
 use profiler_common::{Control, epoch_of};
@@ -29,6 +29,8 @@ pub struct Drained {
     pub slow: Vec<(SlowKey, SlowRow)>,
     /// Lock waits.
     pub locks: Vec<(LockKey, LockRow)>,
+    /// Time waited by holder.
+    pub owners: Vec<(OwnerKey, OwnerRow)>,
     /// CPU samples.
     pub samples: Vec<(SampleKey, u64)>,
 }
@@ -44,7 +46,7 @@ pub struct Rows {
 /// An epoch that is over.
 pub struct Finished(u32);
 
-const ROW_MAPS: [&str; 5] = ["LATENCY", "ERRORS", "SLOW", "LOCKS", "SAMPLES"];
+const ROW_MAPS: [&str; 6] = ["LATENCY", "ERRORS", "SLOW", "LOCKS", "OWNERS", "SAMPLES"];
 
 impl Rows {
     /// Takes the row maps out of the loaded object.
@@ -102,6 +104,7 @@ impl Rows {
             errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
             slow: self.take("SLOW", |key: &SlowKey| epoch_of(key.writer) == finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
+            owners: self.take("OWNERS", |key: &OwnerKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
         })
     }

@@ -60,6 +60,8 @@ fn class(outcome: Outcome) -> Option<Class> {
         Outcome::EventRingFull => Class::EventRingFull,
         Outcome::TargetFull => Class::TargetFull,
         Outcome::LockNestingFull => Class::LockNestingFull,
+        Outcome::LockEndMissed => Class::LockEndMissed,
+        Outcome::LockOwnerFull => Class::LockOwnerFull,
         Outcome::LockUnmatchedEnd => Class::LockUnmatchedEnd,
         Outcome::KernelStackMissing => Class::KernelStackMissing,
         Outcome::UserStackMissing => Class::UserStackMissing,

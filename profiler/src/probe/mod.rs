@@ -4,6 +4,7 @@
 //! says which backend each probe got and what it misses. Detached when dropped.
 
 mod attach;
+mod backend;
 mod btf;
 mod floor;
 mod globals;

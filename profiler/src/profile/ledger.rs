@@ -96,6 +96,10 @@ classes! {
     TargetFull = "children of the target not measured, no room for them", Lost, of None;
     /// Nested deeper than a thread's state.
     LockNestingFull = "lock waits nested too deep", Lost, of LockWaits;
+    /// The end of a wait never came.
+    LockEndMissed = "lock waits whose end was skipped", Lost, of LockWaits;
+    /// No room for a holder.
+    LockOwnerFull = "lock waits without room for their holder", Lost, of LockWaits;
     /// Programs of the `syscall` probe skipped because they were already running on that CPU.
     RecursionMiss = "enters and exits skipped by the kernel's recursion guard", Lost, of Calls;
     /// The same of the `lock` probe.

@@ -24,7 +24,9 @@ pub use environment::{CgroupLimits, Counters, Environment};
 pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
 pub use process::{Pid, Process, ProcessTable, Tid};
-pub use rows::{CpuRow, CpuRows, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows};
+pub use rows::{
+    CpuRow, CpuRows, Holder, HolderRow, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows,
+};
 pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
 pub use target::TargetNote;
 

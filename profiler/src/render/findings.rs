@@ -18,7 +18,8 @@ use super::group::{self, Group};
 use super::name::kernel_functions;
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
-use super::{clean, humane, locks};
+use super::tracing::Tracing;
+use super::{clean, holders, humane, locks};
 use crate::profile::rows::{CallNumber, InFlightCall, LockContext};
 use crate::profile::{Histogram, Pid, Profile, StackId};
 
@@ -87,7 +88,7 @@ pub fn telling_function(profile: &Profile, kernel: StackId) -> Option<&str> {
 const TOLD: usize = 5;
 
 /// Rules about rows; those about counters are in [`counters::RULES`].
-const RULES: &[Rule] = &[stuck, slowest, second_slowest, nothing_slow, lock_waits, user_locks, cpu];
+const RULES: &[Rule] = &[stuck, slowest, second_slowest, nothing_slow, lock_waits, tracing, user_locks, cpu];
 
 /// All findings, the most telling first.
 pub fn all(profile: &Profile, ranked: &Ranked<'_>) -> Vec<Finding> {
@@ -278,8 +279,10 @@ fn worst_lock(profile: &Profile, worst: &LockLine, all: u64) -> String {
         LockContext::Task => format!("{} (pid {})", process(profile, worst.pid), worst.pid.0),
         LockContext::Softirq | LockContext::Hardirq | LockContext::Nmi => "interrupts".to_owned(),
     };
+    let held = holders::phrase(profile, (worst.pid, worst.wait.total_ns), &worst.holders);
+    let held = if held.is_empty() { held } else { format!("; held by {held}") };
     format!(
-        "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}.",
+        "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}{held}.",
         humane::duration(all),
         humane::part(worst.wait.total_ns, all),
         worst.kind.name(),
@@ -292,6 +295,20 @@ fn worst_lock(profile: &Profile, worst: &LockLine, all: u64) -> String {
 
 fn caller(caller: &str) -> String {
     if caller.is_empty() { String::new() } else { format!(" in {}", clean::name(caller)) }
+}
+
+/// Contention that would not be there without another tracer.
+fn tracing(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
+    let found = Tracing::of(profile);
+    let sentence = found.sentence(profile.duration_ns / 1000)?;
+    Some(Finding {
+        rule: "other_tracers",
+        rank: rank::TRACING,
+        sentence,
+        confidence: Confidence::High,
+        threshold: "≥ 0.1 % of the time and ≥ 1 % of lock wait",
+        evidence: vec![("total_ns", found.total_ns), ("of_ns", found.of_ns)],
+    })
 }
 
 fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {

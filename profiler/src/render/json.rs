@@ -14,6 +14,7 @@ use super::findings::{self, Confidence, Finding, Ranked, Window};
 use super::fold::Folder;
 use super::layout::Layout;
 use super::rows;
+use super::tracing::Tracing;
 use super::{Probe, Rendering, probe};
 use crate::profile::ledger::Class;
 use crate::profile::{Cost, Environment, LossKind, ProbePlan, Profile, TargetNote};
@@ -43,6 +44,7 @@ struct Document<'p> {
     elided: BTreeMap<&'static str, f64>,
     cost: CostRow<'p>,
     in_flight: Vec<row::InFlight<'p>>,
+    lock_waits_of_tracing: Tracing,
     probes: Probes<'p>,
 }
 
@@ -173,6 +175,7 @@ fn document<'a>(
             process_share: profile.cost.process_share(profile.duration_ns),
         },
         in_flight: profile.in_flight.iter().map(|call| row::in_flight(profile, call, folder)).collect(),
+        lock_waits_of_tracing: Tracing::of(profile),
         probes: Probes {
             syscall: SyscallProbe {
                 unit: Probe::Syscall.unit(),

@@ -12,6 +12,7 @@ mod findings;
 mod fold;
 mod group;
 mod heat;
+pub mod holders;
 pub mod humane;
 mod json;
 mod layout;
@@ -27,6 +28,7 @@ mod summary;
 mod svg;
 pub mod syscalls;
 mod tables;
+mod tracing;
 mod tree;
 
 use std::cell::OnceCell;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use profiler::profile::chunk::{Chunk, End, Header, Interval};
 use profiler::profile::ledger::Population;
-use profiler::profile::rows::{CpuKey, LockContext, LockKey, LockKind, SlowKey, StackSource};
+use profiler::profile::rows::{
+    CpuKey, Holder, HolderKey, HolderRow, LockContext, LockKey, LockKind, SlowKey, StackSource,
+};
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::{
     CgroupLimits, Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, InFlightCall, LockRow, Pid,
@@ -247,6 +249,16 @@ fn locks(stacks: &mut Stacks) {
     );
     let softirq = stacks
         .kernel(7, &["native_queued_spin_lock_slowpath", "_raw_spin_lock", "rcu_core", "handle_softirqs"]);
+    let traced = stacks.kernel(
+        10,
+        &with_entry(&[
+            "native_queued_spin_lock_slowpath",
+            "_raw_spin_lock_irqsave",
+            "htab_map_update_elem",
+            "bpf_prog_77ef5357e7b45301_count_calls",
+            "bpf_trace_run2",
+        ]),
+    );
     let user = StackId(21);
     let key =
         |pid, kind, context, lock, kernel, user| LockKey { pid: Pid(pid), kind, context, lock, kernel, user };
@@ -258,6 +270,13 @@ fn locks(stacks: &mut Stacks) {
         key(0, LockKind::Spin, LockContext::Softirq, 0xffff_ffff_8200_0000, softirq, StackId::NONE),
         &[(900, 70)],
     );
+    lock(at, key(812, LockKind::Spin, LockContext::Task, 0, traced, StackId::NONE), &[(600 * 1_000, 700)]);
+    // Held by a process with an attacking name, by itself, and by readers it is not.
+    for (holder, waits, total_ns) in [(813, 320, 900 * MS), (812, 40, 250 * MS)] {
+        let (holder, kind) = (Holder::Process(Pid(holder)), LockKind::Mutex);
+        let key = HolderKey { pid: Pid(812), kind, lock: 0, kernel: pipe, holder };
+        at.lock.holders.insert(key, HolderRow { waits, total_ns });
+    }
     stacks.symbols.locks.push((0xffff_ffff_8200_0000, Arc::from("rcu_state")));
 }
 

@@ -47,6 +47,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
   disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
+  stalled-inode N MS       an inode's rwsem held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
   demo MS                  late pipes, contention and CPU together";
 
@@ -112,6 +113,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
         ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
+        ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),
         ("demo", &[ms]) => contend::demo(ms),
         _ => Err(io::Error::other(USAGE)),

@@ -22,6 +22,7 @@ use crate::collect::Meter;
 use crate::failure::Failure;
 use crate::probe::{Probes, Request};
 use haste::Haste;
+use header::Plan;
 use launch::Launched;
 use output::Output;
 use progress::Progress;
@@ -50,6 +51,8 @@ pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
 
 async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     online(settings.cpus.as_deref())?;
+    // Before anything is attached: what is typed wrongly is told at once.
+    header::forced(settings)?;
     let launched = Launched::prepare(&settings.command)?;
     // After the fork: the command must not inherit it.
     let haste = Haste::begin();
@@ -58,9 +61,10 @@ async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     // Before the output: who may not measure at all is told that, and not about a directory.
     let mut probes = Probes::start(request(settings, &scope))?;
     let output = Output::create(settings)?;
-    probes.complete()?;
+    let plan = Plan::new(settings)?;
+    probes.complete(&plan.assessments)?;
     let meter = Meter::new(online_cpus(), possible_cpus());
-    let mut recorder = Recorder::new(settings, scope, probes, meter, output)?;
+    let mut recorder = Recorder::new(settings, scope, (probes, plan), meter, output)?;
     let mut launched = launched.map(Launched::start).transpose()?;
     stop.start(settings.duration);
     let mut progress = Progress::new(settings);

@@ -12,13 +12,14 @@ use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
 use super::context::context;
-use super::header::header;
+use super::header::{Plan, header};
 use super::identity::Identities;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
 use crate::collect::{
-    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running, wait_for_programs,
+    self, Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+    wait_for_programs,
 };
 use crate::environment::Watch;
 use crate::failure::Failure;
@@ -42,6 +43,8 @@ const LATE_LOCKS: usize = 16_384;
 
 /// The machine's counters are read in one interval of so many, the target's in each.
 const ALL_COUNTERS_EVERY: u64 = 10;
+/// How the names of the `lock` probe's programs begin.
+const LOCK_PROGRAMS: [&str; 5] = ["contention_", "enter_", "leave_", "kprobe_", "kretprobe_"];
 
 /// One session being recorded.
 pub struct Recorder {
@@ -78,7 +81,7 @@ impl Recorder {
     pub fn new(
         settings: &RecordSettings,
         mut scope: Scope,
-        mut probes: Probes,
+        (mut probes, plan): (Probes, Plan),
         meter: Meter,
         output: Output,
     ) -> Result<Self, Failure> {
@@ -90,7 +93,7 @@ impl Recorder {
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
-        let header = header(settings, &mut scope, &probes);
+        let header = header(settings, &mut scope, plan.notes(&probes));
         let mut recorder = Self {
             rows,
             slots: PerCpuArray::try_from(slots).context("SLOTS")?,
@@ -192,6 +195,21 @@ impl Recorder {
         self.pending.processes.push(Process { pid, comm, container, cgroup });
     }
 
+    /// Names the holders of locks, most of them outside the target.
+    fn see_holders(&mut self, drained: &Drained) {
+        for (key, _) in &drained.owners {
+            let (pid, comm) = (Pid(key.holder.tgid), key.holder.comm);
+            let known = |process: &Process| process.pid == pid;
+            if key.holder.tgid != profiler_common::lock::READERS
+                && self.profile.processes.get(pid).is_none()
+                && !self.pending.processes.iter().any(known)
+            {
+                let comm: Vec<u8> = comm.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                self.see(pid, collect::comm(&comm), 0);
+            }
+        }
+    }
+
     /// Asks again for the owners of processes that were gone when they came into view.
     fn find_owners(&mut self) {
         for (pid, cgroup) in std::mem::take(&mut self.unowned) {
@@ -214,6 +232,7 @@ impl Recorder {
         // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
         self.find_owners();
+        self.see_holders(&drained);
         self.hold_back(&mut drained.locks);
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
@@ -342,8 +361,10 @@ impl Recorder {
         end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
         for program in &end.cost.programs {
             let class = match program.program.as_str() {
-                "contention_begin" | "contention_end" => Class::LockRecursionMiss,
                 "cpu_sample" => Class::SampleRecursionMiss,
+                name if LOCK_PROGRAMS.iter().any(|prefix| name.starts_with(prefix)) => {
+                    Class::LockRecursionMiss
+                }
                 _ => Class::RecursionMiss,
             };
             end.ledger.count(class, program.recursion_misses);

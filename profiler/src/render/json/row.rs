@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::fold::Folder;
+use super::super::holders::Held;
 use super::super::rows::{CpuLine, LockLine, SyscallLine};
 use super::super::syscalls::{self, CallClass};
 use super::super::{errno, probe};
-use crate::profile::rows::{InFlightCall, LockContext, SlowKey};
+use crate::profile::rows::{Holder, InFlightCall, LockContext, SlowKey};
 use crate::profile::{Histogram, Pid, Profile, SlowRow, StackId};
 
 /// Who a row belongs to.
@@ -92,6 +93,17 @@ pub struct LockRow<'p> {
     events: Events,
     stack: Vec<String>,
     stack_ns: u64,
+    held_by: Vec<HeldBy<'p>>,
+}
+
+/// Who held the locks of a row; of the waits whose holder was known.
+#[derive(Serialize)]
+struct HeldBy<'p> {
+    readers: bool,
+    #[serde(flatten)]
+    owner: Owner<'p>,
+    waits: u64,
+    total_ns: u64,
 }
 
 /// Samples of one function.
@@ -173,7 +185,16 @@ pub fn lock_row<'p>(profile: &'p Profile, line: &'p LockLine, folder: &mut Folde
         events: Events::new(&line.wait, BTreeMap::new()),
         stack: folder.take(),
         stack_ns: line.heaviest_ns,
+        held_by: line.holders.iter().map(|held| held_by(profile, held)).collect(),
     }
+}
+
+fn held_by<'p>(profile: &'p Profile, (holder, row): &Held) -> HeldBy<'p> {
+    let owner = match holder {
+        Holder::Process(pid) => owner(profile, *pid),
+        Holder::Readers => Owner { pid: Pid(0), comm: "", container: "" },
+    };
+    HeldBy { readers: *holder == Holder::Readers, owner, waits: row.waits, total_ns: row.total_ns }
 }
 
 /// A row of samples, with its heaviest stack.
