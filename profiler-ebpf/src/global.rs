@@ -59,6 +59,7 @@ static OFFSETS: Offsets = Offsets {
     task_start_time: 0,
     task_on_cpu: 0,
     task_cpu: 0,
+    task_stack: 0,
     task_cgroups: 0,
     set_entry: 0,
     css_cgroup: 0,

@@ -28,6 +28,10 @@ pub enum Buffer {
     Lock = 3,
     /// The task iterator.
     InFlight = 4,
+    /// A function of the security layer.
+    Lsm = 5,
+    /// One that runs on top of such a program.
+    LsmOnTop = 6,
 }
 
 /// Bytes of a full stack.

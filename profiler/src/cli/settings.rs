@@ -55,6 +55,10 @@ pub struct RecordSettings {
     pub comms: Vec<String>,
     /// Probes to run; at least one.
     pub probes: Probes,
+    /// LSM hooks to time, without `security_`; empty: those of sockets.
+    pub lsm_hooks: Vec<String>,
+    /// The only way the lsm probe may attach; none: the best that works.
+    pub lsm_backend: Option<LsmBackend>,
     /// Recorded time, above zero; none: until Ctrl-C or the command's end.
     pub duration: Option<Duration>,
     /// Calls at least this long keep their stacks; zero: all.
@@ -73,6 +77,15 @@ pub struct RecordSettings {
     pub command: Vec<OsString>,
     /// The arguments as typed, without the program's name.
     pub arguments: Vec<String>,
+}
+
+/// A way to attach the lsm probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LsmBackend {
+    /// fentry and fexit.
+    FEntry,
+    /// kprobe and kretprobe.
+    KProbe,
 }
 
 /// What `profiler report` prints.
@@ -144,6 +157,10 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
     if limit == Some(Duration::ZERO) {
         return Err(wrong("--duration", "0 records nothing; leave it out to record until Ctrl-C"));
     }
+    let probes = flag("--probe", list::probes(&typed.probe))?;
+    if !typed.lsm_hooks.is_empty() && !probes.lsm {
+        return Err(wrong("--lsm-hooks", "the lsm probe is off; add lsm to --probe"));
+    }
     let pids: Result<Vec<u32>, String> = typed.pid.iter().map(|text| list::pid(text)).collect();
     Ok(RecordSettings {
         containers: typed.container,
@@ -152,7 +169,9 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
         units: typed.unit,
         pids: flag("--pid", pids)?,
         comms: typed.comm,
-        probes: flag("--probe", list::probes(&typed.probe))?,
+        probes,
+        lsm_hooks: flag("--lsm-hooks", list::hooks(&typed.lsm_hooks))?,
+        lsm_backend: flag("--lsm-backend", typed.lsm_backend.as_deref().map(lsm_backend).transpose())?,
         duration: limit,
         slow: flag("--slow", duration::parse(&typed.slow))?,
         output: typed.output,
@@ -165,9 +184,17 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
     })
 }
 
+fn lsm_backend(name: &str) -> Result<LsmBackend, String> {
+    match name {
+        "fentry" => Ok(LsmBackend::FEntry),
+        "kprobe" => Ok(LsmBackend::KProbe),
+        _ => Err(format!("there is no way {name:?}; there are fentry and kprobe")),
+    }
+}
+
 fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
     let probe = typed.probe.as_deref().map(|name| flag("--probe", list::probe(name))).transpose()?;
-    let need = || wrong("--format", "folded and svg show one probe: add --probe syscall, lock or cpu");
+    let need = || wrong("--format", "folded and svg show one probe: add --probe syscall, lock, lsm or cpu");
     let format = match (typed.format, probe) {
         (typed::Format::Text, None) => ReportFormat::Text,
         (typed::Format::Json, None) => ReportFormat::Json,

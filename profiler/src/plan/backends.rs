@@ -67,6 +67,19 @@ const UNNAMED: Miss = Miss {
     text: "Names of kernel functions and locks: kernel addresses only, and interrupts not told from tasks.",
 };
 
+/// Where the `lsm` probe hooks, unless others are named.
+const LSM_HOOKS: &[&str] =
+    &["security_socket_*", "security_unix_*", "security_sock_rcv_skb", "MODULE_socket_*"];
+
+const LSM_MISSES: &[Miss] = &[
+    always("Hooks other than those of sockets, unless --lsm-hooks names them."),
+    always("Functions of a module that the compiler has put into others."),
+    Miss {
+        applies: |facts| facts.lsms.known().is_none(),
+        text: "What each module takes: which are active is not told (is securityfs mounted?).",
+    },
+];
+
 /// All backends.
 pub const BACKENDS: &[Backend] = &[
     Backend {
@@ -121,6 +134,24 @@ pub const BACKENDS: &[Backend] = &[
         misses: &[],
         extras: &[],
         built: false,
+    },
+    Backend {
+        probe: Probe::Lsm,
+        name: "fentry/fexit",
+        attach: LSM_HOOKS,
+        needs: &[Need::LoadPrograms, Need::Btf, Need::Trampolines],
+        misses: LSM_MISSES,
+        extras: &[],
+        built: true,
+    },
+    Backend {
+        probe: Probe::Lsm,
+        name: "kprobe/kretprobe",
+        attach: LSM_HOOKS,
+        needs: &[Need::LoadPrograms, Need::Kprobes],
+        misses: LSM_MISSES,
+        extras: &[],
+        built: true,
     },
     Backend {
         probe: Probe::Cpu,

@@ -50,6 +50,8 @@ pub struct Facts {
     pub unprivileged_bpf_disabled: Told<i64>,
     /// Whether the kernel has kprobes.
     pub kprobes: Told<bool>,
+    /// Attaching a program to a kernel function through a trampoline.
+    pub trampolines: Trial,
     /// Whether the kernel has the contention tracepoints.
     pub contention: bool,
     /// Kind of spinlocks.
@@ -164,6 +166,7 @@ impl Facts {
             perf_event_max_stack: machine::number("/proc/sys/kernel/perf_event_max_stack"),
             unprivileged_bpf_disabled: machine::number("/proc/sys/kernel/unprivileged_bpf_disabled"),
             kprobes: kprobes(),
+            trampolines: trial::trampoline(),
             contention: version >= CONTENTION || btf_names("btf_trace_contention_begin"),
             spin_locks: spinlock::read(),
             cgroup_layout: machine::cgroup_layout(&mounts),

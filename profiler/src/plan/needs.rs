@@ -20,6 +20,8 @@ pub enum Need {
     TaskStorage,
     /// The contention tracepoints exist.
     ContentionTracepoints,
+    /// Programs can be attached to kernel functions through trampolines.
+    Trampolines,
     /// Kernel functions can be probed.
     Kprobes,
     /// Software events can be opened on every CPU.
@@ -48,6 +50,9 @@ impl Need {
                     &cause,
                     "Linux 5.19 or newer; meanwhile leave the lock probe out with --probe syscall,cpu",
                 )
+            }),
+            Self::Trampolines => facts.trampolines.trouble("attaching to a kernel function").map(|cause| {
+                obstacle(&cause, "a kernel with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, not locked down")
             }),
             Self::Kprobes => (facts.kprobes.known() == Some(&false)).then(|| {
                 obstacle("this kernel is built without kprobes", "a kernel with CONFIG_KPROBE_EVENTS")

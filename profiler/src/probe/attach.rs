@@ -12,6 +12,7 @@ use aya::util::online_cpus;
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::globals::Globals;
+use super::lsm::Lsm;
 use super::{Request, object};
 use crate::failure::Failure;
 
@@ -23,6 +24,8 @@ pub struct Probes {
     pub start_ns: u64,
     btf: Option<Btf>,
     request: Request,
+    /// The `lsm` probe, when it attached.
+    pub lsm: Option<Lsm>,
     /// What did not attach, with the reason.
     pub refused: Vec<(&'static str, String)>,
 }
@@ -44,7 +47,8 @@ impl Probes {
         globals.inject(&mut loader);
         size_maps(&mut loader, &request);
         let ebpf = loader.load(object::bytes()?).map_err(|error| refusal(&error))?;
-        let mut probes = Self { ebpf, start_ns: globals.attach_ns, btf: None, request, refused: Vec::new() };
+        let mut probes =
+            Self { ebpf, start_ns: globals.attach_ns, btf: None, request, lsm: None, refused: Vec::new() };
         probes.add_tgids()?;
         if probes.request.syscall {
             probes.raw_tracepoints(&[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")])?;
@@ -72,6 +76,7 @@ impl Probes {
         if self.request.lock {
             self.try_btf("lock", &["contention_end", "contention_begin"]);
         }
+        self.security_layer();
         if (self.request.cpu || self.request.syscall)
             && let Err(error) = self.samples()
         {
@@ -85,6 +90,14 @@ impl Probes {
         self.useful()
     }
 
+    fn security_layer(&mut self) {
+        let Some(request) = &self.request.lsm else { return };
+        match Lsm::attach(request, &self.ebpf, self.request.verbose) {
+            Ok(lsm) => self.lsm = Some(lsm),
+            Err(error) => self.refuse("lsm", &error),
+        }
+    }
+
     /// Whether a part attached.
     pub fn has(&self, part: &str) -> bool {
         !self.refused.iter().any(|(refused, _)| *refused == part)
@@ -92,8 +105,9 @@ impl Probes {
 
     fn useful(&self) -> Result<(), Failure> {
         let Request { syscall, lock, cpu, .. } = self.request;
-        if [("syscall", syscall), ("lock", lock), ("cpu", cpu)].iter().any(|(part, on)| *on && self.has(part))
-        {
+        let lsm = self.request.lsm.is_some();
+        let parts = [("syscall", syscall), ("lock", lock), ("lsm", lsm), ("cpu", cpu)];
+        if parts.iter().any(|(part, on)| *on && self.has(part)) {
             return Ok(());
         }
         let why: Vec<String> = self.refused.iter().map(|(part, why)| format!("{part}: {why}")).collect();
@@ -199,6 +213,8 @@ impl Probes {
 
     /// Detaches every program; the maps stay to be drained.
     pub fn stop(&mut self) {
+        // Closing its descriptors detaches.
+        self.lsm = None;
         for (_, program) in self.ebpf.programs_mut() {
             // Unloading drops the links, too; a program that was never loaded has nothing to lose.
             let _ = match program {
@@ -217,6 +233,7 @@ fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     let unused = [
         (request.syscall, ["LATENCY", "ERRORS", "SLOW"].as_slice()),
         (request.lock, ["LOCKS"].as_slice()),
+        (request.lsm.is_some(), ["LSM_ROWS", "LSM_CACHE", "LSM_STACKS", "LSM_OPEN"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),
     ];

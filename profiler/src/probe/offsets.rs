@@ -24,10 +24,15 @@ pub enum Hierarchy {
 
 /// Reads the offsets from the kernel's BTF; `None` when it has none or lacks a field.
 pub fn read(hierarchy: &Hierarchy) -> Option<Offsets> {
+    with_btf(|bytes| parse(bytes, hierarchy))
+}
+
+/// Hands the kernel's BTF to `scan`; `None` when there is none, or when that finds nothing.
+pub(super) fn with_btf<T>(scan: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
     let file = File::open(BTF_PATH).ok()?;
     match Mapped::new(&file) {
-        Some(mapped) => parse(mapped.bytes(), hierarchy),
-        None => parse(&std::fs::read(BTF_PATH).ok()?, hierarchy),
+        Some(mapped) => scan(mapped.bytes()),
+        None => scan(&std::fs::read(BTF_PATH).ok()?),
     }
 }
 
@@ -82,6 +87,7 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {
         task_start_time: task("start_time")?,
         task_on_cpu: task("on_cpu")?,
         task_cpu: task_cpu(&types)?,
+        task_stack: task("stack")?,
         task_cgroups: task("cgroups")?,
         set_entry: set_entry(&types, hierarchy)?,
         css_cgroup: types.offset("cgroup_subsys_state", "cgroup")?,

@@ -22,7 +22,9 @@ pub use environment::Environment;
 pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
 pub use process::{Pid, Process, ProcessTable, Tid};
-pub use rows::{CpuRow, CpuRows, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows};
+pub use rows::{
+    CpuRow, CpuRows, InFlightCall, LockRow, LockRows, LsmRows, LsmSite, SlowRow, SyscallRow, SyscallRows,
+};
 pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
 pub use target::TargetNote;
 
@@ -41,6 +43,8 @@ pub struct Profile {
     pub syscall: SyscallRows,
     /// Lock waits.
     pub lock: LockRows,
+    /// Time in the security layer.
+    pub lsm: LsmRows,
     /// CPU samples.
     pub cpu: CpuRows,
     /// Calls in flight when recording ended.
@@ -69,8 +73,10 @@ impl Profile {
         let slow = self.syscall.slow.keys().flat_map(|key| [key.kernel, key.user]);
         let lock = self.lock.rows.keys().flat_map(|key| [key.kernel, key.user]);
         let cpu = self.cpu.rows.keys().flat_map(|key| [key.kernel, key.user]);
+        let lsm = self.lsm.stacks.keys().flat_map(|key| [key.kernel, key.user]);
         let lost: HashSet<StackId> = slow
             .chain(lock)
+            .chain(lsm)
             .chain(cpu)
             .filter(|stack| *stack != StackId::NONE && self.stacks.frames(*stack).is_none())
             .collect();
@@ -85,6 +91,7 @@ impl Profile {
         self.stacks.extend(interval.modules, interval.frames, interval.stacks);
         self.syscall.add(&interval.syscall);
         self.lock.add(&interval.lock);
+        self.lsm.add(&interval.lsm);
         self.cpu.add(&interval.cpu);
         self.ledger.add(&interval.ledger);
     }

@@ -15,6 +15,7 @@ fn plans(settings: &RecordSettings, probes: &Probes) -> Vec<ProbePlan> {
     let asked = [
         (settings.probes.syscall, plan::Probe::Syscall),
         (settings.probes.lock, plan::Probe::Lock),
+        (settings.probes.lsm, plan::Probe::Lsm),
         (settings.probes.cpu, plan::Probe::Cpu),
     ];
     let asked: Vec<plan::Probe> = asked.iter().filter(|(asked, _)| *asked).map(|(_, probe)| *probe).collect();
@@ -22,6 +23,11 @@ fn plans(settings: &RecordSettings, probes: &Probes) -> Vec<ProbePlan> {
     for plan in &mut plans {
         if !probes.has(&plan.probe) {
             (plan.active, plan.backend) = (false, String::new());
+        }
+        if let (Some(lsm), "lsm") = (&probes.lsm, plan.probe.as_str()) {
+            // What came to be, function by function.
+            (plan.active, plan.backend) = (true, lsm.backend());
+            plan.misses.extend(lsm.misses());
         }
         let parts: &[&str] =
             if plan.probe == "syscall" { &["btf", "sched_switch", "in_flight"] } else { &[] };
@@ -45,6 +51,7 @@ pub fn header(settings: &RecordSettings, scope: &Scope, probes: &Probes) -> Head
         cpus: settings.cpus.clone().unwrap_or_default(),
         target: scope.note.clone(),
         probes: plans(settings, probes),
+        lsm_sites: probes.lsm.as_ref().map(|lsm| lsm.sites.clone()).unwrap_or_default(),
         environment: scope.environment.clone(),
     }
 }

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::cli::settings::RecordSettings;
+use crate::cli::settings::{LsmBackend, RecordSettings};
 use crate::collect::Meter;
 use crate::failure::Failure;
-use crate::probe::{Probes, Request};
+use crate::probe::{LSM_HOOKS, LsmRequest, Mechanism, Probes, Request};
 use launch::Launched;
 use output::Output;
 use progress::Progress;
@@ -102,6 +102,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
     Request {
         syscall: settings.probes.syscall,
         lock: settings.probes.lock,
+        lsm: settings.probes.lsm.then(|| lsm_request(settings, scope)),
         cpu: settings.probes.cpu,
         slow: settings.slow,
         frequency_hz: settings.frequency_hz,
@@ -109,6 +110,19 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
     }
+}
+
+/// What of the security layer is timed.
+fn lsm_request(settings: &RecordSettings, scope: &scope::Scope) -> LsmRequest {
+    let hooks = match settings.lsm_hooks.as_slice() {
+        [] => LSM_HOOKS.iter().map(|hook| (*hook).to_owned()).collect(),
+        named => named.to_vec(),
+    };
+    let only = settings.lsm_backend.map(|backend| match backend {
+        LsmBackend::FEntry => Mechanism::Trampoline,
+        LsmBackend::KProbe => Mechanism::KProbe,
+    });
+    LsmRequest { hooks, modules: scope.environment.lsms.clone(), only }
 }
 
 /// Refuses CPUs that cannot be measured.

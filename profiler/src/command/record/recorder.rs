@@ -20,7 +20,7 @@ use crate::collect::{
 };
 use crate::environment;
 use crate::failure::Failure;
-use crate::probe::Probes;
+use crate::probe::{Lsm, Probes};
 use crate::profile::ledger::Population;
 use crate::profile::rows::LockContext;
 use crate::profile::{
@@ -83,6 +83,10 @@ impl Recorder {
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
         let header = header(settings, &scope, &probes);
+        let mut meter = meter;
+        for (name, program) in probes.lsm.iter().flat_map(Lsm::programs) {
+            meter.watch(name, program);
+        }
         let mut recorder = Self {
             rows,
             slots: PerCpuArray::try_from(slots).context("SLOTS")?,
@@ -173,7 +177,9 @@ impl Recorder {
             self.unowned.push((pid, cgroup));
         }
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
-        self.pending.processes.push(Process { pid, comm, container, cgroup });
+        let label =
+            if self.probes.lsm.is_some() { environment::security_label(pid.0) } else { String::new() };
+        self.pending.processes.push(Process { pid, comm, container, cgroup, label });
     }
 
     /// Asks again for the owners of processes that were gone when they came into view.
@@ -181,7 +187,7 @@ impl Recorder {
         for (pid, cgroup) in std::mem::take(&mut self.unowned) {
             if let Some(owner) = self.owners.owner_of_cgroup(cgroup) {
                 let Owner { container, cgroup } = owner;
-                self.pending.processes.push(Process { pid, comm: String::new(), container, cgroup });
+                self.pending.processes.push(Process { pid, container, cgroup, ..Process::default() });
             }
         }
     }
@@ -310,6 +316,7 @@ impl Recorder {
             let class = match program.program.as_str() {
                 "contention_begin" | "contention_end" => Class::LockRecursionMiss,
                 "cpu_sample" => Class::SampleRecursionMiss,
+                name if name.starts_with("lsm_") => Class::LsmRecursionMiss,
                 _ => Class::RecursionMiss,
             };
             end.ledger.count(class, program.recursion_misses);
