@@ -18,7 +18,7 @@ use crate::global::{self, offset};
 use crate::lsm_row::{self, Ended};
 use crate::maps::{LSM_CONTEXT, LSM_OPEN};
 use crate::outcome::count;
-use crate::state::{OPEN_DEPTH, OPEN_PLACES, Open, OpenFunctions, flag};
+use crate::state::{OPEN_DEPTH, OPEN_PLACES, OpenFunctions, flag};
 use crate::task::KERNEL_THREAD;
 use crate::{slot, target, task, thread};
 
@@ -61,17 +61,17 @@ pub fn enter() {
         open.owner = runner;
         open.depth = 0;
     }
-    if open.depth as usize >= OPEN_DEPTH {
-        // Only left-overs of missed returns fill it; those are counted when their frames are gone.
+    let mut depth = open.depth;
+    if depth >= OPEN_DEPTH as u32 {
+        // Only left-overs of missed returns fill it; their frames are gone by now.
         count(Outcome::LsmNestingFull, OPEN_DEPTH as u64);
-        open.depth = 0;
+        depth = 0;
     }
-    let depth = open.depth as usize;
-    if depth < OPEN_DEPTH {
-        // SAFETY: the helper has no preconditions.
-        open.functions[depth] = Open { site: site(), pad: 0, begin_ns: unsafe { bpf_ktime_get_ns() } };
-        open.depth = depth as u32 + 1;
-    }
+    let top = depth as usize & (OPEN_DEPTH - 1);
+    open.sites[top] = site();
+    // SAFETY: the helper has no preconditions.
+    open.begin_ns[top] = unsafe { bpf_ktime_get_ns() };
+    open.depth = depth + 1;
 }
 
 /// The site's function returns.
@@ -86,33 +86,49 @@ pub fn exit(ctx: *mut c_void) {
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     let site = site();
-    let top = open.depth as usize - 1;
-    if top < OPEN_DEPTH && open.functions[top].site == site {
-        open.depth = top as u32;
-        add(ctx, site, now.wrapping_sub(open.functions[top].begin_ns));
-    } else {
-        exit_below(ctx, open, site, now);
+    let mut index = below(open.depth, 1) as u32;
+    if open.sites[index as usize & (OPEN_DEPTH - 1)] != site {
+        index = search(open, site);
     }
+    if index >= OPEN_DEPTH as u32 {
+        unmatched();
+        return;
+    }
+    open.depth = index;
+    let ns = now.wrapping_sub(open.begin_ns[index as usize & (OPEN_DEPTH - 1)]);
+    if add(ctx, site, ns) {
+        excuse(open, now);
+    }
+}
+
+/// A stack was taken since `now`: that time is not the functions' that this one was called by.
+#[inline(never)]
+fn excuse(open: &mut OpenFunctions, now: u64) -> u32 {
+    // SAFETY: the helper has no preconditions.
+    let spent = unsafe { bpf_ktime_get_ns() }.wrapping_sub(now);
+    for begin_ns in &mut open.begin_ns {
+        *begin_ns += spent;
+    }
+    0
+}
+
+/// The place of the function so many below the end: masked, for the verifier follows no sums.
+#[inline(always)]
+fn below(depth: u32, steps: u32) -> usize {
+    black_box(depth.wrapping_sub(steps)) as usize & (OPEN_DEPTH - 1)
 }
 
 /// The function on top has missed its return: looks below.
 #[inline(never)]
-fn exit_below(ctx: *mut c_void, open: &mut OpenFunctions, site: u32, now: u64) -> u32 {
-    let depth = open.depth;
-    for below in 2..=OPEN_DEPTH as u32 {
-        if below > depth {
-            break;
-        }
-        let index = (depth - below) as usize;
-        if index < OPEN_DEPTH && open.functions[index].site == site {
-            open.depth = index as u32;
-            count(Outcome::LsmReturnMissed, u64::from(below) - 1);
-            add(ctx, site, now.wrapping_sub(open.functions[index].begin_ns));
-            return 0;
+fn search(open: &OpenFunctions, site: u32) -> u32 {
+    for steps in 2..=OPEN_DEPTH as u32 {
+        let index = below(open.depth, steps);
+        if steps <= open.depth && open.sites[index] == site {
+            count(Outcome::LsmReturnMissed, u64::from(steps) - 1);
+            return black_box(index as u32);
         }
     }
-    unmatched();
-    0
+    u32::MAX
 }
 
 /// A return without its enter: not the target's, begun before attach, or its enter was skipped.
@@ -123,8 +139,9 @@ fn unmatched() {
     }
 }
 
+/// Adds the function to its row; whether a stack was taken for it.
 #[inline(always)]
-fn add(ctx: *mut c_void, site: u32, ns: u64) {
+fn add(ctx: *mut c_void, site: u32, ns: u64) -> bool {
     let mut ended =
         Ended { tgid: (bpf_get_current_pid_tgid() >> 32) as u32, nr: NO_NR, site: site as u16, ns };
     if site & ASKS_CONTEXT != 0 && in_interrupt(ctx) {
@@ -132,7 +149,7 @@ fn add(ctx: *mut c_void, site: u32, ns: u64) {
     } else if global::syscall_rows() != 0 {
         ended.nr = short_nr(current_call());
     }
-    lsm_row::add(ctx, &ended);
+    lsm_row::add(ctx, &ended)
 }
 
 /// The call the running thread is in.

@@ -28,38 +28,31 @@ pub struct Ended {
     pub ns: u64,
 }
 
-/// Adds a function's time to its row.
+/// Adds a function's time to its row; whether a stack was taken for it.
 #[inline(always)]
-pub fn add(ctx: *mut c_void, ended: &Ended) {
-    let Some(levels) = LSM_LEVELS.get_ptr_mut(0) else { return };
+pub fn add(ctx: *mut c_void, ended: &Ended) -> bool {
+    let Some(levels) = LSM_LEVELS.get_ptr_mut(0) else { return false };
     // SAFETY: this CPU's own value; whoever runs on top releases what it claimed before it ends.
     let levels = unsafe { &mut *levels };
-    let level = claim(levels);
-    if level >= LEVELS as u32 {
-        count(Outcome::LsmLevelsTaken, 1);
-        return;
-    }
-    add_at(ctx, levels, level, ended);
+    // The second level where the first is taken: no branch, or the verifier walks all of it twice.
+    // SAFETY: plain words of this CPU, volatile because of what runs on top.
+    let level = unsafe { core::ptr::read_volatile(&levels.taken[0]) } & (LEVELS as u32 - 1);
+    let taken = &raw mut levels.taken[level as usize & (LEVELS - 1)];
     // SAFETY: as above.
-    unsafe { core::ptr::write_volatile(&mut levels.taken[level as usize & (LEVELS - 1)], 0) };
-}
-
-#[inline(always)]
-fn claim(levels: &mut LsmLevels) -> u32 {
-    for level in 0..LEVELS {
-        // SAFETY: plain words of this CPU, volatile because of what runs on top.
-        unsafe {
-            if core::ptr::read_volatile(&levels.taken[level]) == 0 {
-                core::ptr::write_volatile(&mut levels.taken[level], 1);
-                return level as u32;
-            }
-        }
+    if unsafe { core::ptr::read_volatile(taken) } != 0 {
+        count(Outcome::LsmLevelsTaken, 1);
+        return false;
     }
-    LEVELS as u32
+    // SAFETY: as above.
+    unsafe { core::ptr::write_volatile(taken, 1) };
+    let with_stack = add_at(ctx, levels, level, ended);
+    // SAFETY: as above.
+    unsafe { core::ptr::write_volatile(taken, 0) };
+    with_stack
 }
 
 #[inline(always)]
-fn add_at(ctx: *mut c_void, levels: &mut LsmLevels, level: u32, ended: &Ended) {
+fn add_at(ctx: *mut c_void, levels: &mut LsmLevels, level: u32, ended: &Ended) -> bool {
     let scratch = &mut levels.octave[level as usize & (LEVELS - 1)];
     // SAFETY: a word of this level. Through memory the verifier forgets which branches led to the value,
     // and walks what follows once instead of once for every octave.
@@ -68,7 +61,7 @@ fn add_at(ctx: *mut c_void, levels: &mut LsmLevels, level: u32, ended: &Ended) {
         core::ptr::read_volatile(scratch)
     } as u8;
     let tag = tag(ended.tgid, ended.nr, ended.site, octave);
-    let Some(cache) = LSM_CACHE.get_ptr_mut((global::epoch() & 1) + 2 * level) else { return };
+    let Some(cache) = LSM_CACHE.get_ptr_mut((global::epoch() & 1) + 2 * level) else { return false };
     // SAFETY: this CPU's own value on this level, and `place` is below its length.
     let cached = unsafe { &mut (*cache).rows[place(tag)] };
     let mut stand_for = 0;
@@ -90,6 +83,7 @@ fn add_at(ctx: *mut c_void, levels: &mut LsmLevels, level: u32, ended: &Ended) {
     if stand_for != 0 {
         add_stack(ctx, level, ended, stand_for);
     }
+    stand_for != 0
 }
 
 #[inline(always)]

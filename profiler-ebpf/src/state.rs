@@ -5,34 +5,22 @@
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
 
-/// Functions of the security layer a thread can be in at once.
-pub const OPEN_DEPTH: usize = 7;
+/// Functions of the security layer a thread can be in at once: a power of two, for masks.
+pub const OPEN_DEPTH: usize = 8;
 /// Threads that can be in such functions at once without taking each other's place.
 pub const OPEN_PLACES: u32 = 1 << 14;
 
-/// A function that was entered and has not returned.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Open {
-    /// Which: the site's word.
-    pub site: u32,
-    /// Explicit padding.
-    pub pad: u32,
-    /// When, ns.
-    pub begin_ns: u64,
-}
-
-/// The functions of the security layer one thread is in: two cache lines.
+/// The functions of the security layer one thread is in, outermost first.
 #[repr(C)]
 pub struct OpenFunctions {
     /// The thread, or the CPU's complement for its idle task.
     pub owner: u32,
     /// How many.
     pub depth: u32,
-    /// Explicit padding.
-    pub pad: u64,
-    /// Outermost first.
-    pub functions: [Open; OPEN_DEPTH],
+    /// Which: the sites' words.
+    pub sites: [u32; OPEN_DEPTH],
+    /// When each was entered, ns.
+    pub begin_ns: [u64; OPEN_DEPTH],
 }
 
 /// An open wait for a lock: per thread for sleeping locks, per CPU for spinning ones.

@@ -74,6 +74,7 @@ const LSM_HOOKS: &[&str] =
 const LSM_MISSES: &[Miss] = &[
     always("Hooks other than those of sockets, unless --lsm-hooks names them."),
     always("Functions of a module that the compiler has put into others."),
+    always("What timing a module's function costs is in the time of its hook."),
     Miss {
         applies: |facts| facts.lsms.known().is_none(),
         text: "What each module takes: which are active is not told (is securityfs mounted?).",

@@ -16,6 +16,7 @@ pub(crate) fn capable() -> Facts {
         btf: Btf::Readable,
         lockdown: Told::Is("none".to_owned()),
         lsms: Told::Is(vec!["lockdown".to_owned(), "apparmor".to_owned(), "bpf".to_owned()]),
+        bpf_lsm_programs: 0,
         capabilities: CapabilitySet(u64::MAX),
         seccomp: false,
         place: Place::Host,

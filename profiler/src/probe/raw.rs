@@ -10,6 +10,7 @@ use aya_obj::generated::bpf_insn;
 
 const PROG_LOAD: libc::c_long = 5;
 const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
+const BTF_LOAD: libc::c_long = 18;
 const PERF_EVENT_IOC_SET_BPF: libc::Ioctl = 0x4004_2408;
 const PERF_EVENT_IOC_ENABLE: libc::Ioctl = 0x2400;
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
@@ -58,11 +59,41 @@ struct ProgramLoad {
     padding: u32,
 }
 
+/// Instructions, and the description of their functions that lets the verifier judge each once.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The code, maps and calls in place.
+    pub instructions: Vec<bpf_insn>,
+    /// `bpf_func_info` records.
+    pub functions: Vec<u8>,
+    /// Bytes of one.
+    pub function_size: u32,
+}
+
+/// Hands the object's types to the kernel, for [`load`].
+///
+/// # Errors
+/// The kernel's errno.
+pub fn load_btf(btf: &[u8]) -> io::Result<OwnedFd> {
+    // btf, log, sizes (btf, log), level and padding.
+    let mut attributes = [btf.as_ptr() as u64, 0, btf.len() as u64, 0];
+    // SAFETY: the attributes and the bytes outlive the call.
+    descriptor(unsafe {
+        libc::syscall(libc::SYS_bpf, BTF_LOAD, attributes.as_mut_ptr(), size_of_val(&attributes) - 4)
+    })
+}
+
 /// Loads a program.
 ///
 /// # Errors
 /// The kernel's errno; with `verbose` also the verifier's last lines.
-pub fn load(kind: Kind, name: &str, instructions: &[bpf_insn], verbose: bool) -> io::Result<OwnedFd> {
+pub fn load(
+    kind: Kind,
+    name: &str,
+    program: &Program,
+    btf: Option<BorrowedFd<'_>>,
+    verbose: bool,
+) -> io::Result<OwnedFd> {
     let (program_type, attach_type, attach_btf_id) = match kind {
         Kind::FEntry(id) => (26, 24, id),
         Kind::FExit(id) => (26, 25, id),
@@ -72,11 +103,17 @@ pub fn load(kind: Kind, name: &str, instructions: &[bpf_insn], verbose: bool) ->
         program_type,
         attach_type,
         attach_btf_id,
-        instruction_count: instructions.len() as u32,
-        instructions: instructions.as_ptr() as u64,
+        instruction_count: program.instructions.len() as u32,
+        instructions: program.instructions.as_ptr() as u64,
         licence: c"Dual MIT/GPL".as_ptr() as u64,
         ..ProgramLoad::default()
     };
+    if let Some(btf) = btf {
+        attributes.btf_fd = btf.as_raw_fd() as u32;
+        attributes.function_info = program.functions.as_ptr() as u64;
+        attributes.function_info_size = program.function_size;
+        attributes.function_info_count = program.functions.len() as u32 / program.function_size.max(1);
+    }
     // The last byte stays NUL.
     for (slot, byte) in attributes.name.iter_mut().take(15).zip(name.bytes()) {
         *slot = byte;

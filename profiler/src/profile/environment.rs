@@ -51,3 +51,11 @@ pub struct Environment {
     /// Counters at the end; empty in a partial capture.
     pub at_end: Counters,
 }
+
+impl Environment {
+    /// BPF programs of others that are LSM hooks.
+    pub fn other_bpf_lsm_programs(&self) -> u64 {
+        let lsm = self.other_bpf_programs.iter().filter(|program| program.split(' ').next() == Some("lsm"));
+        lsm.map(|program| program.rsplit_once(" ×").map_or(1, |(_, count)| count.parse().unwrap_or(1))).sum()
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::fold::Folder;
 use super::name::kernel_functions;
-use super::rows::{self, CpuLine, LockLine, SyscallLine};
+use super::rows::{self, CpuLine, LockLine, LsmLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::{clean, humane, locks};
 use crate::profile::rows::{CallNumber, InFlightCall, LockContext};
@@ -34,6 +34,9 @@ const ASLEEP: &[&str] = &[
     "__wait_for_common",
 ];
 
+/// A hook that takes this part of its call is worth a sentence.
+const LSM_TELLING: f64 = 0.05;
+
 /// A call in flight for longer than this comes first.
 const HANG_NS: u64 = 1_000_000_000;
 
@@ -43,6 +46,8 @@ pub struct Ranked<'p> {
     pub syscalls: Vec<SyscallLine<'p>>,
     /// Lock waits.
     pub locks: Vec<LockLine>,
+    /// Functions of the security layer.
+    pub lsm: Vec<LsmLine<'p>>,
     /// CPU samples.
     pub cpu: Vec<CpuLine>,
 }
@@ -53,6 +58,7 @@ impl<'p> Ranked<'p> {
         Self {
             syscalls: rows::syscalls(profile),
             locks: rows::locks(profile),
+            lsm: rows::lsm(profile),
             cpu: rows::cpu(profile, folder),
         }
     }
@@ -81,6 +87,7 @@ pub fn sentences(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
     let at = if hangs { 0 } else { sentences.len() };
     sentences.splice(at..at, stuck(profile));
     sentences.extend(lock_waits(profile, ranked));
+    sentences.extend(security_layer(profile, ranked));
     sentences.extend(user_locks(profile, ranked));
     sentences.extend(cpu(profile, ranked));
     sentences.truncate(5);
@@ -208,6 +215,33 @@ fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
 
 fn caller(caller: &str) -> String {
     if caller.is_empty() { String::new() } else { format!(" in {}", clean::name(caller)) }
+}
+
+/// What the heaviest hook takes of the call it is in, and which module of the hook.
+fn security_layer(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
+    // Time in interrupts is in no call.
+    let hook = ranked.lsm.iter().find(|line| line.site.module.is_empty() && line.pid != Pid(0))?;
+    let call = hook.calls.first()?;
+    let share = call.share.filter(|share| *share >= LSM_TELLING)?;
+    let same = |line: &&LsmLine<'_>| line.pid == hook.pid && line.site.hook == hook.site.hook;
+    let module = ranked.lsm.iter().filter(same).find(|line| !line.site.module.is_empty());
+    let module = module.map_or_else(String::new, |line| {
+        let of_hook =
+            line.of_hook.map_or_else(String::new, |share| format!(", {} of that", humane::share(share)));
+        format!("; most of it {}{of_hook}", clean::name(&line.site.module))
+    });
+    let label = match profile.processes.label(hook.pid) {
+        "" => String::new(),
+        label => format!(" under {}", clean::name(label)),
+    };
+    Some(format!(
+        "Security layer: {} of {} in {} (pid {}){label} is {}{module}.",
+        humane::share(share),
+        syscalls::name(call.nr),
+        process(profile, hook.pid),
+        hook.pid.0,
+        clean::name(&hook.site.function),
+    ))
 }
 
 fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {

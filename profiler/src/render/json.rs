@@ -14,7 +14,7 @@ use super::fold::Folder;
 use super::layout::Layout;
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
-use super::{Probe, Rendering, errno, probe};
+use super::{Probe, Rendering, errno, probe, security};
 use crate::profile::ledger::Class;
 use crate::profile::rows::{InFlightCall, LockContext};
 use crate::profile::{Cost, Environment, LossKind, Pid, ProbePlan, Profile, SlowRow, StackId, TargetNote};
@@ -56,6 +56,7 @@ struct Target<'p> {
 struct Probes<'p> {
     syscall: SyscallProbe<'p>,
     lock: Rows<LockRow<'p>>,
+    lsm: security::Probe<'p>,
     cpu: Rows<CpuRow<'p>>,
 }
 
@@ -251,6 +252,7 @@ fn document<'a>(
                 unit: Probe::Lock.unit(),
                 rows: ranked.locks.iter().map(|line| lock_row(profile, line, folder)).collect(),
             },
+            lsm: security::probe(profile, ranked, folder),
             cpu: Rows {
                 unit: Probe::Cpu.unit(),
                 rows: ranked.cpu.iter().map(|line| cpu_row(profile, line, folder)).collect(),

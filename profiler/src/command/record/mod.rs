@@ -112,6 +112,9 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
     }
 }
 
+/// Modules that are looked for where the kernel does not tell which are active.
+const UNTOLD_MODULES: [&str; 3] = ["apparmor", "selinux", "smack"];
+
 /// What of the security layer is timed.
 fn lsm_request(settings: &RecordSettings, scope: &scope::Scope) -> LsmRequest {
     let hooks = match settings.lsm_hooks.as_slice() {
@@ -122,7 +125,13 @@ fn lsm_request(settings: &RecordSettings, scope: &scope::Scope) -> LsmRequest {
         LsmBackend::FEntry => Mechanism::Trampoline,
         LsmBackend::KProbe => Mechanism::KProbe,
     });
-    LsmRequest { hooks, modules: scope.environment.lsms.clone(), only }
+    let environment = &scope.environment;
+    // Functions of the bpf module are empty where nobody has attached a program to them.
+    let programs = environment.other_bpf_lsm_programs() > 0;
+    let told = !environment.lsms.is_empty();
+    let modules = environment.lsms.iter().map(String::as_str).filter(|module| *module != "bpf" || programs);
+    let modules: Vec<&str> = if told { modules.collect() } else { UNTOLD_MODULES.to_vec() };
+    LsmRequest { hooks, modules: modules.into_iter().map(str::to_owned).collect(), only }
 }
 
 /// Refuses CPUs that cannot be measured.

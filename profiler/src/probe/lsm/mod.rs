@@ -102,6 +102,7 @@ impl Lsm {
         for function in &candidate.functions {
             match attacher.attach(function, word) {
                 Ok((mechanism, attached)) => {
+                    tracing::debug!("{function}: {}", mechanism.name());
                     let (hook, module) = (candidate.hook.clone(), candidate.module.clone());
                     self.sites.push(LsmSite { hook, module, function: function.clone() });
                     self.attached.push(attached);
@@ -231,8 +232,9 @@ impl<'a> Attacher<'a> {
         kinds: [Kind; 2],
         attach: impl Fn(BorrowedFd<'_>, bool) -> io::Result<OwnedFd>,
     ) -> io::Result<Attached> {
-        let exit = raw::load(kinds[0], "lsm_exit", &self.code.exit(word), self.verbose)?;
-        let enter = raw::load(kinds[1], "lsm_enter", &self.code.enter(word), self.verbose)?;
+        let btf = self.code.btf();
+        let exit = raw::load(kinds[0], "lsm_exit", &self.code.exit(word), btf, self.verbose)?;
+        let enter = raw::load(kinds[1], "lsm_enter", &self.code.enter(word), btf, self.verbose)?;
         let links = [attach(exit.as_fd(), true)?, attach(enter.as_fd(), false)?];
         let names = [format!("lsm_exit {function}"), format!("lsm_enter {function}")];
         Ok(Attached { _links: links, names, programs: [exit, enter] })
