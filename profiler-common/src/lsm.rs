@@ -65,14 +65,22 @@ crate::shared_record!(CachedRow, 64);
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct CachedRows {
+    /// 1: a program is at work on them.
+    pub taken: u32,
+    /// Their level.
+    pub level: u32,
+    /// An octave of that program.
+    pub octave: u32,
+    /// Explicit padding.
+    pub pad: u32,
     /// By [`place`].
     pub rows: [CachedRow; CACHED_ROWS],
 }
-crate::shared_record!(CachedRows, 64 * CACHED_ROWS);
+crate::shared_record!(CachedRows, 16 + 64 * CACHED_ROWS);
 
 impl Default for CachedRows {
     fn default() -> Self {
-        Self { rows: [CachedRow::default(); CACHED_ROWS] }
+        Self { taken: 0, level: 0, octave: 0, pad: 0, rows: [CachedRow::default(); CACHED_ROWS] }
     }
 }
 

@@ -33,8 +33,7 @@ fn site() -> u32 {
 
 /// Who runs: the thread, or the CPU where it is the idle task, whose id all CPUs share.
 #[inline(always)]
-fn runner() -> u32 {
-    let tid = bpf_get_current_pid_tgid() as u32;
+fn runner(tid: u32) -> u32 {
     if tid != 0 {
         return tid;
     }
@@ -52,10 +51,11 @@ fn open_of(runner: u32) -> Option<&'static mut OpenFunctions> {
 /// The site's function is entered.
 #[inline(always)]
 pub fn enter() {
-    if !target::admits_current(task::current()) {
+    let ids = bpf_get_current_pid_tgid();
+    if !target::admits_process((ids >> 32) as u32) {
         return;
     }
-    let runner = runner();
+    let runner = runner(ids as u32);
     let Some(open) = open_of(runner) else { return };
     if open.owner != runner {
         open.owner = runner;
@@ -77,10 +77,11 @@ pub fn enter() {
 /// The site's function returns.
 #[inline(always)]
 pub fn exit(ctx: *mut c_void) {
-    let runner = runner();
+    let ids = bpf_get_current_pid_tgid();
+    let (tgid, runner) = ((ids >> 32) as u32, runner(ids as u32));
     let Some(open) = open_of(runner) else { return };
     if open.owner != runner || open.depth == 0 {
-        unmatched();
+        unmatched(tgid);
         return;
     }
     // SAFETY: the helper has no preconditions.
@@ -91,12 +92,12 @@ pub fn exit(ctx: *mut c_void) {
         index = search(open, site);
     }
     if index >= OPEN_DEPTH as u32 {
-        unmatched();
+        unmatched(tgid);
         return;
     }
     open.depth = index;
     let ns = now.wrapping_sub(open.begin_ns[index as usize & (OPEN_DEPTH - 1)]);
-    if add(ctx, site, ns) {
+    if add(ctx, tgid, site, ns) {
         excuse(open, now);
     }
 }
@@ -133,17 +134,16 @@ fn search(open: &OpenFunctions, site: u32) -> u32 {
 
 /// A return without its enter: not the target's, begun before attach, or its enter was skipped.
 #[inline(always)]
-fn unmatched() {
-    if target::admits_current(task::current()) {
+fn unmatched(tgid: u32) {
+    if target::admits_process(tgid) {
         count(Outcome::LsmUnmatchedReturn, 1);
     }
 }
 
 /// Adds the function to its row; whether a stack was taken for it.
 #[inline(always)]
-fn add(ctx: *mut c_void, site: u32, ns: u64) -> bool {
-    let mut ended =
-        Ended { tgid: (bpf_get_current_pid_tgid() >> 32) as u32, nr: NO_NR, site: site as u16, ns };
+fn add(ctx: *mut c_void, tgid: u32, site: u32, ns: u64) -> bool {
+    let mut ended = Ended { tgid, nr: NO_NR, site: site as u16, ns };
     if site & ASKS_CONTEXT != 0 && in_interrupt(ctx) {
         ended.tgid = 0;
     } else if global::syscall_rows() != 0 {

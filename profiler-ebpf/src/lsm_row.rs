@@ -8,14 +8,16 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use profiler_common::histogram::{SLOTS, slot_in};
-use profiler_common::lsm::{CachedRow, LEVELS, LsmKey, LsmStackKey, NO_NR, STACK_EVERY_NS, place, tag};
+use profiler_common::lsm::{
+    CachedRow, CachedRows, LEVELS, LsmKey, LsmStackKey, NO_NR, STACK_EVERY_NS, place, tag,
+};
 use profiler_common::outcome::Outcome;
 use profiler_common::stack::{NO_STACK, finish, mix, seed};
 use profiler_common::syscall::LatencyRow;
 use profiler_common::writer;
 
 use crate::call::octave_of;
-use crate::maps::{LSM_CACHE, LSM_LEVELS, LSM_ROWS, LSM_STACKS, LsmLevels, SEEN};
+use crate::maps::{LSM_CACHE, LSM_ROWS, LSM_STACKS, SEEN};
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
 use crate::{global, process};
@@ -31,39 +33,46 @@ pub struct Ended {
 /// Adds a function's time to its row; whether a stack was taken for it.
 #[inline(always)]
 pub fn add(ctx: *mut c_void, ended: &Ended) -> bool {
-    let Some(levels) = LSM_LEVELS.get_ptr_mut(0) else { return false };
-    // SAFETY: this CPU's own value; whoever runs on top releases what it claimed before it ends.
-    let levels = unsafe { &mut *levels };
-    // The second level where the first is taken: no branch, or the verifier walks all of it twice.
-    // SAFETY: plain words of this CPU, volatile because of what runs on top.
-    let level = unsafe { core::ptr::read_volatile(&levels.taken[0]) } & (LEVELS as u32 - 1);
-    let taken = &raw mut levels.taken[level as usize & (LEVELS - 1)];
-    // SAFETY: as above.
-    if unsafe { core::ptr::read_volatile(taken) } != 0 {
+    let Some(cache) = claim() else {
         count(Outcome::LsmLevelsTaken, 1);
         return false;
-    }
-    // SAFETY: as above.
-    unsafe { core::ptr::write_volatile(taken, 1) };
-    let with_stack = add_at(ctx, levels, level, ended);
-    // SAFETY: as above.
-    unsafe { core::ptr::write_volatile(taken, 0) };
+    };
+    let with_stack = add_to(ctx, cache, ended);
+    // SAFETY: a plain word of this CPU, volatile because of what runs on top.
+    unsafe { core::ptr::write_volatile(&mut cache.taken, 0) };
     with_stack
 }
 
+/// The rows at hand of the first level that nobody is at work on.
 #[inline(always)]
-fn add_at(ctx: *mut c_void, levels: &mut LsmLevels, level: u32, ended: &Ended) -> bool {
-    let scratch = &mut levels.octave[level as usize & (LEVELS - 1)];
-    // SAFETY: a word of this level. Through memory the verifier forgets which branches led to the value,
+fn claim() -> Option<&'static mut CachedRows> {
+    for level in 0..LEVELS as u32 {
+        // SAFETY: this CPU's own value; whoever runs on top of us releases what it claimed before it ends,
+        // and leaves what we claimed alone.
+        let cache = unsafe { &mut *LSM_CACHE.get_ptr_mut((global::epoch() & 1) + 2 * level)? };
+        // SAFETY: as in `add`.
+        unsafe {
+            if core::ptr::read_volatile(&cache.taken) == 0 {
+                core::ptr::write_volatile(&mut cache.taken, 1);
+                cache.level = level;
+                return Some(cache);
+            }
+        }
+    }
+    None
+}
+
+#[inline(always)]
+fn add_to(ctx: *mut c_void, cache: &mut CachedRows, ended: &Ended) -> bool {
+    // SAFETY: a word of these rows. Through memory the verifier forgets which branches led to the value,
     // and walks what follows once instead of once for every octave.
     let octave = unsafe {
-        core::ptr::write_volatile(scratch, octave_of(ended.ns));
-        core::ptr::read_volatile(scratch)
+        core::ptr::write_volatile(&mut cache.octave, octave_of(ended.ns));
+        core::ptr::read_volatile(&cache.octave)
     } as u8;
     let tag = tag(ended.tgid, ended.nr, ended.site, octave);
-    let Some(cache) = LSM_CACHE.get_ptr_mut((global::epoch() & 1) + 2 * level) else { return false };
-    // SAFETY: this CPU's own value on this level, and `place` is below its length.
-    let cached = unsafe { &mut (*cache).rows[place(tag)] };
+    let level = cache.level;
+    let cached = &mut cache.rows[place(tag)];
     let mut stand_for = 0;
     if cached.tag != tag {
         stand_for = displace(cached, tag, ended.ns);

@@ -40,9 +40,6 @@ pub static LSM_STACKS: HashMap<LsmStackKey, u64> = HashMap::with_max_entries(16_
 /// Functions of the security layer that threads are in, by thread id.
 #[map]
 pub static LSM_OPEN: Array<OpenFunctions> = Array::with_max_entries(OPEN_PLACES, 0);
-/// Which levels are in use on this CPU.
-#[map]
-pub static LSM_LEVELS: PerCpuArray<LsmLevels> = PerCpuArray::with_max_entries(1, 0);
 /// A context's address, on its way to being a number.
 #[map]
 pub static LSM_CONTEXT: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
@@ -79,15 +76,6 @@ pub static BUSY: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 /// Per-thread state.
 #[btf_map]
 pub static THREADS: TaskStorage<Thread> = TaskStorage::new();
-
-/// The levels of the `lsm` probe on one CPU.
-#[repr(C)]
-pub struct LsmLevels {
-    /// 1: a program is at work on this level.
-    pub taken: [u32; LEVELS],
-    /// An octave of that program.
-    pub octave: [u32; LEVELS],
-}
 
 /// A stack on its way to user space.
 #[repr(C)]
