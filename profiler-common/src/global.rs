@@ -30,8 +30,6 @@ pub struct Offsets {
     pub task_on_cpu: u32,
     /// `task_struct.thread_info.cpu`, `task_struct.cpu` before Linux 5.16.
     pub task_cpu: u32,
-    /// `task_struct.stack`.
-    pub task_stack: u32,
     /// `task_struct.cgroups`.
     pub task_cgroups: u32,
     /// The cgroup pointer of the wanted hierarchy inside `css_set` (v2: `dfl_cgrp`), or of the
@@ -41,11 +39,19 @@ pub struct Offsets {
     pub css_cgroup: u32,
     /// `cgroup.level`.
     pub cgroup_level: u32,
-    /// `cgroup.ancestors`.
+    /// `cgroup.ancestors`, or `cgroup.ancestor_ids` before Linux 6.1: see `ancestor_ids`.
     pub cgroup_ancestors: u32,
     /// `cgroup.kn`.
     pub cgroup_kn: u32,
     /// `kernfs_node.id`.
     pub kn_id: u32,
+    /// No offset. 1: `cgroup_ancestors` holds ids, else pointers.
+    pub ancestor_ids: u32,
+    /// `task_struct.stack`.
+    pub task_stack: u32,
+    /// `mutex.owner`.
+    pub mutex_owner: u32,
+    /// `rw_semaphore.owner`.
+    pub rwsem_owner: u32,
 }
-crate::shared_record!(Offsets, 64);
+crate::shared_record!(Offsets, 76);

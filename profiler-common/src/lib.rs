@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod lock;
 pub mod lsm;
 pub mod outcome;
+pub mod processor;
 pub mod sample;
 pub mod stack;
 pub mod syscall;

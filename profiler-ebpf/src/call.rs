@@ -14,11 +14,11 @@ use profiler_common::syscall::{
 use profiler_common::writer;
 
 use crate::maps::{CACHE, ERRORS, LATENCY, SLOW};
-use crate::number::{EXECVE, EXECVEAT, RT_SIGRETURN};
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
 use crate::state::Parts;
 use crate::{global, process};
+use profiler_common::processor::{EXECVE, EXECVEAT, RT_SIGRETURN};
 
 /// A call that ended: what its rows need.
 pub struct Ended {

@@ -14,12 +14,13 @@ mod lock;
 mod lsm;
 mod lsm_row;
 mod maps;
-mod number;
 mod outcome;
+mod owner;
 mod process;
 mod restart;
 mod sample;
 mod slot;
+mod slow_path;
 mod stack;
 mod state;
 mod switch;
@@ -38,13 +39,13 @@ use aya_ebpf::programs::{
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn sys_enter(ctx: RawTracePointContext) -> Result<(), ()> {
-    syscall::enter(ctx.arg::<u64>(0), ctx.arg::<u64>(1));
+    syscall::enter(&ctx);
     Ok(())
 }
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn sys_exit(ctx: RawTracePointContext) -> Result<(), ()> {
-    syscall::exit(ctx.as_ptr(), ctx.arg::<u64>(0), ctx.arg::<u64>(1) as i64);
+    syscall::exit(&ctx);
     Ok(())
 }
 
@@ -56,13 +57,20 @@ fn process_exec(_ctx: RawTracePointContext) -> Result<(), ()> {
 
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 fn process_fork(ctx: RawTracePointContext) -> Result<(), ()> {
-    process::fork(ctx.arg::<u64>(1));
+    process::fork(&ctx);
     Ok(())
 }
 
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
     process::exit();
+    Ok(())
+}
+
+/// Attached where threads' state is a hash.
+#[raw_tracepoint(tracepoint = "sched_process_free")]
+fn process_free(ctx: RawTracePointContext) -> Result<(), ()> {
+    thread::free(ctx.arg::<u64>(0));
     Ok(())
 }
 

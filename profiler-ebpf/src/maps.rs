@@ -4,13 +4,14 @@
 
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
-use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::sample::SampleKey;
 use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 
+use crate::stack::BUFFERS;
 use crate::state::{NESTING, OPEN_PLACES, OpenFunctions, Thread, Wait};
 
 /// Latency rows of the `syscall` probe.
@@ -28,6 +29,9 @@ pub static SLOW: HashMap<SlowKey, SlowRow> = HashMap::with_max_entries(32_768, 0
 /// Lock waits.
 #[map]
 pub static LOCKS: HashMap<LockKey, LockRow> = HashMap::with_max_entries(16_384, 0);
+/// Who held the locks that were waited for.
+#[map]
+pub static OWNERS: HashMap<OwnerKey, OwnerRow> = HashMap::with_max_entries(4_096, 0);
 /// Time in functions of the security layer.
 #[map]
 pub static LSM_ROWS: HashMap<LsmKey, LatencyRow> = HashMap::with_max_entries(16_384, 0);
@@ -63,7 +67,7 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 pub static OUTCOME_COUNTS: PerCpuArray<[u64; OUTCOMES]> = PerCpuArray::with_max_entries(1, 0);
 /// Stack buffers, one per program and nesting, never shared.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(8, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(BUFFERS, 0);
 /// Spinning waits of this CPU, innermost last.
 #[map]
 pub static SPINS: PerCpuArray<[Wait; NESTING]> = PerCpuArray::with_max_entries(1, 0);
@@ -76,6 +80,12 @@ pub static BUSY: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 /// Per-thread state.
 #[btf_map]
 pub static THREADS: TaskStorage<Thread> = TaskStorage::new();
+/// Per-thread state by the task's address, for kernels without task storage; one entry elsewhere.
+#[map]
+pub static TASKS: HashMap<u64, Thread> = HashMap::with_max_entries(16_384, 0);
+/// What a new entry of `TASKS` is copied from: too large for a program's stack. Never written.
+#[map]
+pub static NEW_THREAD: Array<Thread> = Array::with_max_entries(1, 0);
 
 /// A stack on its way to user space.
 #[repr(C)]

@@ -2,9 +2,14 @@
 //!
 //! In: nothing. Out: the values of `THREADS` and `SPINS`.
 
+use profiler_common::lock::Holder;
+
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
 
+/// In a wait's kind: programs on the slow path opened it and will end it, so contention events on its
+/// lock are about the same wait. No flag of a row's kind, which has 16 bits.
+pub const TIMED: u32 = 1 << 16;
 /// Functions of the security layer a thread can be in at once: a power of two, for masks.
 pub const OPEN_DEPTH: usize = 8;
 /// Threads that can be in such functions at once without taking each other's place.
@@ -35,12 +40,14 @@ pub struct Wait {
     pub kernel: u64,
     /// User stack at the begin.
     pub user: u64,
-    /// Kind, as contention flags.
+    /// Kind, as contention flags, and [`TIMED`].
     pub kind: u32,
     /// 1 for a lock of our own.
     pub own: u32,
     /// The lock's address where it can have a symbol, set when the wait ends.
     pub named: u64,
+    /// Who held it at the begin.
+    pub owner: Holder,
 }
 
 /// State bits.

@@ -128,7 +128,7 @@ fn stdout_that_fails_costs_no_capture() {
     }
     let stage = Stage::new();
     let whole = ["capture.profiler", "cpu.folded", "cpu.svg", "lock.folded", "lock.svg", "summary.json"];
-    let whole = [&whole[..], &["syscall.folded", "syscall.svg"]].concat();
+    let whole = [&whole[..], &["syscall-heat.svg", "syscall.folded", "syscall.svg"]].concat();
     // A reader that goes away: what `| head -1` does.
     let mut record = stage.profiler(&["record", "-d", "1s", "-o", "head", "--json"]);
     let mut child = record.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -55,10 +55,10 @@ pub struct RecordSettings {
     pub comms: Vec<String>,
     /// Probes to run; at least one.
     pub probes: Probes,
+    /// Backends that are forced, `PROBE=NAME` or `PROBE.PART=NAME` as typed.
+    pub backends: Vec<String>,
     /// LSM hooks to time, without `security_`; empty: those of sockets.
     pub lsm_hooks: Vec<String>,
-    /// The only way the lsm probe may attach; none: the best that works.
-    pub lsm_backend: Option<LsmBackend>,
     /// Recorded time, above zero; none: until Ctrl-C or the command's end.
     pub duration: Option<Duration>,
     /// Calls at least this long keep their stacks; zero: all.
@@ -79,15 +79,6 @@ pub struct RecordSettings {
     pub arguments: Vec<String>,
 }
 
-/// A way to attach the lsm probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LsmBackend {
-    /// fentry and fexit.
-    FEntry,
-    /// kprobe and kretprobe.
-    KProbe,
-}
-
 /// What `profiler report` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportFormat {
@@ -99,6 +90,8 @@ pub enum ReportFormat {
     Folded(Probe),
     /// A flame graph.
     Svg(Probe),
+    /// Heat maps of the latencies of system calls.
+    Heat,
 }
 
 /// `profiler report`.
@@ -171,7 +164,7 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
         comms: typed.comm,
         probes,
         lsm_hooks: flag("--lsm-hooks", list::hooks(&typed.lsm_hooks))?,
-        lsm_backend: flag("--lsm-backend", typed.lsm_backend.as_deref().map(lsm_backend).transpose())?,
+        backends: typed.backend,
         duration: limit,
         slow: flag("--slow", duration::parse(&typed.slow))?,
         output: typed.output,
@@ -184,20 +177,16 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
     })
 }
 
-fn lsm_backend(name: &str) -> Result<LsmBackend, String> {
-    match name {
-        "fentry" => Ok(LsmBackend::FEntry),
-        "kprobe" => Ok(LsmBackend::KProbe),
-        _ => Err(format!("there is no way {name:?}; there are fentry and kprobe")),
-    }
-}
-
 fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
     let probe = typed.probe.as_deref().map(|name| flag("--probe", list::probe(name))).transpose()?;
     let need = || wrong("--format", "folded and svg show one probe: add --probe syscall, lock, lsm or cpu");
     let format = match (typed.format, probe) {
         (typed::Format::Text, None) => ReportFormat::Text,
         (typed::Format::Json, None) => ReportFormat::Json,
+        (typed::Format::Heat, None | Some(Probe::Syscall)) => ReportFormat::Heat,
+        (typed::Format::Heat, Some(_)) => {
+            return Err(wrong("--probe", "--format heat shows system calls; leave it out"));
+        }
         (typed::Format::Folded, probe) => ReportFormat::Folded(probe.ok_or_else(need)?),
         (typed::Format::Svg, probe) => ReportFormat::Svg(probe.ok_or_else(need)?),
         (typed::Format::Text | typed::Format::Json, Some(_)) => {

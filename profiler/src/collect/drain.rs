@@ -11,7 +11,7 @@ use std::os::fd::AsFd as _;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
-use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
 use profiler_common::sample::SampleKey;
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
@@ -30,6 +30,8 @@ pub struct Drained {
     pub slow: Vec<(SlowKey, SlowRow)>,
     /// Lock waits.
     pub locks: Vec<(LockKey, LockRow)>,
+    /// Time waited by holder.
+    pub owners: Vec<(OwnerKey, OwnerRow)>,
     /// Time in the security layer.
     pub lsm: Vec<(LsmKey, LatencyRow)>,
     /// Stacks of it.
@@ -47,7 +49,11 @@ pub struct Rows {
     epoch: u32,
 }
 
-const ROW_MAPS: [&str; 7] = ["LATENCY", "ERRORS", "SLOW", "LOCKS", "LSM_ROWS", "LSM_STACKS", "SAMPLES"];
+/// An epoch that is over.
+pub struct Finished(u32);
+
+const ROW_MAPS: [&str; 8] =
+    ["LATENCY", "ERRORS", "SLOW", "LOCKS", "OWNERS", "LSM_ROWS", "LSM_STACKS", "SAMPLES"];
 
 impl Rows {
     /// Takes the row maps out of the loaded object.
@@ -85,18 +91,26 @@ impl Rows {
         self.control.set(0, control, 0).context("writing the control record")
     }
 
-    /// Ends the epoch and returns its rows.
+    /// Ends the epoch: from here on programs write the other one. Before [`Self::take_epoch`],
+    /// [`wait_for_programs`] must have returned.
+    ///
+    /// # Errors
+    /// A `bpf(2)` call that failed.
+    pub fn flip(&mut self) -> Result<Finished> {
+        let mut control = self.control.get(&0, 0).context("reading the epoch")?;
+        let finished = Finished(self.epoch);
+        self.epoch ^= 1;
+        control.epoch = self.epoch;
+        self.control.set(0, control, 0).context("flipping the epoch")?;
+        Ok(finished)
+    }
+
+    /// Takes the rows of an epoch that nobody writes any more.
     ///
     /// # Errors
     /// A `bpf(2)` call that failed; rows already read are in the error's place lost, so it ends the
     /// recording.
-    pub fn drain(&mut self) -> Result<Drained> {
-        let mut control = self.control.get(&0, 0).context("reading the epoch")?;
-        let finished = self.epoch;
-        self.epoch ^= 1;
-        control.epoch = self.epoch;
-        self.control.set(0, control, 0).context("flipping the epoch")?;
-        wait_for_programs();
+    pub fn take_epoch(&mut self, Finished(finished): Finished) -> Result<Drained> {
         let mut latency = self.take("LATENCY", |key: &LatencyKey| epoch_of(key.writer) == finished)?;
         self.take_cached(finished, &mut latency)?;
         let mut lsm = self.take("LSM_ROWS", |key: &LsmKey| epoch_of(key.writer) == finished)?;
@@ -106,6 +120,7 @@ impl Rows {
             errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
             slow: self.take("SLOW", |key: &SlowKey| epoch_of(key.writer) == finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
+            owners: self.take("OWNERS", |key: &OwnerKey| epoch_of(key.writer) == finished)?,
             lsm,
             lsm_stacks: self.take("LSM_STACKS", |key: &LsmStackKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
@@ -156,8 +171,8 @@ impl Rows {
 }
 
 /// Waits until every program that began before this call has ended: programs run inside RCU read
-/// sections, and `MEMBARRIER_CMD_GLOBAL` is an RCU grace period.
-fn wait_for_programs() {
+/// sections, and `MEMBARRIER_CMD_GLOBAL` is an RCU grace period, which takes tens of milliseconds.
+pub fn wait_for_programs() {
     const GLOBAL: libc::c_int = 1;
     // SAFETY: no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };

@@ -16,22 +16,22 @@ pub enum Need {
     ReadKernelMemory,
     /// The kernel describes its types.
     Btf,
-    /// Per-thread state in task storage.
-    TaskStorage,
     /// The contention tracepoints exist.
     ContentionTracepoints,
     /// Programs can be attached to kernel functions through trampolines.
     Trampolines,
     /// Kernel functions can be probed.
     Kprobes,
+    /// A program at a function's entry is not entered again from below itself: without that guard a program
+    /// that waits for a spinlock hangs the CPU.
+    RecursionGuard,
+    /// A task may sleep in a function that a trampoline called, and the trampoline outlives that.
+    SleepingTrampolines,
     /// Software events can be opened on every CPU.
     PerfEvents,
     /// A hardware cycle counter.
     CycleCounter,
 }
-
-/// First kernel whose tracing programs may use task storage.
-const TASK_STORAGE: (u32, u32) = (5, 12);
 
 impl Need {
     /// What stands in the way of this need; `None` when it is met.
@@ -40,22 +40,23 @@ impl Need {
             Self::LoadPrograms => program_obstacle(facts),
             Self::ReadKernelMemory => memory_obstacle(facts),
             Self::Btf => facts.btf.trouble().map(|cause| obstacle(&cause, BTF_MEND)),
-            Self::TaskStorage => (facts.version < TASK_STORAGE).then(|| {
-                let cause = format!("kernel {} has no task storage for tracing programs", facts.release);
-                obstacle(&cause, "Linux 5.12 or newer")
-            }),
             Self::ContentionTracepoints => (!facts.contention).then(|| {
                 let cause = format!("kernel {} has no contention tracepoints", facts.release);
-                obstacle(
-                    &cause,
-                    "Linux 5.19 or newer; meanwhile leave the lock probe out with --probe syscall,cpu",
-                )
+                obstacle(&cause, "Linux 5.19 or newer")
             }),
             Self::Trampolines => facts.trampolines.trouble("attaching to a kernel function").map(|cause| {
                 obstacle(&cause, "a kernel with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, not locked down")
             }),
             Self::Kprobes => (facts.kprobes.known() == Some(&false)).then(|| {
                 obstacle("this kernel is built without kprobes", "a kernel with CONFIG_KPROBE_EVENTS")
+            }),
+            Self::RecursionGuard => (facts.version < RECURSION_GUARD).then(|| {
+                let cause = format!("kernel {} runs fentry programs without recursion guard", facts.release);
+                obstacle(&cause, "Linux 5.12 or newer")
+            }),
+            Self::SleepingTrampolines => (!facts.sleeping_trampolines).then(|| {
+                let cause = format!("kernel {} frees trampolines that tasks sleep in", facts.release);
+                obstacle(&cause, "Linux 5.12 or newer, or a stable release of 5.10")
             }),
             Self::PerfEvents => perf_obstacle(facts),
             Self::CycleCounter => (facts.cycles != Trial::Works).then(|| {
@@ -64,6 +65,9 @@ impl Need {
         }
     }
 }
+
+/// First kernel with it; a vendor that carries it back is judged too low, which is safe.
+const RECURSION_GUARD: (u32, u32) = (5, 12);
 
 const BTF_MEND: &str = "a kernel built with CONFIG_DEBUG_INFO_BTF";
 

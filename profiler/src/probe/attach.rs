@@ -3,18 +3,22 @@
 //! In: a request. Out: [`Probes`]: raw tracepoints run as soon as possible (they need no parse of
 //! the kernel's BTF), BTF tracepoints, samples and the seeding of in-flight calls follow.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
-use aya::programs::{BtfTracePoint, Iter, PerfEvent, Program, RawTracePoint};
+use aya::programs::{BtfTracePoint, Iter, PerfEvent, RawTracePoint};
 use aya::util::online_cpus;
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
+use super::backend::{one_line, unload};
 use super::globals::Globals;
-use super::lsm::Lsm;
-use super::{Request, object};
+use super::lsm::{Lsm, LsmRequest};
+use super::{Request, log, object};
 use crate::failure::Failure;
+use crate::plan::backends::Backend;
+use crate::plan::{self, Assessment};
 
 /// The attached kernel side. Dropping it detaches everything.
 pub struct Probes {
@@ -22,10 +26,14 @@ pub struct Probes {
     pub ebpf: Ebpf,
     /// Monotonic time of the load, ns.
     pub start_ns: u64,
-    btf: Option<Btf>,
+    pub(super) btf: Option<Btf>,
     request: Request,
     /// The `lsm` probe, when it attached.
     pub lsm: Option<Lsm>,
+    /// The backends that run.
+    pub attached: Vec<&'static Backend>,
+    /// What the backends that were tried could not do, one sentence each.
+    pub fallen: Vec<(plan::Probe, String)>,
     /// What did not attach, with the reason.
     pub refused: Vec<(&'static str, String)>,
 }
@@ -37,6 +45,7 @@ impl Probes {
     /// A binary without kernel side; missing privileges; a kernel that refuses the object.
     pub fn start(request: Request) -> Result<Self, Failure> {
         let globals = Globals::new(&request)?;
+        object::allow_memory();
         let mut loader = object::loader();
         loader.btf(None).allow_unsupported_maps();
         loader.verifier_log_level(if request.verbose {
@@ -46,9 +55,28 @@ impl Probes {
         });
         globals.inject(&mut loader);
         size_maps(&mut loader, &request);
-        let ebpf = loader.load(object::bytes()?).map_err(|error| refusal(&error))?;
-        let mut probes =
-            Self { ebpf, start_ns: globals.attach_ns, btf: None, request, lsm: None, refused: Vec::new() };
+        let object = if globals.task_storage() {
+            loader.map_max_entries("TASKS", 1);
+            Cow::Borrowed(object::bytes()?)
+        } else {
+            object::without_task_storage()?
+        };
+        let mut ebpf = loader.load(&object).map_err(|error| refusal(&error))?;
+        if request.log
+            && let Err(error) = log::follow(&mut ebpf)
+        {
+            tracing::warn!("{error:#}");
+        }
+        let mut probes = Self {
+            ebpf,
+            start_ns: globals.attach_ns,
+            btf: None,
+            request,
+            lsm: None,
+            attached: Vec::new(),
+            fallen: Vec::new(),
+            refused: Vec::new(),
+        };
         probes.add_tgids()?;
         if probes.request.syscall {
             probes.raw_tracepoints(&[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")])?;
@@ -58,14 +86,18 @@ impl Probes {
             ("process_fork", "sched_process_fork"),
             ("process_exit", "sched_process_exit"),
         ])?;
+        if !globals.task_storage() {
+            probes.raw_tracepoints(&[("process_free", "sched_process_free")])?;
+        }
         Ok(probes)
     }
 
-    /// Attaches the rest: stacks of waits, locks, samples; seeds the calls in flight.
+    /// Attaches the rest: stacks of waits, locks, samples; seeds the calls in flight. Each part of a probe
+    /// gets the first of its candidates that the kernel takes.
     ///
     /// # Errors
     /// Nothing that was asked for can be measured; what is refused beside that is noted in `refused`.
-    pub fn complete(&mut self) -> Result<(), Failure> {
+    pub fn complete(&mut self, plan: &[Assessment]) -> Result<(), Failure> {
         match Btf::from_sys_fs() {
             Ok(btf) => self.btf = Some(btf),
             Err(error) => self.refuse("btf", &anyhow!(error)),
@@ -73,11 +105,12 @@ impl Probes {
         if self.request.syscall {
             self.try_btf("sched_switch", &["sched_switch"]);
         }
-        if self.request.lock {
-            self.try_btf("lock", &["contention_end", "contention_begin"]);
+        for assessment in plan {
+            self.attach_parts(assessment);
         }
-        self.security_layer();
-        if (self.request.cpu || self.request.syscall)
+        // Without rows of their own, samples still label slow calls.
+        if self.request.syscall
+            && !self.request.cpu
             && let Err(error) = self.samples()
         {
             self.refuse("cpu", &error);
@@ -90,12 +123,30 @@ impl Probes {
         self.useful()
     }
 
-    fn security_layer(&mut self) {
-        let Some(request) = &self.request.lsm else { return };
-        match Lsm::attach(request, &self.ebpf, self.request.verbose) {
-            Ok(lsm) => self.lsm = Some(lsm),
-            Err(error) => self.refuse("lsm", &error),
+    /// The probe is refused when none of its parts runs.
+    fn attach_parts(&mut self, assessment: &Assessment) {
+        let probe = assessment.probe;
+        let mut runs = false;
+        for choice in &assessment.choices {
+            runs |= self.attach_first(probe, choice);
         }
+        if !runs {
+            let fallen =
+                self.fallen.iter().filter(|(fallen, _)| *fallen == probe).map(|(_, why)| why.clone());
+            let causes = assessment.obstacles.iter().map(|obstacle| obstacle.cause.clone());
+            let why: Vec<String> = fallen.chain(causes).collect();
+            self.refused.push((probe.name(), why.join("; ")));
+        }
+    }
+
+    /// What of the security layer is asked for.
+    pub(super) fn security_request(&self) -> Option<&LsmRequest> {
+        self.request.lsm.as_ref()
+    }
+
+    /// Whether the verifier's last lines are wanted.
+    pub(super) fn verbose(&self) -> bool {
+        self.request.verbose
     }
 
     /// Whether a part attached.
@@ -118,8 +169,9 @@ impl Probes {
     }
 
     fn refuse(&mut self, part: &'static str, error: &anyhow::Error) {
-        tracing::warn!("{part}: {error:#}");
-        self.refused.push((part, format!("{error:#}")));
+        let why = one_line(error);
+        tracing::warn!("{part}: {why}");
+        self.refused.push((part, why));
     }
 
     fn add_tgids(&mut self) -> Result<(), Failure> {
@@ -156,7 +208,7 @@ impl Probes {
     }
 
     /// As [`Self::raw_tracepoints`].
-    fn btf_tracepoints(&mut self, names: &[&str]) -> anyhow::Result<()> {
+    pub(super) fn btf_tracepoints(&mut self, names: &[&str]) -> anyhow::Result<()> {
         let btf = self.btf.as_ref().context("the kernel has no BTF")?;
         for name in names {
             let program: &mut BtfTracePoint =
@@ -171,7 +223,7 @@ impl Probes {
         Ok(())
     }
 
-    fn samples(&mut self) -> anyhow::Result<()> {
+    pub(super) fn samples(&mut self) -> anyhow::Result<()> {
         let cpus = match &self.request.cpus {
             Some(cpus) => cpus.clone(),
             None => online_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?,
@@ -216,14 +268,7 @@ impl Probes {
         // Closing its descriptors detaches.
         self.lsm = None;
         for (_, program) in self.ebpf.programs_mut() {
-            // Unloading drops the links, too; a program that was never loaded has nothing to lose.
-            let _ = match program {
-                Program::RawTracePoint(program) => program.unload(),
-                Program::BtfTracePoint(program) => program.unload(),
-                Program::PerfEvent(program) => program.unload(),
-                Program::Iter(program) => program.unload(),
-                _ => Ok(()),
-            };
+            unload(program);
         }
     }
 }
@@ -232,11 +277,15 @@ impl Probes {
 fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     let unused = [
         (request.syscall, ["LATENCY", "ERRORS", "SLOW"].as_slice()),
-        (request.lock, ["LOCKS"].as_slice()),
+        (request.lock, ["LOCKS", "OWNERS"].as_slice()),
         (request.lsm.is_some(), ["LSM_ROWS", "LSM_CACHE", "LSM_STACKS", "LSM_OPEN"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),
     ];
+    if !request.log {
+        // The smallest ring there is.
+        loader.map_max_entries("AYA_LOGS", 4096);
+    }
     for name in unused.iter().filter(|(used, _)| !used).flat_map(|(_, maps)| *maps) {
         loader.map_max_entries(name, 1);
     }

@@ -4,9 +4,11 @@
 //! says which backend each probe got and what it misses. Detached when dropped.
 
 mod attach;
+mod backend;
 mod btf;
 mod floor;
 mod globals;
+mod log;
 mod lsm;
 mod object;
 pub mod offsets;
@@ -18,7 +20,7 @@ pub use attach::Probes;
 pub use floor::floor;
 pub use globals::now_ns;
 pub use lsm::site::HOOKS as LSM_HOOKS;
-pub use lsm::{Lsm, LsmRequest, Mechanism};
+pub use lsm::{Lsm, LsmRequest};
 pub use object::bytes as object;
 pub use offsets::Hierarchy;
 
@@ -43,6 +45,8 @@ pub struct Request {
     pub filter: Filter,
     /// Print the verifier's log when a program is refused.
     pub verbose: bool,
+    /// Follow what the kernel side logs.
+    pub log: bool,
 }
 
 /// Who is measured: kinds AND, entries OR, empty = everybody.

@@ -3,6 +3,7 @@
 //! In: [`Chunk`]s, in the order they were recorded (live or replayed).
 //! Out: [`Profile`], from which everything is rendered.
 
+pub mod axis;
 pub mod chunk;
 pub mod cost;
 pub mod environment;
@@ -16,14 +17,16 @@ pub mod target;
 
 use std::collections::HashSet;
 
+pub use axis::TimeAxis;
 pub use chunk::{Chunk, End, Header, Interval, ProbePlan};
 pub use cost::{Cost, ProgramCost};
-pub use environment::Environment;
+pub use environment::{CgroupLimits, Counters, Environment};
 pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
 pub use process::{Pid, Process, ProcessTable, Tid};
 pub use rows::{
-    CpuRow, CpuRows, InFlightCall, LockRow, LockRows, LsmRows, LsmSite, SlowRow, SyscallRow, SyscallRows,
+    CpuRow, CpuRows, Holder, HolderRow, InFlightCall, LockRow, LockRows, LsmRows, LsmSite, SlowRow,
+    SyscallRow, SyscallRows,
 };
 pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
 pub use target::TargetNote;
@@ -41,6 +44,8 @@ pub struct Profile {
     pub stacks: StackTable,
     /// System calls.
     pub syscall: SyscallRows,
+    /// Latencies of system calls over time.
+    pub axis: TimeAxis,
     /// Lock waits.
     pub lock: LockRows,
     /// Time in the security layer.
@@ -89,11 +94,13 @@ impl Profile {
             self.processes.see(process);
         }
         self.stacks.extend(interval.modules, interval.frames, interval.stacks);
+        self.axis.add(interval.start_ns, interval.end_ns, &interval.syscall);
         self.syscall.add(&interval.syscall);
         self.lock.add(&interval.lock);
         self.lsm.add(&interval.lsm);
         self.cpu.add(&interval.cpu);
         self.ledger.add(&interval.ledger);
+        self.header.environment.at_end.extend(interval.counters);
     }
 
     fn apply_end(&mut self, end: End) {
@@ -101,6 +108,25 @@ impl Profile {
         self.in_flight = end.in_flight;
         self.ledger.add(&end.ledger);
         self.cost = end.cost;
-        self.header.environment.at_end = end.counters;
+        // What is gone by now (a container's cgroup) stays as it was last.
+        self.header.environment.at_end.extend(end.counters);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_a_cgroup_that_is_gone_at_the_end_stay_as_they_were_last() {
+        let counters = |pairs: &[(&str, u64)]| -> Counters {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
+        let mut profile = Profile::default();
+        let interval =
+            Interval { counters: counters(&[("cgroup_periods", 5), ("forks", 1)]), ..Interval::default() };
+        profile.apply(Chunk::Interval(Box::new(interval)));
+        profile.apply(Chunk::End(Box::new(End { counters: counters(&[("forks", 9)]), ..End::default() })));
+        assert_eq!(profile.header.environment.at_end, counters(&[("cgroup_periods", 5), ("forks", 9)]));
     }
 }

@@ -1,14 +1,26 @@
 //! Where the time went, in a few sentences.
 //!
-//! In: ranked rows. Out: at most five plain sentences with numbers, the most telling first.
+//! In: ranked rows, counters. Out: findings, the most telling first; the first five are told. A
+//! finding comes from a rule: a function that is silent without its number. A new rule is one line
+//! in [`RULES`] and, where none fits, one in [`rank`].
 
-use std::collections::BTreeMap;
+pub mod counters;
+mod rule;
+mod security;
+mod window;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use rule::{Confidence, Finding, Rule, rank};
+pub use window::Window;
 
 use super::fold::Folder;
+use super::group::{self, Group};
 use super::name::kernel_functions;
 use super::rows::{self, CpuLine, LockLine, LsmLine, SyscallLine};
 use super::syscalls::{self, CallClass};
-use super::{clean, humane, locks};
+use super::tracing::Tracing;
+use super::{clean, holders, humane, locks};
 use crate::profile::rows::{CallNumber, InFlightCall, LockContext};
 use crate::profile::{Histogram, Pid, Profile, StackId};
 
@@ -33,9 +45,6 @@ const ASLEEP: &[&str] = &[
     "schedule_hrtimeout",
     "__wait_for_common",
 ];
-
-/// A hook that takes this part of its call is worth a sentence.
-const LSM_TELLING: f64 = 0.05;
 
 /// A call in flight for longer than this comes first.
 const HANG_NS: u64 = 1_000_000_000;
@@ -79,19 +88,24 @@ pub fn telling_function(profile: &Profile, kernel: StackId) -> Option<&str> {
     kernel_functions(&profile.stacks, kernel).map(locks::base).find(|function| !ASLEEP.contains(function))
 }
 
-/// The sentences.
-pub fn sentences(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
-    let mut sentences = slow_work(profile, ranked);
-    // A hang tells more than any slow call; a call that happened to be under way does not.
-    let hangs = stuck_calls(profile).first().is_some_and(|call| call.age_ns >= HANG_NS);
-    let at = if hangs { 0 } else { sentences.len() };
-    sentences.splice(at..at, stuck(profile));
-    sentences.extend(lock_waits(profile, ranked));
-    sentences.extend(security_layer(profile, ranked));
-    sentences.extend(user_locks(profile, ranked));
-    sentences.extend(cpu(profile, ranked));
-    sentences.truncate(5);
-    sentences
+/// Findings that are told at most.
+const TOLD: usize = 5;
+
+/// Rules about rows; those about counters are in [`counters::RULES`].
+const RULES: &[Rule] =
+    &[stuck, slowest, second_slowest, nothing_slow, lock_waits, tracing, security::layer, user_locks, cpu];
+
+/// All findings, the most telling first.
+pub fn all(profile: &Profile, ranked: &Ranked<'_>) -> Vec<Finding> {
+    let rules = RULES.iter().chain(counters::RULES);
+    let mut found: Vec<Finding> = rules.filter_map(|rule| rule(profile, ranked)).collect();
+    found.sort_by_key(|finding| finding.rank);
+    found
+}
+
+/// The sentences that are told.
+pub fn sentences(found: &[Finding]) -> Vec<String> {
+    found.iter().take(TOLD).map(|finding| finding.sentence.clone()).collect()
 }
 
 fn threshold(profile: &Profile) -> String {
@@ -101,17 +115,42 @@ fn threshold(profile: &Profile) -> String {
     }
 }
 
-fn slow_work(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
+/// Slow calls at work, longest total first.
+fn slow_work<'r, 'p>(ranked: &'r Ranked<'p>) -> Vec<&'r SyscallLine<'p>> {
     let mut work: Vec<_> =
         ranked.syscalls.iter().filter(|line| line.class == CallClass::Work && line.slow.count > 0).collect();
     work.sort_by_key(|line| std::cmp::Reverse(line.slow.total_ns));
-    if work.is_empty() {
-        return nothing_slow(profile, ranked).into_iter().collect();
-    }
+    work
+}
+
+fn slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    let work = slow_work(ranked);
+    work.first().map(|line| slow_finding(profile, line, "slow_call", rank::SLOW))
+}
+
+/// The second is worth a sentence only beside the first: a tenth of all.
+fn second_slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    let work = slow_work(ranked);
     let all: u64 = work.iter().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
-    // The second is worth a sentence only beside the first.
-    let worth = work.iter().take(2).filter(|line| line.slow.total_ns.saturating_mul(10) >= all);
-    worth.map(|line| slow_call(profile, line)).collect()
+    let second = work.get(1).filter(|line| line.slow.total_ns.saturating_mul(10) >= all);
+    second.map(|line| slow_finding(profile, line, "slow_call_too", rank::SLOW_TOO))
+}
+
+fn slow_finding(profile: &Profile, line: &SyscallLine<'_>, rule: &'static str, rank: u8) -> Finding {
+    Finding {
+        rule,
+        rank,
+        sentence: slow_call(profile, line),
+        confidence: Confidence::High,
+        threshold: "calls ≥ slow_ns",
+        evidence: vec![
+            ("calls", line.slow.count),
+            ("total_ns", line.slow.total_ns),
+            ("off_cpu_ns", line.slow.off_cpu_ns),
+            ("max_ns", line.slow.max_ns),
+            ("slow_ns", profile.header.slow_ns),
+        ],
+    }
 }
 
 fn slow_call(profile: &Profile, line: &SyscallLine<'_>) -> String {
@@ -144,19 +183,33 @@ fn mostly_in(profile: &Profile, pid: Pid, nr: CallNumber) -> Option<String> {
     Some(format!("{} of it in {}", humane::part(weight, total), clean::name(function)))
 }
 
-fn nothing_slow(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
+/// That nothing was slow is an answer, too.
+fn nothing_slow(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    if !slow_work(ranked).is_empty() {
+        return None;
+    }
     let mut all = Histogram::default();
     for line in ranked.syscalls.iter().filter(|line| line.class == CallClass::Work) {
         all.merge(&line.row.latency);
     }
-    (all.count() > 0).then(|| {
-        format!(
+    (all.count() > 0).then(|| Finding {
+        rule: "nothing_slow",
+        rank: rank::SLOW,
+        sentence: format!(
             "No system call at work took{}: {} seen, p99.9 {}, longest {}.",
             threshold(profile),
             humane::count(all.count()),
             humane::duration(all.percentile_ns(999)),
             humane::duration(all.max_ns)
-        )
+        ),
+        confidence: Confidence::High,
+        threshold: "no call ≥ slow_ns",
+        evidence: vec![
+            ("calls", all.count()),
+            ("p999_ns", all.percentile_ns(999)),
+            ("max_ns", all.max_ns),
+            ("slow_ns", profile.header.slow_ns),
+        ],
     })
 }
 
@@ -172,11 +225,12 @@ pub fn stuck_calls(profile: &Profile) -> Vec<&InFlightCall> {
     calls
 }
 
-fn stuck(profile: &Profile) -> Option<String> {
+/// A hang tells more than any slow call; a call that happened to be under way does not.
+fn stuck(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
     let calls = stuck_calls(profile);
     let oldest = calls.first()?;
     let place = telling_function(profile, oldest.kernel);
-    Some(format!(
+    let sentence = format!(
         "{} had not returned at the end, the oldest after {}{}: {} in {} (pid {}, tid {}){}.",
         plural(calls.len() as u64, "call"),
         if oldest.at_least { "more than " } else { "" },
@@ -186,23 +240,54 @@ fn stuck(profile: &Profile) -> Option<String> {
         oldest.pid.0,
         oldest.tid.0,
         place.map_or_else(String::new, |function| format!(", in {}", clean::name(function))),
-    ))
+    );
+    Some(Finding {
+        rule: "in_flight",
+        rank: if oldest.age_ns >= HANG_NS { rank::HANG } else { rank::UNDER_WAY },
+        sentence,
+        confidence: Confidence::High,
+        threshold: "age ≥ slow_ns, first when ≥ 1 s",
+        evidence: vec![("calls", calls.len() as u64), ("age_ns", oldest.age_ns)],
+    })
 }
 
-fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
+/// Less than a thousandth of the time is next to nothing.
+fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let worst = ranked.locks.first()?;
     let all: u64 = ranked.locks.iter().map(|line| line.wait.total_ns).fold(0, u64::saturating_add);
     let waits: u64 = ranked.locks.iter().map(|line| line.wait.count()).fold(0, u64::saturating_add);
-    if all < profile.duration_ns / 1000 {
+    let little = all < profile.duration_ns / 1000;
+    let sentence = if little {
         let all = humane::duration(all);
-        return Some(format!("Kernel locks: next to nothing, {all} waited in {}.", plural(waits, "wait")));
-    }
+        format!("Kernel locks: next to nothing, {all} waited in {}.", plural(waits, "wait"))
+    } else {
+        worst_lock(profile, worst, all)
+    };
+    Some(Finding {
+        rule: "lock_waits",
+        rank: if little { rank::LEAST } else { rank::LOCKS },
+        sentence,
+        confidence: Confidence::High,
+        threshold: "≥ 0.1 % of the time, else last",
+        evidence: vec![
+            ("total_ns", all),
+            ("waits", waits),
+            ("worst_total_ns", worst.wait.total_ns),
+            ("worst_waits", worst.wait.count()),
+            ("worst_max_ns", worst.wait.max_ns),
+        ],
+    })
+}
+
+fn worst_lock(profile: &Profile, worst: &LockLine, all: u64) -> String {
     let who = match worst.context {
         LockContext::Task => format!("{} (pid {})", process(profile, worst.pid), worst.pid.0),
         LockContext::Softirq | LockContext::Hardirq | LockContext::Nmi => "interrupts".to_owned(),
     };
-    Some(format!(
-        "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}.",
+    let held = holders::phrase(profile, (worst.pid, worst.wait.total_ns), &worst.holders);
+    let held = if held.is_empty() { held } else { format!("; held by {held}") };
+    format!(
+        "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}{held}.",
         humane::duration(all),
         humane::part(worst.wait.total_ns, all),
         worst.kind.name(),
@@ -210,47 +295,34 @@ fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
         caller(&worst.name.caller),
         plural(worst.wait.count(), "wait"),
         humane::duration(worst.wait.max_ns),
-    ))
+    )
 }
 
 fn caller(caller: &str) -> String {
     if caller.is_empty() { String::new() } else { format!(" in {}", clean::name(caller)) }
 }
 
-/// What the heaviest hook takes of the call it is in, and which module of the hook.
-fn security_layer(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
-    // Time in interrupts is in no call.
-    let hook = ranked.lsm.iter().find(|line| line.site.module.is_empty() && line.pid != Pid(0))?;
-    let call = hook.calls.first()?;
-    let share = call.share.filter(|share| *share >= LSM_TELLING)?;
-    let same = |line: &&LsmLine<'_>| line.pid == hook.pid && line.site.hook == hook.site.hook;
-    let module = ranked.lsm.iter().filter(same).find(|line| !line.site.module.is_empty());
-    let module = module.map_or_else(String::new, |line| {
-        let of_hook =
-            line.of_hook.map_or_else(String::new, |share| format!(", {} of that", humane::share(share)));
-        format!("; most of it {}{of_hook}", clean::name(&line.site.module))
-    });
-    let label = match profile.processes.label(hook.pid) {
-        "" => String::new(),
-        label => format!(" under {}", clean::name(label)),
-    };
-    Some(format!(
-        "Security layer: {} of {} in {} (pid {}){label} is {}{module}.",
-        humane::share(share),
-        syscalls::name(call.nr),
-        process(profile, hook.pid),
-        hook.pid.0,
-        clean::name(&hook.site.function),
-    ))
+/// Contention that would not be there without another tracer.
+fn tracing(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
+    let found = Tracing::of(profile);
+    let sentence = found.sentence(profile.duration_ns / 1000)?;
+    Some(Finding {
+        rule: "other_tracers",
+        rank: rank::TRACING,
+        sentence,
+        confidence: Confidence::High,
+        threshold: "≥ 0.1 % of the time and ≥ 1 % of lock wait",
+        evidence: vec![("total_ns", found.total_ns), ("of_ns", found.of_ns)],
+    })
 }
 
-fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
+fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let lines =
         || ranked.syscalls.iter().filter(|line| line.class == CallClass::UserLock && line.slow.count > 0);
     let worst = lines().max_by_key(|line| line.slow.total_ns)?;
     let calls = lines().map(|line| line.slow.count).fold(0, u64::saturating_add);
     let total = lines().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
-    Some(format!(
+    let sentence = format!(
         "User locks (futex): {}{}, {} in all (parked threads included), {} of it in {} (pid {}).",
         plural(calls, "wait"),
         threshold(profile),
@@ -258,22 +330,54 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
         humane::part(worst.slow.total_ns, total),
         process(profile, worst.pid),
         worst.pid.0,
-    ))
+    );
+    Some(Finding {
+        rule: "user_locks",
+        rank: rank::USER_LOCKS,
+        sentence,
+        confidence: Confidence::Low,
+        threshold: "waits ≥ slow_ns",
+        evidence: vec![("waits", calls), ("total_ns", total), ("worst_total_ns", worst.slow.total_ns)],
+    })
 }
 
-fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
-    let (pid, samples) = cpu_by_process(&ranked.cpu).into_iter().next()?;
-    let top = ranked.cpu.iter().find(|line| line.pid == pid)?;
+fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    let processes = cpu_by_process(&ranked.cpu);
+    let groups = group::groups(&processes, |(pid, _)| group::key(profile, *pid, ()), |(_, samples)| *samples);
+    let worst = groups.first()?;
+    let ((pid, _), samples) = (*worst.first(), worst.weight());
+    let who = match worst.lines().len() {
+        1 => format!("pid {}", pid.0),
+        many => format!("{} processes", humane::count(many as u64)),
+    };
+    let (function, in_function) = top_function(ranked, worst);
     let all: u64 = ranked.cpu.iter().map(|line| line.samples).fold(0, u64::saturating_add);
-    Some(format!(
-        "CPU: {} of {} samples in {} (pid {}), {} of those in {}.",
+    let sentence = format!(
+        "CPU: {} of {} samples in {} ({who}), {} of those in {function}.",
         humane::part(samples, all),
         humane::count(all),
         process(profile, pid),
-        pid.0,
-        humane::part(top.samples, samples),
-        top.function,
-    ))
+        humane::part(in_function, samples),
+    );
+    Some(Finding {
+        rule: "cpu",
+        rank: rank::CPU,
+        sentence,
+        confidence: Confidence::High,
+        threshold: "",
+        evidence: vec![("samples", samples), ("all_samples", all), ("function_samples", in_function)],
+    })
+}
+
+/// The function most samples of a group fell into.
+pub fn top_function<'r>(ranked: &'r Ranked<'_>, group: &Group<'_, (Pid, u64)>) -> (&'r str, u64) {
+    let pids: BTreeSet<Pid> = group.lines().iter().map(|(pid, _)| *pid).collect();
+    let mut functions: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in ranked.cpu.iter().filter(|line| pids.contains(&line.pid)) {
+        let sum = functions.entry(&line.function).or_default();
+        *sum = sum.saturating_add(line.samples);
+    }
+    functions.into_iter().max_by_key(|(_, samples)| *samples).unwrap_or_default()
 }
 
 /// Samples per process, most first.

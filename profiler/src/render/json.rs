@@ -3,21 +3,21 @@
 //! In: the profile. Out: one JSON object, a row to a line. Strings are what was recorded, with
 //! everything a terminal would obey escaped.
 
-use std::borrow::Cow;
+mod row;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::findings::{self, Ranked};
+use super::findings::{self, Confidence, Finding, Ranked, Window};
 use super::fold::Folder;
 use super::layout::Layout;
-use super::rows::{self, CpuLine, LockLine, SyscallLine};
-use super::syscalls::{self, CallClass};
-use super::{Probe, Rendering, errno, probe, security};
+use super::rows;
+use super::tracing::Tracing;
+use super::{Probe, Rendering, probe, security};
 use crate::profile::ledger::Class;
-use crate::profile::rows::{InFlightCall, LockContext};
-use crate::profile::{Cost, Environment, LossKind, Pid, ProbePlan, Profile, SlowRow, StackId, TargetNote};
+use crate::profile::{Cost, Environment, LossKind, ProbePlan, Profile, TargetNote};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "profiler-summary/1";
@@ -35,14 +35,27 @@ struct Document<'p> {
     target: Target<'p>,
     missing_tail: Option<&'p str>,
     findings: Vec<String>,
+    evidence: Vec<Evidence>,
+    counters: BTreeMap<&'p str, u64>,
     environment: &'p Environment,
     backends: &'p [ProbePlan],
     losses: Vec<Loss>,
     classes: Vec<Loss>,
     elided: BTreeMap<&'static str, f64>,
     cost: CostRow<'p>,
-    in_flight: Vec<InFlight<'p>>,
+    in_flight: Vec<row::InFlight<'p>>,
+    lock_waits_of_tracing: Tracing,
     probes: Probes<'p>,
+}
+
+/// What a finding rests on.
+#[derive(Serialize)]
+struct Evidence {
+    rule: &'static str,
+    finding: String,
+    confidence: Confidence,
+    threshold: &'static str,
+    numbers: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -55,16 +68,25 @@ struct Target<'p> {
 #[derive(Serialize)]
 struct Probes<'p> {
     syscall: SyscallProbe<'p>,
-    lock: Rows<LockRow<'p>>,
+    lock: Rows<row::LockRow<'p>>,
     lsm: security::Probe<'p>,
-    cpu: Rows<CpuRow<'p>>,
+    cpu: Rows<row::CpuRow<'p>>,
 }
 
 #[derive(Serialize)]
 struct SyscallProbe<'p> {
     unit: &'static str,
-    rows: Vec<SyscallRow<'p>>,
+    rows: Vec<row::SyscallRow<'p>>,
     slow: Slow<'p>,
+    time_axis: Axis,
+}
+
+/// How much the capture's time axis holds, and what it had to sum up.
+#[derive(Serialize)]
+struct Axis {
+    columns: usize,
+    calls: usize,
+    other_calls: u64,
 }
 
 #[derive(Serialize)]
@@ -90,90 +112,6 @@ struct CostRow<'p> {
     process_share: f64,
 }
 
-/// Who a row belongs to.
-#[derive(Serialize)]
-struct Owner<'p> {
-    pid: Pid,
-    comm: &'p str,
-    container: &'p str,
-}
-
-#[derive(Serialize)]
-struct SyscallRow<'p> {
-    #[serde(flatten)]
-    owner: Owner<'p>,
-    syscall: &'p str,
-    nr: u32,
-    class: &'static str,
-    count: u64,
-    errors: BTreeMap<String, u64>,
-    total_ns: u64,
-    p50_ns: u64,
-    p99_ns: u64,
-    max_ns: u64,
-    slow: SlowSum,
-}
-
-#[derive(Serialize)]
-struct SlowSum {
-    count: u64,
-    total_ns: u64,
-    off_cpu_ns: u64,
-    max_ns: u64,
-}
-
-#[derive(Serialize)]
-struct SlowStack<'p> {
-    #[serde(flatten)]
-    owner: Owner<'p>,
-    syscall: Cow<'static, str>,
-    class: &'static str,
-    #[serde(flatten)]
-    sum: SlowSum,
-    stack: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct LockRow<'p> {
-    #[serde(flatten)]
-    owner: Owner<'p>,
-    kind: &'static str,
-    lock: &'p str,
-    caller: &'p str,
-    context: LockContext,
-    count: u64,
-    errors: BTreeMap<String, u64>,
-    total_ns: u64,
-    p50_ns: u64,
-    p99_ns: u64,
-    max_ns: u64,
-    stack: Vec<String>,
-    stack_ns: u64,
-}
-
-#[derive(Serialize)]
-struct CpuRow<'p> {
-    #[serde(flatten)]
-    owner: Owner<'p>,
-    function: &'p str,
-    samples: u64,
-    stack: Vec<String>,
-    stack_samples: u64,
-}
-
-#[derive(Serialize)]
-struct InFlight<'p> {
-    pid: Pid,
-    tid: u32,
-    comm: &'p str,
-    container: &'p str,
-    syscall: String,
-    class: &'static str,
-    age_ns: u64,
-    at_least: bool,
-    stack: Vec<String>,
-}
-
 /// Slow calls by stacks: made and written one by one, there may be many.
 struct Slow<'p>(&'p Profile);
 
@@ -182,14 +120,7 @@ impl Serialize for Slow<'_> {
         let mut folder = Folder::new(self.0);
         serializer.collect_seq(rows::slow(self.0).into_iter().map(|(key, row)| {
             probe::syscall::push(key, &mut folder);
-            let stack = folder.take();
-            SlowStack {
-                owner: owner(self.0, key.pid),
-                syscall: syscalls::name(key.nr),
-                class: syscalls::class(key.nr).name(),
-                sum: slow_sum(row),
-                stack,
-            }
+            row::slow_stack(self.0, key, row, folder.take())
         }))
     }
 }
@@ -218,6 +149,7 @@ fn document<'a>(
 ) -> Document<'a> {
     let profile = rendering.profile();
     let header = &profile.header;
+    let found = findings::all(profile, ranked);
     let (classes, losses) = ledger(profile).partition(|loss| loss.kind == LossKind::Class);
     Document {
         schema: SCHEMA,
@@ -230,7 +162,9 @@ fn document<'a>(
         cpus: &header.cpus,
         target: target(&header.target),
         missing_tail: profile.missing_tail.as_deref(),
-        findings: findings::sentences(profile, ranked),
+        findings: findings::sentences(&found),
+        counters: Window::new(profile).deltas().collect(),
+        evidence: found.into_iter().map(evidence).collect(),
         environment: &header.environment,
         backends: &header.probes,
         losses,
@@ -241,23 +175,39 @@ fn document<'a>(
             programs_share: profile.cost.programs_share(),
             process_share: profile.cost.process_share(profile.duration_ns),
         },
-        in_flight: profile.in_flight.iter().map(|call| in_flight(profile, call, folder)).collect(),
+        in_flight: profile.in_flight.iter().map(|call| row::in_flight(profile, call, folder)).collect(),
+        lock_waits_of_tracing: Tracing::of(profile),
         probes: Probes {
             syscall: SyscallProbe {
                 unit: Probe::Syscall.unit(),
-                rows: ranked.syscalls.iter().map(|line| syscall_row(profile, line)).collect(),
+                rows: ranked.syscalls.iter().map(|line| row::syscall_row(profile, line)).collect(),
                 slow: Slow(profile),
+                time_axis: Axis {
+                    columns: profile.axis.columns().len(),
+                    calls: profile.axis.calls().count(),
+                    other_calls: profile.axis.other().count(),
+                },
             },
             lock: Rows {
                 unit: Probe::Lock.unit(),
-                rows: ranked.locks.iter().map(|line| lock_row(profile, line, folder)).collect(),
+                rows: ranked.locks.iter().map(|line| row::lock_row(profile, line, folder)).collect(),
             },
             lsm: security::probe(profile, ranked, folder),
             cpu: Rows {
                 unit: Probe::Cpu.unit(),
-                rows: ranked.cpu.iter().map(|line| cpu_row(profile, line, folder)).collect(),
+                rows: ranked.cpu.iter().map(|line| row::cpu_row(profile, line, folder)).collect(),
             },
         },
+    }
+}
+
+fn evidence(found: Finding) -> Evidence {
+    Evidence {
+        rule: found.rule,
+        finding: found.sentence,
+        confidence: found.confidence,
+        threshold: found.threshold,
+        numbers: found.evidence.into_iter().collect(),
     }
 }
 
@@ -275,86 +225,4 @@ fn ledger(profile: &Profile) -> impl Iterator<Item = Loss> {
         count: ledger.get(class),
         share: ledger.share(class),
     })
-}
-
-fn owner(profile: &Profile, pid: Pid) -> Owner<'_> {
-    Owner { pid, comm: profile.processes.comm(pid), container: profile.processes.container(pid) }
-}
-
-const fn slow_sum(row: &SlowRow) -> SlowSum {
-    SlowSum { count: row.count, total_ns: row.total_ns, off_cpu_ns: row.off_cpu_ns, max_ns: row.max_ns }
-}
-
-fn syscall_row<'p>(profile: &'p Profile, line: &'p SyscallLine<'_>) -> SyscallRow<'p> {
-    let latency = &line.row.latency;
-    SyscallRow {
-        owner: owner(profile, line.pid),
-        syscall: &line.name,
-        nr: line.nr,
-        class: line.class.name(),
-        count: latency.count(),
-        errors: line
-            .row
-            .errors
-            .iter()
-            .map(|(errno, count)| (errno::name(*errno).into_owned(), *count))
-            .collect(),
-        total_ns: latency.total_ns,
-        p50_ns: latency.percentile_ns(500),
-        p99_ns: latency.percentile_ns(990),
-        max_ns: latency.max_ns,
-        slow: slow_sum(&line.slow),
-    }
-}
-
-fn lock_row<'p>(profile: &'p Profile, line: &'p LockLine, folder: &mut Folder<'_>) -> LockRow<'p> {
-    probe::lock::push(profile, &line.heaviest, folder);
-    LockRow {
-        owner: match line.context {
-            LockContext::Task => owner(profile, line.pid),
-            LockContext::Softirq | LockContext::Hardirq | LockContext::Nmi => {
-                Owner { pid: line.pid, comm: "interrupt", container: "" }
-            }
-        },
-        kind: line.kind.name(),
-        lock: &line.name.lock,
-        caller: &line.name.caller,
-        context: line.context,
-        count: line.wait.count(),
-        errors: BTreeMap::new(),
-        total_ns: line.wait.total_ns,
-        p50_ns: line.wait.percentile_ns(500),
-        p99_ns: line.wait.percentile_ns(990),
-        max_ns: line.wait.max_ns,
-        stack: folder.take(),
-        stack_ns: line.heaviest_ns,
-    }
-}
-
-fn cpu_row<'p>(profile: &'p Profile, line: &'p CpuLine, folder: &mut Folder<'_>) -> CpuRow<'p> {
-    probe::cpu::push(&line.heaviest, folder);
-    CpuRow {
-        owner: owner(profile, line.pid),
-        function: &line.function,
-        samples: line.samples,
-        stack: folder.take(),
-        stack_samples: line.heaviest_samples,
-    }
-}
-
-fn in_flight<'p>(profile: &'p Profile, call: &'p InFlightCall, folder: &mut Folder<'_>) -> InFlight<'p> {
-    let missing = (call.kernel == StackId::NONE).then_some("[kernel stack missing]");
-    folder.stack(call.kernel, missing);
-    let class: CallClass = syscalls::class(call.nr);
-    InFlight {
-        pid: call.pid,
-        tid: call.tid.0,
-        comm: &call.comm,
-        container: profile.processes.container(call.pid),
-        syscall: syscalls::name(call.nr).into_owned(),
-        class: class.name(),
-        age_ns: call.age_ns,
-        at_least: call.at_least,
-        stack: folder.take(),
-    }
 }

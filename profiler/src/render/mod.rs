@@ -5,9 +5,14 @@
 //! bytes. A format is one file: `summary`, `json`, `fold`, `svg`; a probe is one in `probe`.
 
 pub mod clean;
+mod counters;
+mod environment;
 pub mod errno;
 mod findings;
 mod fold;
+mod group;
+mod heat;
+pub mod holders;
 pub mod humane;
 mod json;
 mod layout;
@@ -24,6 +29,7 @@ mod summary;
 mod svg;
 pub mod syscalls;
 mod tables;
+mod tracing;
 mod tree;
 
 use std::cell::OnceCell;
@@ -46,6 +52,8 @@ pub enum Format {
     Folded(Probe),
     /// The flame graph of one probe.
     Svg(Probe),
+    /// Heat maps of the latencies of system calls over time.
+    Heat,
     /// The flame graph without its script: for goldens and for viewers that refuse scripts.
     PlainSvg(Probe),
 }
@@ -80,6 +88,7 @@ impl<'p> Rendering<'p> {
             Format::Text => summary::write(self, out)?,
             Format::Json => json::write(self, out)?,
             Format::Folded(probe) => self.folded(probe).write(out)?,
+            Format::Heat => heat::write(self.profile, out)?,
             Format::Svg(probe) => svg::write(self, probe, true, out)?,
             Format::PlainSvg(probe) => svg::write(self, probe, false, out)?,
         }

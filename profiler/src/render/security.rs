@@ -18,7 +18,7 @@ use crate::profile::{Pid, Profile};
 pub struct Probe<'p> {
     unit: &'static str,
     modules: &'p [String],
-    other_bpf_lsm_programs: u64,
+    other_bpf_lsm_programs: u32,
     rows: Vec<Row<'p>>,
 }
 
@@ -58,7 +58,7 @@ pub fn probe<'p>(profile: &'p Profile, ranked: &'p Ranked<'_>, folder: &mut Fold
     Probe {
         unit: Kind::Lsm.unit(),
         modules: &environment.lsms,
-        other_bpf_lsm_programs: environment.other_bpf_lsm_programs(),
+        other_bpf_lsm_programs: environment.bpf_lsm_programs,
         rows: ranked.lsm.iter().map(|line| row(profile, line, folder)).collect(),
     }
 }

@@ -1,17 +1,23 @@
 //! A session made by hand, chunk by chunk, as a capture would hold it.
 //!
-//! In: nothing. Out: [`session`], with hostile names, and [`wide`], with many stacks.
+//! In: nothing. Out: [`session`], with hostile names, and what other scenes are made of.
+
+#[path = "layer.rs"]
+mod layer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use profiler::profile::chunk::{Chunk, End, Header, Interval};
 use profiler::profile::ledger::Population;
-use profiler::profile::rows::{CpuKey, LockContext, LockKey, LockKind, SlowKey, StackSource};
+use profiler::profile::rows::{
+    CpuKey, Holder, HolderKey, HolderRow, LockContext, LockKey, LockKind, SlowKey, StackSource,
+};
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::{
-    Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, InFlightCall, LockRow, Pid, ProbePlan,
-    Process, Profile, ProgramCost, Reason, Resolution, SlowRow, StackId, SyscallRow, TargetNote, Tid,
+    CgroupLimits, Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, InFlightCall, LockRow, Pid,
+    ProbePlan, Process, Profile, ProgramCost, Reason, Resolution, SlowRow, StackId, SyscallRow, TargetNote,
+    Tid,
 };
 
 pub const MS: u64 = 1_000_000;
@@ -19,9 +25,9 @@ pub const HOSTILE: &str = "a;b\n<script>\x1b[31m";
 
 /// Builds stacks frame by frame, leaf first, as a capture holds them.
 #[derive(Default)]
-struct Stacks {
-    interval: Interval,
-    symbols: Symbols,
+pub struct Stacks {
+    pub interval: Interval,
+    pub symbols: Symbols,
     known: BTreeMap<String, FrameId>,
 }
 
@@ -51,22 +57,22 @@ impl Stacks {
         StackId(id)
     }
 
-    fn kernel(&mut self, id: u64, functions: &[&str]) -> StackId {
+    pub fn kernel(&mut self, id: u64, functions: &[&str]) -> StackId {
         self.stack(id, FrameSpace::Kernel, functions)
     }
 
-    fn user(&mut self, id: u64, functions: &[&str]) -> StackId {
+    pub fn user(&mut self, id: u64, functions: &[&str]) -> StackId {
         self.stack(id, FrameSpace::Module(ModuleId(0)), functions)
     }
 }
 
 const ENTRY: [&str; 2] = ["do_syscall_64", "entry_SYSCALL_64_after_hwframe"];
 
-fn with_entry(functions: &[&'static str]) -> Vec<&'static str> {
+pub fn with_entry(functions: &[&'static str]) -> Vec<&'static str> {
     functions.iter().copied().chain(ENTRY).collect()
 }
 
-fn header() -> Header {
+pub fn header() -> Header {
     Header {
         version: "0.1.0".into(),
         arguments: vec!["record".into(), "--container".into(), "web".into()],
@@ -92,37 +98,93 @@ fn header() -> Header {
                 misses: vec!["the first waiter of a spinlock (no paravirtual locks).".into()],
                 active: true,
             },
+            layer::plan(),
             ProbePlan { probe: "cpu".into(), backend: "cpu-clock".into(), misses: vec![], active: true },
         ],
-        environment: Environment {
-            hostname: "db1".into(),
-            kernel_release: "6.18.5".into(),
-            cpus_online: 2,
-            cpus_possible: 2,
-            ..Environment::default()
-        },
+        lsm_sites: layer::sites(),
+        environment: environment(),
     }
 }
 
-fn processes() -> Vec<Process> {
+fn environment() -> Environment {
+    let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let cgroup = |path: &str, above, limits: &[(&str, &str)]| CgroupLimits {
+        path: path.into(),
+        hierarchy: "v2".into(),
+        above,
+        limits: map(limits),
+    };
+    Environment {
+        hostname: "db1".into(),
+        kernel_release: "6.18.5".into(),
+        kernel_version: "#1 SMP PREEMPT_DYNAMIC Debian 6.18.5-1".into(),
+        tainted: "OE".into(),
+        machine: "x86_64".into(),
+        boot_unix_s: 1_700_000_000 - 3 * 86_400 - 7,
+        command_line: "BOOT_IMAGE=/vmlinuz ro mitigations=auto".into(),
+        lsms: vec!["lockdown".into(), "apparmor".into(), "bpf".into()],
+        mitigations: map(&[("spectre_v2", "Mitigation: Retpolines"), ("mds", "Vulnerable: no microcode")]),
+        clock_source: "kvm-clock".into(),
+        cpu_model: "AMD EPYC".into(),
+        cpus_online: 2,
+        cpus_possible: 2,
+        memory_bytes: 8 << 30,
+        hypervisor: "KVM".into(),
+        modules: vec!["ext4".into(), "zfs 2.3.1-1".into()],
+        other_bpf_programs: vec!["lsm guard".into(), "kprobe trace_read ×3".into()],
+        bpf_lsm_programs: 1,
+        other_kprobes: vec![format!("kprobe {HOSTILE}")],
+        tracer: "nop".into(),
+        cgroup_layout: "v2".into(),
+        cgroups: vec![
+            cgroup("/web", false, &[("cpu.max", "20000 100000"), ("memory.max", "67108864")]),
+            cgroup("/", true, &[("pids.max", "4096")]),
+        ],
+        not_told: map(&[("lockdown", "securityfs is not mounted")]),
+        network_of: "pid 812".into(),
+        at_start: counters(0),
+        ..Environment::default()
+    }
+}
+
+/// The counters after so many steps.
+fn counters(step: u64) -> BTreeMap<String, u64> {
+    [
+        ("cgroup_periods", 40, 100),
+        ("cgroup_throttled_periods", 0, 62),
+        ("cgroup_throttled_us", 17, 4_100_000),
+        ("context_switches", 900, 61_000),
+        ("major_faults", 7, 0),
+        ("tcp_retransmits", 3, 4),
+        ("tcp_listen_drops", 0, 2),
+        ("steal_ms", 5_000, 30),
+    ]
+    .map(|(name, start, delta)| (name.to_owned(), start + step * delta))
+    .into()
+}
+
+pub fn processes() -> Vec<Process> {
     [(812, "api", "web"), (813, HOSTILE, "web"), (33, "java", ""), (7, "kworker/0:1", "")]
         .map(|(pid, comm, container)| Process {
             pid: Pid(pid),
             comm: comm.into(),
             container: container.into(),
             cgroup: String::new(),
+            label: if pid == 812 { "docker-default (enforce)".into() } else { String::new() },
         })
         .into()
 }
 
-fn calls(interval: &mut Interval, pid: u32, nr: u32, latencies: &[(u64, u64)]) {
+pub fn calls(interval: &mut Interval, pid: u32, nr: u32, latencies: &[(u64, u64)]) {
     let row: &mut SyscallRow = interval.syscall.rows.entry((Pid(pid), nr)).or_default();
     for &(ns, count) in latencies {
         (0..count).for_each(|_| row.latency.record(ns));
     }
 }
 
-fn slow(
+pub fn slow(
     interval: &mut Interval,
     (pid, nr): (u32, u32),
     (kernel, user): (StackId, StackId),
@@ -135,7 +197,7 @@ fn slow(
     interval.syscall.slow.insert(key, SlowRow { count, total_ns, max_ns: ns, off_cpu_ns });
 }
 
-fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {
+pub fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {
     let mut row = LockRow::default();
     for &(ns, count) in waits {
         (0..count).for_each(|_| row.wait.record(ns));
@@ -193,6 +255,16 @@ fn locks(stacks: &mut Stacks) {
     );
     let softirq = stacks
         .kernel(7, &["native_queued_spin_lock_slowpath", "_raw_spin_lock", "rcu_core", "handle_softirqs"]);
+    let traced = stacks.kernel(
+        10,
+        &with_entry(&[
+            "native_queued_spin_lock_slowpath",
+            "_raw_spin_lock_irqsave",
+            "htab_map_update_elem",
+            "bpf_prog_77ef5357e7b45301_count_calls",
+            "bpf_trace_run2",
+        ]),
+    );
     let user = StackId(21);
     let key =
         |pid, kind, context, lock, kernel, user| LockKey { pid: Pid(pid), kind, context, lock, kernel, user };
@@ -204,6 +276,13 @@ fn locks(stacks: &mut Stacks) {
         key(0, LockKind::Spin, LockContext::Softirq, 0xffff_ffff_8200_0000, softirq, StackId::NONE),
         &[(900, 70)],
     );
+    lock(at, key(812, LockKind::Spin, LockContext::Task, 0, traced, StackId::NONE), &[(600 * 1_000, 700)]);
+    // Held by a process with an attacking name, by itself, and by readers it is not.
+    for (holder, waits, total_ns) in [(813, 320, 900 * MS), (812, 40, 250 * MS)] {
+        let (holder, kind) = (Holder::Process(Pid(holder)), LockKind::Mutex);
+        let key = HolderKey { pid: Pid(812), kind, lock: 0, kernel: pipe, holder };
+        at.lock.holders.insert(key, HolderRow { waits, total_ns });
+    }
     stacks.symbols.locks.push((0xffff_ffff_8200_0000, Arc::from("rcu_state")));
 }
 
@@ -244,7 +323,8 @@ fn in_flight() -> Vec<InFlightCall> {
 }
 
 fn end() -> End {
-    let mut end = End { duration_ns: 10_000 * MS, in_flight: in_flight(), ..End::default() };
+    let mut end =
+        End { duration_ns: 10_000 * MS, in_flight: in_flight(), counters: counters(1), ..End::default() };
     end.ledger.grow(Population::Calls, 9_610);
     end.ledger.grow(Population::Stacks, 200);
     end.ledger.count(Class::UserStackMissing, 3);
@@ -276,41 +356,12 @@ pub fn session() -> Profile {
     stacks.interval.end_ns = 1_000 * MS;
     syscalls(&mut stacks);
     locks(&mut stacks);
+    layer::add(&mut stacks);
     cpu(&mut stacks);
     let mut profile = Profile::default();
     profile.apply(Chunk::Header(Box::new(header())));
     profile.apply(Chunk::Interval(Box::new(stacks.interval)));
     profile.apply(Chunk::Symbols(stacks.symbols));
     profile.apply(Chunk::End(Box::new(end())));
-    profile
-}
-
-/// `count` distinct stacks of 40 frames that share their first ten.
-pub fn wide(count: u64) -> Profile {
-    let mut stacks = Stacks::default();
-    for frame in 0..4_000u32 {
-        let space = FrameSpace::Module(ModuleId(0));
-        stacks.interval.frames.push(Frame { space, address: u64::from(frame) });
-        stacks
-            .symbols
-            .frames
-            .push((FrameId(frame), Resolution::Named(vec![Arc::from(format!("function_{frame}"))])));
-    }
-    for id in 1..=count {
-        let frames = (0..40u64).map(|depth| {
-            let spread = if depth < 30 {
-                id.wrapping_mul(2_654_435_761).rotate_left(depth as u32) % 4_000
-            } else {
-                depth
-            };
-            FrameId(spread as u32)
-        });
-        stacks.interval.stacks.push(Stack { id: StackId(id), frames: frames.collect(), truncated: false });
-        let key = CpuKey { pid: Pid(1), kernel: StackId::NONE, user: StackId(id) };
-        stacks.interval.cpu.rows.insert(key, CpuRow { samples: 1 + u64::from(id == 1) * count });
-    }
-    let mut profile = Profile::default();
-    profile.apply(Chunk::Interval(Box::new(stacks.interval)));
-    profile.apply(Chunk::Symbols(stacks.symbols));
     profile
 }

@@ -8,6 +8,7 @@
 mod burn;
 mod contend;
 mod exits;
+mod fault;
 mod hostile;
 mod net;
 mod report;
@@ -47,6 +48,8 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   udp-send N [THREADS]     N datagrams per thread over loopback, each received before the next
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
+  disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
+  stalled-inode N MS       an inode's rwsem held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
   demo MS                  late pipes, contention and CPU together";
 
@@ -113,6 +116,8 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("udp-send", &[count, threads]) => net::udp_send(count, threads),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
+        ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
+        ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),
         ("demo", &[ms]) => contend::demo(ms),
         _ => Err(io::Error::other(USAGE)),

@@ -2,7 +2,10 @@
 //!
 //! In: validated settings. Out: the summary on stdout, files in the output directory.
 
+mod context;
+mod haste;
 mod header;
+mod identity;
 mod launch;
 mod output;
 mod progress;
@@ -14,10 +17,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::cli::settings::{LsmBackend, RecordSettings};
+use crate::cli::settings::RecordSettings;
 use crate::collect::Meter;
 use crate::failure::Failure;
-use crate::probe::{LSM_HOOKS, LsmRequest, Mechanism, Probes, Request};
+use crate::probe::{LSM_HOOKS, LsmRequest, Probes, Request};
+use haste::Haste;
+use header::Plan;
 use launch::Launched;
 use output::Output;
 use progress::Progress;
@@ -46,23 +51,29 @@ pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
 
 async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     online(settings.cpus.as_deref())?;
+    // Before anything is attached: what is typed wrongly is told at once.
+    header::forced(settings)?;
     let launched = Launched::prepare(&settings.command)?;
+    // After the fork: the command must not inherit it.
+    let haste = Haste::begin();
     let scope = scope::resolve(settings, launched.as_ref())?;
     let mut stop = Stop::new()?;
     // Before the output: who may not measure at all is told that, and not about a directory.
     let mut probes = Probes::start(request(settings, &scope))?;
     let output = Output::create(settings)?;
-    probes.complete()?;
+    let plan = Plan::new(settings)?;
+    probes.complete(&plan.assessments)?;
     let meter = Meter::new(online_cpus(), possible_cpus());
-    let mut recorder = Recorder::new(settings, scope, probes, meter, output)?;
+    let mut recorder = Recorder::new(settings, scope, (probes, plan), meter, output)?;
     let mut launched = launched.map(Launched::start).transpose()?;
     stop.start(settings.duration);
     let mut progress = Progress::new(settings);
     let finished = measure(&mut recorder, &mut stop, &mut launched, &mut progress).await;
     progress.clear();
     launch::tell_running(launched.as_ref());
+    drop(haste);
     // Whatever ended the loop, what was measured is kept.
-    let result = recorder.finish(settings);
+    let result = recorder.finish(settings).await;
     finished?;
     result
 }
@@ -87,7 +98,7 @@ async fn measure(
             result = recorder.events() => result?,
             () = tokio::time::sleep_until(window_end.into()), if recorder.window_open() => recorder.close_window(),
             _ = tick.tick() => {
-                recorder.interval()?;
+                recorder.interval().await?;
                 intervals += 1;
                 if intervals.is_multiple_of(WINDOW_EVERY) {
                     window_end = recorder.open_window();
@@ -109,6 +120,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         cpus: settings.cpus.clone(),
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
+        log: settings.verbosity > 1,
     }
 }
 
@@ -121,17 +133,13 @@ fn lsm_request(settings: &RecordSettings, scope: &scope::Scope) -> LsmRequest {
         [] => LSM_HOOKS.iter().map(|hook| (*hook).to_owned()).collect(),
         named => named.to_vec(),
     };
-    let only = settings.lsm_backend.map(|backend| match backend {
-        LsmBackend::FEntry => Mechanism::Trampoline,
-        LsmBackend::KProbe => Mechanism::KProbe,
-    });
     let environment = &scope.environment;
     // Functions of the bpf module are empty where nobody has attached a program to them.
-    let programs = environment.other_bpf_lsm_programs() > 0;
+    let programs = environment.bpf_lsm_programs > 0;
     let told = !environment.lsms.is_empty();
     let modules = environment.lsms.iter().map(String::as_str).filter(|module| *module != "bpf" || programs);
     let modules: Vec<&str> = if told { modules.collect() } else { UNTOLD_MODULES.to_vec() };
-    LsmRequest { hooks, modules: modules.into_iter().map(str::to_owned).collect(), only }
+    LsmRequest { hooks, modules: modules.into_iter().map(str::to_owned).collect() }
 }
 
 /// Refuses CPUs that cannot be measured.

@@ -11,14 +11,17 @@ use aya::maps::{MapData, PerCpuArray, RingBuf};
 use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
-use super::header::header;
+use super::context::context;
+use super::header::{Plan, header};
+use super::identity::Identities;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
 use crate::collect::{
-    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+    self, Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+    wait_for_programs,
 };
-use crate::environment;
+use crate::environment::Watch;
 use crate::failure::Failure;
 use crate::probe::{Lsm, Probes};
 use crate::profile::ledger::Population;
@@ -38,6 +41,11 @@ type LockEntry = (profiler_common::lock::LockKey, profiler_common::lock::LockRow
 /// Lock rows that wait for their stack; what is over goes without.
 const LATE_LOCKS: usize = 16_384;
 
+/// The machine's counters are read in one interval of so many, the target's in each.
+const ALL_COUNTERS_EVERY: u64 = 10;
+/// How the names of the `lock` probe's programs begin.
+const LOCK_PROGRAMS: [&str; 5] = ["contention_", "enter_", "leave_", "kprobe_", "kretprobe_"];
+
 /// One session being recorded.
 pub struct Recorder {
     probes: Probes,
@@ -53,6 +61,9 @@ pub struct Recorder {
     /// Lock rows whose kernel stack has not arrived yet: until then nobody knows whether an interrupt waited.
     late_locks: Vec<LockEntry>,
     owners: Owners,
+    identities: Identities,
+    watch: Watch,
+    intervals: u64,
     /// Processes that were gone before they could be asked for, with their cgroups.
     unowned: Vec<(Pid, u64)>,
     pending: Interval,
@@ -69,8 +80,8 @@ impl Recorder {
     /// An object without its maps; a capture that cannot be written.
     pub fn new(
         settings: &RecordSettings,
-        scope: Scope,
-        mut probes: Probes,
+        mut scope: Scope,
+        (mut probes, plan): (Probes, Plan),
         meter: Meter,
         output: Output,
     ) -> Result<Self, Failure> {
@@ -82,7 +93,8 @@ impl Recorder {
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
-        let header = header(settings, &scope, &probes);
+        let notes = plan.notes(&probes);
+        let header = header(settings, &mut scope, &probes, notes);
         let mut meter = meter;
         for (name, program) in probes.lsm.iter().flat_map(Lsm::programs) {
             meter.watch(name, program);
@@ -101,6 +113,9 @@ impl Recorder {
             contexts: HashMap::new(),
             late_locks: Vec::new(),
             owners: scope.owners,
+            identities: Identities::default(),
+            watch: scope.watch,
+            intervals: 0,
             unowned: Vec::new(),
             pending: Interval::default(),
             output,
@@ -159,7 +174,12 @@ impl Recorder {
                     self.contexts.insert(id, context(&self.kernel, &addresses));
                     self.interner.kernel_stack(id, &addresses, truncated);
                 }
-                Some(Event::Process { pid, comm, cgroup }) => self.see(pid, comm, cgroup),
+                Some(Event::Process { pid, time_ns, comm, cgroup }) => {
+                    if self.identities.announce(pid, time_ns) {
+                        self.pending.ledger.count(Class::PidReused, 1);
+                    }
+                    self.see(pid, comm, cgroup);
+                }
                 None => self.pending.ledger.count(Class::Implausible, 1),
             }
         }
@@ -178,8 +198,23 @@ impl Recorder {
         }
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
         let label =
-            if self.probes.lsm.is_some() { environment::security_label(pid.0) } else { String::new() };
+            if self.probes.lsm.is_some() { crate::environment::security_label(pid.0) } else { String::new() };
         self.pending.processes.push(Process { pid, comm, container, cgroup, label });
+    }
+
+    /// Names the holders of locks, most of them outside the target.
+    fn see_holders(&mut self, drained: &Drained) {
+        for (key, _) in &drained.owners {
+            let (pid, comm) = (Pid(key.holder.tgid), key.holder.comm);
+            let known = |process: &Process| process.pid == pid;
+            if key.holder.tgid != profiler_common::lock::READERS
+                && self.profile.processes.get(pid).is_none()
+                && !self.pending.processes.iter().any(known)
+            {
+                let comm: Vec<u8> = comm.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                self.see(pid, collect::comm(&comm), 0);
+            }
+        }
     }
 
     /// Asks again for the owners of processes that were gone when they came into view.
@@ -196,16 +231,21 @@ impl Recorder {
     ///
     /// # Errors
     /// A map that cannot be drained; a capture that cannot be written.
-    pub fn interval(&mut self) -> Result<(), Failure> {
-        let mut drained = self.rows.drain()?;
+    pub async fn interval(&mut self) -> Result<(), Failure> {
+        let finished = self.rows.flip()?;
+        self.wait_for_programs().await?;
+        let mut drained = self.rows.take_epoch(finished)?;
         self.outcomes.add_to(&mut self.pending.ledger)?;
         // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
         self.find_owners();
+        self.see_holders(&drained);
         self.hold_back(&mut drained.locks);
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
         interval.end_ns = self.elapsed_ns();
+        self.intervals += 1;
+        interval.counters = self.watch.changed(self.intervals.is_multiple_of(ALL_COUNTERS_EVERY));
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
@@ -215,6 +255,17 @@ impl Recorder {
             self.kernel.locks(interval.lock.rows.keys().map(|key| key.lock).filter(|lock| *lock != 0));
         self.keep(Chunk::Interval(Box::new(interval)))?;
         self.keep(Chunk::Symbols(symbols))
+    }
+
+    /// Goes on taking events meanwhile: the processes they tell of may be gone soon.
+    async fn wait_for_programs(&mut self) -> Result<(), Failure> {
+        let mut wait = tokio::task::spawn_blocking(wait_for_programs);
+        loop {
+            tokio::select! {
+                waited = &mut wait => return Ok(waited.context("waiting for the programs")?),
+                result = self.events() => result?,
+            }
+        }
     }
 
     /// Keeps the rows back whose stack is still to come: behind a record that another CPU is writing, or
@@ -248,14 +299,17 @@ impl Recorder {
     ///
     /// # Errors
     /// As [`Self::interval`]; a file that cannot be written.
-    pub fn finish(mut self, settings: &RecordSettings) -> Result<(), Failure> {
+    pub async fn finish(mut self, settings: &RecordSettings) -> Result<(), Failure> {
         let in_flight = self.in_flight();
         let mut end = End { in_flight, cost: self.meter.finish(&self.probes.ebpf), ..End::default() };
         self.probes.stop();
         self.stopped = true;
         end.duration_ns = self.elapsed_ns();
-        self.interval()?;
-        end.counters = environment::counters();
+        // Announcements first: a name that is read now is newer.
+        self.take_events();
+        self.pending.processes.extend(self.identities.renamed(&self.profile.processes));
+        self.interval().await?;
+        end.counters = self.watch.all();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
         self.keep(Chunk::Symbols(symbols))?;
         self.count_end(&mut end);
@@ -314,9 +368,11 @@ impl Recorder {
         end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
         for program in &end.cost.programs {
             let class = match program.program.as_str() {
-                "contention_begin" | "contention_end" => Class::LockRecursionMiss,
                 "cpu_sample" => Class::SampleRecursionMiss,
                 name if name.starts_with("lsm_") => Class::LsmRecursionMiss,
+                name if LOCK_PROGRAMS.iter().any(|prefix| name.starts_with(prefix)) => {
+                    Class::LockRecursionMiss
+                }
                 _ => Class::RecursionMiss,
             };
             end.ledger.count(class, program.recursion_misses);
@@ -338,51 +394,4 @@ fn stack_id(addresses: &[u64]) -> StackId {
         return StackId::NONE;
     }
     StackId(finish(addresses.iter().fold(seed(0, KERNEL), |hash, address| mix(hash, *address))))
-}
-
-/// Whether a kernel stack was taken in an interrupt: the innermost function that tells does. On its way out
-/// of an interrupt the kernel switches tasks and does the task's own work; that is the task again.
-fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
-    let entry = |address: &u64| {
-        let name = kernel.resolve(*address)?.name;
-        match name {
-            "handle_softirqs" | "__do_softirq" | "__softirqentry_text_start" => Some(LockContext::Softirq),
-            "exc_nmi" | "asm_exc_nmi" => Some(LockContext::Nmi),
-            "irqentry_exit" | "irqentry_exit_to_user_mode" | "exit_to_user_mode_loop" => {
-                Some(LockContext::Task)
-            }
-            _ if name.starts_with("asm_sysvec_")
-                || name.starts_with("sysvec_")
-                || name.starts_with("__sysvec_")
-                || name.ends_with("common_interrupt") =>
-            {
-                Some(LockContext::Hardirq)
-            }
-            _ => None,
-        }
-    };
-    addresses.iter().find_map(entry).unwrap_or(LockContext::Task)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_switch_on_the_way_out_of_an_interrupt_is_the_tasks_own() {
-        let kernel = KernelSymbols::parse(
-            b"ffffffff81000000 T __schedule\nffffffff81001000 T irqentry_exit\n\
-              ffffffff81002000 T asm_sysvec_apic_timer_interrupt\nffffffff81003000 T handle_softirqs\n\
-              ffffffff81004000 T __sysvec_apic_timer_interrupt\nffffffff81005000 T do_syscall_64\n",
-        );
-        let of = |functions: &[u64]| {
-            let addresses: Vec<u64> =
-                functions.iter().map(|at| 0xffff_ffff_8100_0010 + at * 0x1000).collect();
-            context(&kernel, &addresses)
-        };
-        assert_eq!(of(&[0, 1, 2]), LockContext::Task);
-        assert_eq!(of(&[0, 4, 2]), LockContext::Hardirq);
-        assert_eq!(of(&[3, 2, 5]), LockContext::Softirq);
-        assert_eq!(of(&[0, 5]), LockContext::Task);
-    }
 }

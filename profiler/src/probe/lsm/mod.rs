@@ -46,8 +46,6 @@ pub struct LsmRequest {
     pub hooks: Vec<String>,
     /// Active modules.
     pub modules: Vec<String>,
-    /// Only this way, for comparisons; `None`: the best that works.
-    pub only: Option<Mechanism>,
 }
 
 /// The attached probe; dropping it detaches.
@@ -73,13 +71,14 @@ struct Attached {
 }
 
 impl Lsm {
-    /// Attaches to every function that can be.
+    /// Attaches to every function that can be, by `mechanism`; where that is the trampoline, by kprobe to
+    /// single functions that refuse one.
     ///
     /// # Errors
-    /// None could be; the reason is that of the first.
-    pub fn attach(request: &LsmRequest, ebpf: &Ebpf, verbose: bool) -> Result<Self> {
+    /// None could be by `mechanism`; the reason is that of the first.
+    pub fn attach(request: &LsmRequest, mechanism: Mechanism, ebpf: &Ebpf, verbose: bool) -> Result<Self> {
         let candidates = site::candidates(&request.hooks, &request.modules);
-        let mut attacher = Attacher::new(request, ebpf, &candidates, verbose)?;
+        let mut attacher = Attacher::new(mechanism, ebpf, &candidates, verbose)?;
         let mut lsm = Self::default();
         for candidate in &candidates {
             if lsm.sites.len() == SITES {
@@ -88,15 +87,18 @@ impl Lsm {
                 break;
             }
             lsm.add(&mut attacher, candidate);
+            if attacher.gave_up() {
+                break;
+            }
         }
-        if lsm.sites.is_empty() {
+        if !lsm.ways.contains_key(&mechanism) {
             let none = || "the kernel has none of these hooks".to_owned();
             bail!("{}", lsm.refused.first().cloned().unwrap_or_else(none));
         }
         Ok(lsm)
     }
 
-    fn add(&mut self, attacher: &mut Attacher<'_>, candidate: &Candidate) {
+    fn add(&mut self, attacher: &mut Attacher, candidate: &Candidate) {
         let flags = if candidate.asks_context { ASKS_CONTEXT } else { 0 };
         let word = self.sites.len() as u32 | flags;
         for function in &candidate.functions {
@@ -128,15 +130,14 @@ impl Lsm {
         })
     }
 
-    /// The backend's name: its ways, the better first.
-    pub fn backend(&self) -> String {
-        let names: Vec<_> = self.ways.keys().map(|way| way.name()).collect();
-        names.join(" + ")
-    }
-
     /// What is not seen, one sentence each.
     pub fn misses(&self) -> Vec<String> {
         let mut misses = Vec::new();
+        if let (Some(_), Some(by_kprobe)) =
+            (self.ways.get(&Mechanism::Trampoline), self.ways.get(&Mechanism::KProbe))
+        {
+            misses.push(format!("{by_kprobe} of {} functions are timed by kprobe.", self.sites.len()));
+        }
         if !self.absent.is_empty() {
             misses.push(format!("This kernel has no function {}.", self.absent.join(", ")));
         }
@@ -147,29 +148,28 @@ impl Lsm {
     }
 }
 
-/// Attaches one function after the other, and stops trying what never works.
-struct Attacher<'a> {
+/// Attaches one function after the other.
+struct Attacher {
     code: Code,
-    request: &'a LsmRequest,
+    mechanism: Mechanism,
     ids: HashMap<String, u32>,
     kprobes: Option<KProbes>,
     verbose: bool,
-    /// Why trampolines are not tried any more.
-    no_trampolines: Option<io::Error>,
+    refused: bool,
     trampolines: usize,
 }
 
-impl<'a> Attacher<'a> {
-    fn new(request: &'a LsmRequest, ebpf: &Ebpf, candidates: &[Candidate], verbose: bool) -> Result<Self> {
+impl Attacher {
+    fn new(mechanism: Mechanism, ebpf: &Ebpf, candidates: &[Candidate], verbose: bool) -> Result<Self> {
         let names = candidates.iter().flat_map(|candidate| candidate.functions.iter().map(String::as_str));
         let names: HashSet<&str> = names.collect();
         Ok(Self {
             code: Code::new(object::bytes()?, ebpf)?,
-            request,
+            mechanism,
             ids: offsets::with_btf(|bytes| btf::functions(bytes, &names)).unwrap_or_default(),
             kprobes: KProbes::read(),
             verbose,
-            no_trampolines: None,
+            refused: false,
             trampolines: 0,
         })
     }
@@ -178,41 +178,42 @@ impl<'a> Attacher<'a> {
     /// without enters, which are counted, and not like enters that never return.
     fn attach(&mut self, function: &str, word: u32) -> io::Result<(Mechanism, Attached)> {
         let mut refusal = None;
-        if self.request.only != Some(Mechanism::KProbe)
+        if self.mechanism == Mechanism::Trampoline
             && let Some(id) = self.ids.get(function).copied()
         {
             match self.trampoline(function, id, word) {
                 Ok(attached) => return Ok((Mechanism::Trampoline, attached)),
+                Err(error) if self.gave_up() => return Err(error),
                 Err(error) => refusal = Some(error),
             }
         }
-        if self.request.only != Some(Mechanism::Trampoline) {
-            match self.kprobe(function, word) {
-                Ok(attached) => return Ok((Mechanism::KProbe, attached)),
-                // The kernel has no kprobes, or no such function: what was said before is the reason.
-                Err(error) => refusal = refusal.or(Some(error)),
-            }
+        match self.kprobe(function, word) {
+            Ok(attached) => Ok((Mechanism::KProbe, attached)),
+            Err(error) => match refusal {
+                // By both ways; or not in the kernel at all.
+                Some(refusal) => Err(refusal),
+                None if self.kprobes.is_none() && self.mechanism == Mechanism::Trampoline => {
+                    Err(io::ErrorKind::NotFound.into())
+                }
+                None => Err(error),
+            },
         }
-        Err(refusal.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+
+    /// Whether the very first trampoline was refused: so would all be.
+    fn gave_up(&self) -> bool {
+        self.refused && self.trampolines == 0
     }
 
     fn trampoline(&mut self, function: &str, id: u32, word: u32) -> io::Result<Attached> {
-        if let Some(error) = &self.no_trampolines {
-            return Err(io::Error::new(error.kind(), error.to_string()));
-        }
         let attached = self.pair(function, word, [Kind::FExit(id), Kind::FEntry(id)], |program, _| {
             raw::attach_trampoline(program)
         });
-        let attached = attached.map_err(|error| named(Mechanism::Trampoline, &error));
         match &attached {
             Ok(_) => self.trampolines += 1,
-            // The first one failed: so will all.
-            Err(error) if self.trampolines == 0 => {
-                self.no_trampolines = Some(io::Error::new(error.kind(), error.to_string()));
-            }
-            Err(_) => {}
+            Err(_) => self.refused = true,
         }
-        attached
+        attached.map_err(|error| named(Mechanism::Trampoline, &error))
     }
 
     fn kprobe(&self, function: &str, word: u32) -> io::Result<Attached> {
