@@ -6,6 +6,7 @@
 
 pub mod counters;
 mod rule;
+mod security;
 mod total;
 mod window;
 
@@ -17,7 +18,7 @@ pub use window::Window;
 use super::fold::Folder;
 use super::group::{self, Group};
 use super::name::kernel_functions;
-use super::rows::{self, CpuLine, LockLine, SyscallLine};
+use super::rows::{self, CpuLine, LockLine, LsmLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::tracing::Tracing;
 use super::{clean, holders, humane, locks};
@@ -55,6 +56,8 @@ pub struct Ranked<'p> {
     pub syscalls: Vec<SyscallLine<'p>>,
     /// Lock waits.
     pub locks: Vec<LockLine>,
+    /// Functions of the security layer.
+    pub lsm: Vec<LsmLine<'p>>,
     /// CPU samples.
     pub cpu: Vec<CpuLine>,
 }
@@ -65,6 +68,7 @@ impl<'p> Ranked<'p> {
         Self {
             syscalls: rows::syscalls(profile),
             locks: rows::locks(profile),
+            lsm: rows::lsm(profile),
             cpu: rows::cpu(profile, folder),
         }
     }
@@ -97,6 +101,7 @@ const RULES: &[Rule] = &[
     nothing_slow,
     lock_waits,
     tracing,
+    security::layer,
     user_locks,
     cpu,
 ];
