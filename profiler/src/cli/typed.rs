@@ -104,7 +104,7 @@ pub(super) struct Record {
     /// Measure only these: syscall, lock, lsm, cpu [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub probe: Vec<String>,
-    /// LSM hooks to time, such as file_open,inode_getattr [default: those of sockets]
+    /// Time these LSM hooks, such as file_open [default: of sockets]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub lsm_hooks: Vec<String>,
     /// Attach a probe this way, such as lock=kprobe; `check -v` lists ways

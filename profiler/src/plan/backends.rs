@@ -131,6 +131,7 @@ const LSM_MISSES: &[Miss] = &[
         applies: |facts| facts.lsms.known().is_none(),
         text: "What each module takes: which are active is not told (is securityfs mounted?).",
     },
+    UNNAMED,
 ];
 
 const FEW_THREADS: Miss = Miss {
