@@ -117,7 +117,7 @@ fn usage_errors_name_the_flag_and_the_mend() {
         (&["record", "--cpu", "0-4294967295"], &["--cpu", "8191"]),
         (&["record", "--pid", "web"], &["--pid", "--comm"]),
         (&["record", "--pid", "0"], &["--pid", "1234"]),
-        (&["record", "--probe", "disk"], &["--probe", "syscall, lock and cpu"]),
+        (&["record", "--probe", "disk"], &["--probe", "syscall, lock, lsm and cpu"]),
         (&["record", "--container", ""], &["--container", "profiler targets"]),
         (&["record", "--comm", "a-very-long-command"], &["--comm", "\"a-very-long-com\""]),
         (&["record", "--durration", "3s"], &["--durration", "--duration"]),
