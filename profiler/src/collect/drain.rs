@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
 use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
+use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
 use profiler_common::sample::SampleKey;
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
 use profiler_common::{Control, epoch_of};
@@ -31,6 +32,10 @@ pub struct Drained {
     pub locks: Vec<(LockKey, LockRow)>,
     /// Time waited by holder.
     pub owners: Vec<(OwnerKey, OwnerRow)>,
+    /// Time in the security layer.
+    pub lsm: Vec<(LsmKey, LatencyRow)>,
+    /// Stacks of it.
+    pub lsm_stacks: Vec<(LsmStackKey, u64)>,
     /// CPU samples.
     pub samples: Vec<(SampleKey, u64)>,
 }
@@ -39,6 +44,7 @@ pub struct Drained {
 pub struct Rows {
     maps: HashMap<&'static str, MapData>,
     cache: PerCpuArray<MapData, CachedRows>,
+    lsm_cache: PerCpuArray<MapData, lsm::CachedRows>,
     control: Array<MapData, Control>,
     epoch: u32,
 }
@@ -46,7 +52,8 @@ pub struct Rows {
 /// An epoch that is over.
 pub struct Finished(u32);
 
-const ROW_MAPS: [&str; 6] = ["LATENCY", "ERRORS", "SLOW", "LOCKS", "OWNERS", "SAMPLES"];
+const ROW_MAPS: [&str; 8] =
+    ["LATENCY", "ERRORS", "SLOW", "LOCKS", "OWNERS", "LSM_ROWS", "LSM_STACKS", "SAMPLES"];
 
 impl Rows {
     /// Takes the row maps out of the loaded object.
@@ -63,7 +70,14 @@ impl Rows {
         }
         let control = ebpf.take_map(".bss").context("the object has no .bss")?;
         let cache = ebpf.take_map("CACHE").context("the object has no CACHE")?;
-        Ok(Self { maps, cache: PerCpuArray::try_from(cache)?, control: Array::try_from(control)?, epoch: 0 })
+        let lsm_cache = ebpf.take_map("LSM_CACHE").context("the object has no LSM_CACHE")?;
+        Ok(Self {
+            maps,
+            cache: PerCpuArray::try_from(cache)?,
+            lsm_cache: PerCpuArray::try_from(lsm_cache)?,
+            control: Array::try_from(control)?,
+            epoch: 0,
+        })
     }
 
     /// Lets the programs keep calls in the CPUs' slots: only once `sched_switch` is attached, which
@@ -99,12 +113,16 @@ impl Rows {
     pub fn take_epoch(&mut self, Finished(finished): Finished) -> Result<Drained> {
         let mut latency = self.take("LATENCY", |key: &LatencyKey| epoch_of(key.writer) == finished)?;
         self.take_cached(finished, &mut latency)?;
+        let mut lsm = self.take("LSM_ROWS", |key: &LsmKey| epoch_of(key.writer) == finished)?;
+        self.take_cached_lsm(finished, &mut lsm)?;
         Ok(Drained {
             latency,
             errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
             slow: self.take("SLOW", |key: &SlowKey| epoch_of(key.writer) == finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
             owners: self.take("OWNERS", |key: &OwnerKey| epoch_of(key.writer) == finished)?,
+            lsm,
+            lsm_stacks: self.take("LSM_STACKS", |key: &LsmStackKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
         })
     }
@@ -116,6 +134,23 @@ impl Rows {
         latency.extend(rows.map(|cached| (LatencyKey::of(cached.tag, 0), cached.row)));
         let empty = PerCpuValues::try_from(vec![CachedRows::default(); cached.len()])?;
         self.cache.set(finished, empty, 0).context("clearing the rows at hand")
+    }
+
+    /// The same of the `lsm` probe, on every level.
+    fn take_cached_lsm(&mut self, finished: u32, rows: &mut Vec<(LsmKey, LatencyRow)>) -> Result<()> {
+        for level in 0..LEVELS as u32 {
+            let at = finished + 2 * level;
+            // One place where the probe is off.
+            let Ok(cached) = self.lsm_cache.get(&at, 0) else { continue };
+            let found = cached.iter().flat_map(|cpu| cpu.rows.iter()).filter(|cached| cached.tag != 0);
+            let before = rows.len();
+            rows.extend(found.map(|cached| (LsmKey::of(cached.tag, 0), cached.row)));
+            if rows.len() > before {
+                let empty = PerCpuValues::try_from(vec![lsm::CachedRows::default(); cached.len()])?;
+                self.lsm_cache.set(at, empty, 0).context("clearing the LSM rows at hand")?;
+            }
+        }
+        Ok(())
     }
 
     fn take<K, V>(&self, name: &str, finished: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>>

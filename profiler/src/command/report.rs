@@ -74,6 +74,7 @@ fn format(chosen: ReportFormat) -> Format {
     let probe = |probe| match probe {
         Probe::Syscall => render::Probe::Syscall,
         Probe::Lock => render::Probe::Lock,
+        Probe::Lsm => render::Probe::Lsm,
         Probe::Cpu => render::Probe::Cpu,
     };
     match chosen {

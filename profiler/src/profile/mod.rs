@@ -25,7 +25,8 @@ pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
 pub use process::{Pid, Process, ProcessTable, Tid};
 pub use rows::{
-    CpuRow, CpuRows, Holder, HolderRow, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows,
+    CpuRow, CpuRows, Holder, HolderRow, InFlightCall, LockRow, LockRows, LsmRows, LsmSite, SlowRow,
+    SyscallRow, SyscallRows,
 };
 pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
 pub use target::TargetNote;
@@ -47,6 +48,8 @@ pub struct Profile {
     pub axis: TimeAxis,
     /// Lock waits.
     pub lock: LockRows,
+    /// Time in the security layer.
+    pub lsm: LsmRows,
     /// CPU samples.
     pub cpu: CpuRows,
     /// Calls in flight when recording ended.
@@ -75,8 +78,10 @@ impl Profile {
         let slow = self.syscall.slow.keys().flat_map(|key| [key.kernel, key.user]);
         let lock = self.lock.rows.keys().flat_map(|key| [key.kernel, key.user]);
         let cpu = self.cpu.rows.keys().flat_map(|key| [key.kernel, key.user]);
+        let lsm = self.lsm.stacks.keys().flat_map(|key| [key.kernel, key.user]);
         let lost: HashSet<StackId> = slow
             .chain(lock)
+            .chain(lsm)
             .chain(cpu)
             .filter(|stack| *stack != StackId::NONE && self.stacks.frames(*stack).is_none())
             .collect();
@@ -92,6 +97,7 @@ impl Profile {
         self.axis.add(interval.start_ns, interval.end_ns, &interval.syscall);
         self.syscall.add(&interval.syscall);
         self.lock.add(&interval.lock);
+        self.lsm.add(&interval.lsm);
         self.cpu.add(&interval.cpu);
         self.ledger.add(&interval.ledger);
         self.header.environment.at_end.extend(interval.counters);

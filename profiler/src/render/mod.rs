@@ -23,6 +23,7 @@ mod palette;
 mod picture;
 pub mod probe;
 mod rows;
+mod security;
 mod stacks;
 mod summary;
 mod svg;

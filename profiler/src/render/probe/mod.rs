@@ -5,6 +5,7 @@
 
 pub mod cpu;
 pub mod lock;
+pub mod lsm;
 pub mod syscall;
 
 use super::fold::{Folded, Folder};
@@ -18,19 +19,22 @@ pub enum Probe {
     Syscall,
     /// Lock waits, ns.
     Lock,
+    /// Time in the security layer, ns.
+    Lsm,
     /// CPU samples.
     Cpu,
 }
 
 impl Probe {
     /// All probes, in the order they are shown.
-    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Cpu];
+    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu];
 
     /// The name in options, files and outputs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Syscall => syscall::NAME,
             Self::Lock => lock::NAME,
+            Self::Lsm => lsm::NAME,
             Self::Cpu => cpu::NAME,
         }
     }
@@ -38,7 +42,7 @@ impl Probe {
     /// The unit of its weights.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Syscall | Self::Lock => "ns",
+            Self::Syscall | Self::Lock | Self::Lsm => "ns",
             Self::Cpu => "samples",
         }
     }
@@ -48,6 +52,7 @@ impl Probe {
         match self {
             Self::Syscall => syscall::title(header),
             Self::Lock => lock::TITLE.to_owned(),
+            Self::Lsm => lsm::TITLE.to_owned(),
             Self::Cpu => cpu::title(header),
         }
     }
@@ -57,6 +62,7 @@ impl Probe {
         match self {
             Self::Syscall => (syscall::events(profile), "system calls"),
             Self::Lock => (lock::events(profile), "lock waits"),
+            Self::Lsm => (lsm::events(profile), "LSM functions"),
             Self::Cpu => (cpu::events(profile), "samples"),
         }
     }
@@ -66,6 +72,7 @@ impl Probe {
         match population {
             Population::Calls => matches!(self, Self::Syscall),
             Population::LockWaits => matches!(self, Self::Lock),
+            Population::LsmReturns => matches!(self, Self::Lsm),
             Population::Samples => matches!(self, Self::Cpu),
             Population::Stacks | Population::Frames | Population::Weight | Population::None => true,
         }
@@ -77,6 +84,7 @@ impl Probe {
         match self {
             Self::Syscall => syscall::fold(profile, &mut folder),
             Self::Lock => lock::fold(profile, &mut folder),
+            Self::Lsm => lsm::fold(profile, &mut folder),
             Self::Cpu => cpu::fold(profile, &mut folder),
         }
         folder.finish()
