@@ -67,10 +67,10 @@ fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
     Ok(())
 }
 
-/// Attached where threads' state is a hash.
+/// Attached where threads' state is a hash, or the target a set of processes.
 #[raw_tracepoint(tracepoint = "sched_process_free")]
 fn process_free(ctx: RawTracePointContext) -> Result<(), ()> {
-    thread::free(ctx.arg::<u64>(0));
+    process::free(ctx.arg::<u64>(0));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-//! Process life. Hooks: raw tracepoints `sched_process_exec`, `_fork`, `_exit`.
+//! Process life. Hooks: raw tracepoints `sched_process_exec`, `_fork`, `_exit`, `_free`.
 //!
 //! Produces: a process event for every process that has a row, and for its new image after exec;
-//! the `--pid` set grows with forks and gives up numbers that strangers get.
+//! the `--pid` set grows with forks, shrinks when processes are gone, and gives up numbers that strangers get.
 
 use core::ffi::c_void;
 
@@ -83,15 +83,7 @@ pub fn fork(ctx: &RawTracePointContext) {
         return;
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
-    let mut tgid = 0u32;
-    // SAFETY: the helper checks the address.
-    unsafe {
-        bpf_probe_read_kernel(
-            (&raw mut tgid).cast(),
-            4,
-            (child + offset!(task_tgid) as u64) as *const c_void,
-        );
-    }
+    let tgid = word(child, offset!(task_tgid));
     if tgid == 0 || tgid == parent {
         return;
     }
@@ -107,6 +99,32 @@ pub fn fork(ctx: &RawTracePointContext) {
         let _ = busy(|| TARGETS.remove(&tgid));
         debug!(ctx, "pid {} was the target's and is a stranger's now", tgid);
     }
+}
+
+/// The kernel frees a task (an untyped address here), for good: of a process, its leader is the last.
+#[inline(always)]
+pub fn free(task: u64) {
+    if global::task_storage() == 0 {
+        thread::free(task);
+    }
+    if global::by_tgid() != 0 {
+        let (tgid, tid) = (word(task, offset!(task_tgid)), word(task, offset!(task_pid)));
+        // SAFETY: the value is not read.
+        if tgid == tid && unsafe { TARGETS.get(&tgid) }.is_some() {
+            let _ = busy(|| TARGETS.remove(&tgid));
+        }
+    }
+}
+
+/// A word of a task by its address; 0 when it is not readable.
+#[inline(always)]
+fn word(task: u64, offset: usize) -> u32 {
+    let mut word = 0u32;
+    // SAFETY: the helper checks the address.
+    unsafe {
+        bpf_probe_read_kernel((&raw mut word).cast(), 4, (task + offset as u64) as *const c_void);
+    }
+    word
 }
 
 /// The running thread ends.

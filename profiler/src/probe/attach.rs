@@ -87,7 +87,7 @@ impl Probes {
             ("process_fork", "sched_process_fork"),
             ("process_exit", "sched_process_exit"),
         ])?;
-        if !globals.task_storage() {
+        if !globals.task_storage() || !probes.request.filter.tgids.is_empty() {
             probes.raw_tracepoints(&[("process_free", "sched_process_free")])?;
         }
         Ok(probes)
@@ -268,10 +268,20 @@ impl Probes {
     pub fn stop(&mut self) {
         // Closing its descriptors detaches.
         self.lsm = None;
-        for (_, program) in self.ebpf.programs_mut() {
+        // What begins calls and waits goes first, so that none begins that cannot end.
+        for (_, program) in self.ebpf.programs_mut().filter(|(name, _)| begins(name)) {
+            unload(program);
+        }
+        for (_, program) in self.ebpf.programs_mut().filter(|(name, _)| !begins(name)) {
             unload(program);
         }
     }
+}
+
+/// Whether a program opens what another one closes.
+fn begins(program: &str) -> bool {
+    const BEGIN: [&str; 4] = ["sys_enter", "contention_begin", "enter_", "kprobe_"];
+    BEGIN.iter().any(|begin| program.starts_with(begin))
 }
 
 /// Shrinks the maps of probes that are off.
