@@ -10,7 +10,6 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::plan::backends::Part;
 use crate::plan::{Assessment, Choice, Facts, Forced, Probe, assess};
 
 /// Name and version of the JSON form.
@@ -150,10 +149,7 @@ fn verdict(assessment: Assessment) -> Verdict {
 
 fn candidates(assessment: &Assessment) -> Vec<String> {
     let backends = assessment.choices.iter().flat_map(|choice| &choice.candidates);
-    let spelled = backends.map(|backend| match backend.part {
-        Part::Whole => format!("{}={}", backend.probe, backend.name),
-        part => format!("{}.{}={}", backend.probe, part.name(), backend.name),
-    });
+    let spelled = backends.map(|backend| format!("{}={}", backend.probe.place(backend.part), backend.name));
     spelled.collect()
 }
 

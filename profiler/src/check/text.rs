@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::{Line, Mark, Report, Verdict};
-use crate::plan::backends::{BACKENDS, Part};
+use crate::plan::backends::BACKENDS;
 
 /// Columns a line may take.
 const COLUMNS: usize = 100;
@@ -74,11 +74,7 @@ fn write_candidates(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\nbackends, best first")?;
     for backend in BACKENDS {
         let built = if backend.built { "" } else { " (not in this version)" };
-        let part = match backend.part {
-            Part::Whole => String::new(),
-            part => format!(".{}", part.name()),
-        };
-        let place = format!("{}{part}", backend.probe);
+        let place = backend.probe.place(backend.part);
         write_row_text("", &place, &format!("{}{built}", backend.name), out)?;
         write_note("hooks: ", &backend.hooks.places().join(", "), out)?;
         for extra in backend.extras {

@@ -65,6 +65,14 @@ impl Part {
 }
 
 impl Probe {
+    /// What users type for a part of it: `lock.spin`.
+    pub fn place(self, part: Part) -> String {
+        match part {
+            Part::Whole => self.name().to_owned(),
+            part => format!("{}.{}", self.name(), part.name()),
+        }
+    }
+
     /// Its parts.
     pub const fn parts(self) -> &'static [Part] {
         match self {
@@ -159,7 +167,7 @@ pub const BACKENDS: &[Backend] = &[
         probe: Probe::Syscall,
         part: Part::Whole,
         name: "raw-tracepoint",
-        hooks: Hooks::RawTracepoints(&[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")]),
+        hooks: Hooks::RawTracepoints(SYSCALL),
         needs: &[Need::LoadPrograms],
         blind: SEEING,
         misses: &[
@@ -312,6 +320,9 @@ pub const BACKENDS: &[Backend] = &[
         built: true,
     },
 ];
+
+/// (program, tracepoint) of system calls; the end first, as for [`CONTENTION`].
+pub const SYSCALL: &[(&str, &str)] = &[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")];
 
 /// The end first: a wait that ends without having begun is told apart, one that never ends is not.
 const CONTENTION: Hooks = Hooks::BtfTracepoints(&["contention_end", "contention_begin"]);

@@ -17,7 +17,7 @@ use super::globals::Globals;
 use super::lsm::{Lsm, LsmRequest};
 use super::{Request, log, object};
 use crate::failure::Failure;
-use crate::plan::backends::Backend;
+use crate::plan::backends::{Backend, SYSCALL};
 use crate::plan::{self, Assessment};
 
 /// The attached kernel side. Dropping it detaches everything.
@@ -79,7 +79,8 @@ impl Probes {
         };
         probes.add_tgids()?;
         if probes.request.syscall {
-            probes.raw_tracepoints(&[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")])?;
+            // The only backend there is, and counting must not wait for the plan.
+            probes.raw_tracepoints(SYSCALL)?;
         }
         probes.raw_tracepoints(&[
             ("process_exec", "sched_process_exec"),

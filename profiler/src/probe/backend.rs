@@ -9,7 +9,7 @@ use aya::programs::{FEntry, FExit, KProbe, Program, ProgramError};
 
 use super::attach::Probes;
 use super::lsm::{Lsm, Mechanism};
-use crate::plan::backends::{Backend, Part};
+use crate::plan::backends::Backend;
 use crate::plan::hooks::{Absent, Hooks, SlowPath};
 use crate::plan::{Choice, Probe};
 
@@ -42,7 +42,7 @@ impl Probes {
         (backend, next): (&Backend, Option<&str>),
         error: &anyhow::Error,
     ) {
-        let place = place(probe, backend.part);
+        let place = probe.place(backend.part);
         let why = one_line(error);
         let instead = next.map_or_else(|| "nothing else is left".to_owned(), |next| format!("trying {next}"));
         tracing::warn!("{place}: {} did not attach ({why}); {instead}", backend.name);
@@ -206,14 +206,6 @@ pub(super) fn unload(program: &mut Program) {
     };
 }
 
-/// What users type for a part of a probe.
-fn place(probe: Probe, part: Part) -> String {
-    match part {
-        Part::Whole => probe.name().to_owned(),
-        part => format!("{}.{}", probe.name(), part.name()),
-    }
-}
-
 /// An error without the verifier's log, which has lines of its own.
 pub(super) fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -241,6 +233,8 @@ fn verifier_lines(error: &anyhow::Error) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use aya_obj::VerifierLog;
+
     use super::*;
 
     #[test]
@@ -249,5 +243,16 @@ mod tests {
             anyhow::anyhow!("Permission denied. Verifier output: 0: (b7)\n1: no").context("loading x");
         assert_eq!(one_line(&inner), "loading x: Permission denied");
         assert!(verifier_lines(&inner).is_empty());
+    }
+
+    #[test]
+    fn of_a_long_log_the_last_lines_are_kept() {
+        let log: String = (0..40).map(|line| format!("{line}: (b7) r0 = 0\n\n")).collect();
+        let io_error = std::io::Error::from_raw_os_error(libc::EACCES);
+        let refused = ProgramError::LoadError { io_error, verifier_log: VerifierLog::new(log) };
+        let refused = anyhow::Error::new(refused).context("loading enter_mutex");
+        let lines = verifier_lines(&refused);
+        assert_eq!((lines.len(), lines[LAST_LINES - 1].as_str()), (LAST_LINES, "39: (b7) r0 = 0"));
+        assert!(!one_line(&refused).contains("(b7)"), "{}", one_line(&refused));
     }
 }

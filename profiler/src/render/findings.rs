@@ -5,17 +5,19 @@
 //! in [`RULES`] and, where none fits, one in [`rank`].
 
 pub mod counters;
+mod cpu;
 mod rule;
 mod security;
+mod total;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+pub use cpu::{cpu_by_process, top_function};
 pub use rule::{Confidence, Finding, Rule, rank};
 pub use window::Window;
 
 use super::fold::Folder;
-use super::group::{self, Group};
 use super::name::kernel_functions;
 use super::rows::{self, CpuLine, LockLine, LsmLine, SyscallLine};
 use super::syscalls::{self, CallClass};
@@ -92,8 +94,18 @@ pub fn telling_function(profile: &Profile, kernel: StackId) -> Option<&str> {
 const TOLD: usize = 5;
 
 /// Rules about rows; those about counters are in [`counters::RULES`].
-const RULES: &[Rule] =
-    &[stuck, slowest, second_slowest, nothing_slow, lock_waits, tracing, security::layer, user_locks, cpu];
+const RULES: &[Rule] = &[
+    stuck,
+    total::much_in_one_call,
+    slowest,
+    second_slowest,
+    nothing_slow,
+    lock_waits,
+    tracing,
+    security::layer,
+    user_locks,
+    cpu::busiest,
+];
 
 /// All findings, the most telling first.
 pub fn all(profile: &Profile, ranked: &Ranked<'_>) -> Vec<Finding> {
@@ -232,7 +244,7 @@ fn stuck(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
     let place = telling_function(profile, oldest.kernel);
     let sentence = format!(
         "{} had not returned at the end, the oldest after {}{}: {} in {} (pid {}, tid {}){}.",
-        plural(calls.len() as u64, "call"),
+        humane::plural(calls.len() as u64, "call"),
         if oldest.at_least { "more than " } else { "" },
         humane::duration(oldest.age_ns),
         syscalls::name(oldest.nr),
@@ -259,7 +271,7 @@ fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let little = all < profile.duration_ns / 1000;
     let sentence = if little {
         let all = humane::duration(all);
-        format!("Kernel locks: next to nothing, {all} waited in {}.", plural(waits, "wait"))
+        format!("Kernel locks: next to nothing, {all} waited in {}.", humane::plural(waits, "wait"))
     } else {
         worst_lock(profile, worst, all)
     };
@@ -293,7 +305,7 @@ fn worst_lock(profile: &Profile, worst: &LockLine, all: u64) -> String {
         worst.kind.name(),
         clean::name(&worst.name.lock),
         caller(&worst.name.caller),
-        plural(worst.wait.count(), "wait"),
+        humane::plural(worst.wait.count(), "wait"),
         humane::duration(worst.wait.max_ns),
     )
 }
@@ -324,7 +336,7 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let total = lines().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
     let sentence = format!(
         "User locks (futex): {}{}, {} in all (parked threads included), {} of it in {} (pid {}).",
-        plural(calls, "wait"),
+        humane::plural(calls, "wait"),
         threshold(profile),
         humane::duration(total),
         humane::part(worst.slow.total_ns, total),
@@ -339,59 +351,4 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
         threshold: "waits ≥ slow_ns",
         evidence: vec![("waits", calls), ("total_ns", total), ("worst_total_ns", worst.slow.total_ns)],
     })
-}
-
-fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
-    let processes = cpu_by_process(&ranked.cpu);
-    let groups = group::groups(&processes, |(pid, _)| group::key(profile, *pid, ()), |(_, samples)| *samples);
-    let worst = groups.first()?;
-    let ((pid, _), samples) = (*worst.first(), worst.weight());
-    let who = match worst.lines().len() {
-        1 => format!("pid {}", pid.0),
-        many => format!("{} processes", humane::count(many as u64)),
-    };
-    let (function, in_function) = top_function(ranked, worst);
-    let all: u64 = ranked.cpu.iter().map(|line| line.samples).fold(0, u64::saturating_add);
-    let sentence = format!(
-        "CPU: {} of {} samples in {} ({who}), {} of those in {function}.",
-        humane::part(samples, all),
-        humane::count(all),
-        process(profile, pid),
-        humane::part(in_function, samples),
-    );
-    Some(Finding {
-        rule: "cpu",
-        rank: rank::CPU,
-        sentence,
-        confidence: Confidence::High,
-        threshold: "",
-        evidence: vec![("samples", samples), ("all_samples", all), ("function_samples", in_function)],
-    })
-}
-
-/// The function most samples of a group fell into.
-pub fn top_function<'r>(ranked: &'r Ranked<'_>, group: &Group<'_, (Pid, u64)>) -> (&'r str, u64) {
-    let pids: BTreeSet<Pid> = group.lines().iter().map(|(pid, _)| *pid).collect();
-    let mut functions: BTreeMap<&str, u64> = BTreeMap::new();
-    for line in ranked.cpu.iter().filter(|line| pids.contains(&line.pid)) {
-        let sum = functions.entry(&line.function).or_default();
-        *sum = sum.saturating_add(line.samples);
-    }
-    functions.into_iter().max_by_key(|(_, samples)| *samples).unwrap_or_default()
-}
-
-/// Samples per process, most first.
-pub fn cpu_by_process(lines: &[CpuLine]) -> Vec<(Pid, u64)> {
-    let mut sums: BTreeMap<Pid, u64> = BTreeMap::new();
-    for line in lines {
-        let sum = sums.entry(line.pid).or_default();
-        *sum = sum.saturating_add(line.samples);
-    }
-    let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by_key(|(_, samples)| std::cmp::Reverse(*samples));
-    sums
-}
-
-fn plural(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", humane::count(number), if number == 1 { "" } else { "s" })
 }

@@ -151,9 +151,9 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> i
     }
     for (key, samples) in lines.into_iter().take(STACKS) {
         page.line(&format!(
-            "  {:>8}  {} samples in {} (pid {})",
+            "  {:>8}  {} in {} (pid {})",
             humane::part(samples, all),
-            humane::count(samples),
+            humane::plural(samples, "sample"),
             process(profile, key.pid),
             key.pid.0
         ))?;

@@ -118,7 +118,7 @@ fn near(what: &str, found: u64, truth: u64, percent: u64) -> Result<String> {
 pub fn late_reads(run: &Run) -> Result<String> {
     let row = run.call("read")?;
     run.exact(number(row, "count")?, run.truth("calls")?)?;
-    let text = near("total", number(row, "total_ns")?, run.truth("total_ns")?, 1)?;
+    let text = near("total", number(row, "total_ns")?, run.truth("total_ns")?, 2)?;
     let slow = run.summary["probes"]["syscall"]["slow"].as_array();
     let waits = slow.into_iter().flatten().filter(|row| row["pid"] == run.pid && row["syscall"] == "read");
     let in_pipe = waits.filter(|row| row["stack"].to_string().contains("pipe_read_[k]"));

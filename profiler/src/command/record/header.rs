@@ -72,7 +72,7 @@ fn tell_unusable(assessments: &[Assessment], forced: &Forced) {
         let refused = choices.flat_map(|assessment| &assessment.choices).filter(|choice| choice.part == part);
         for (_, obstacle) in refused.flat_map(|choice| &choice.refused).filter(|(back, _)| back.name == name)
         {
-            tracing::warn!("--backend {probe}={name} cannot run here: {obstacle}");
+            tracing::warn!("--backend {}={name} cannot run here: {obstacle}", probe.place(part));
         }
     }
 }
