@@ -118,6 +118,8 @@ fn usage_errors_name_the_flag_and_the_mend() {
         (&["record", "--pid", "web"], &["--pid", "--comm"]),
         (&["record", "--pid", "0"], &["--pid", "1234"]),
         (&["record", "--probe", "disk"], &["--probe", "syscall, lock, lsm and cpu"]),
+        (&["record", "--lsm-hooks", "a b"], &["--lsm-hooks", "socket_sendmsg"]),
+        (&["record", "--probe", "cpu", "--lsm-hooks", "file_open"], &["--lsm-hooks", "--probe"]),
         (&["record", "--container", ""], &["--container", "profiler targets"]),
         (&["record", "--comm", "a-very-long-command"], &["--comm", "\"a-very-long-com\""]),
         (&["record", "--durration", "3s"], &["--durration", "--duration"]),

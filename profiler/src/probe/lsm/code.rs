@@ -96,6 +96,8 @@ fn descriptor(map: &Map) -> Option<RawFd> {
         | Map::PerCpuArray(map)
         | Map::PerCpuHashMap(map)
         | Map::RingBuf(map)
+        // What stands for task storage where the kernel has none: named in code that is never reached.
+        | Map::SkStorage(map)
         | Map::Unsupported(map) => fd(map),
         _ => return None,
     })
