@@ -10,6 +10,7 @@ pub mod global;
 pub mod histogram;
 pub mod lock;
 pub mod outcome;
+pub mod part;
 pub mod sample;
 pub mod stack;
 pub mod syscall;

@@ -16,7 +16,7 @@ use crate::maps::SPINS;
 use crate::outcome::{count, is_busy};
 use crate::stack::{self, Buffer};
 use crate::state::{NESTING, Wait};
-use crate::{global, slot, target, task, thread, wait};
+use crate::{global, slice, slot, target, task, thread, wait};
 
 /// The lock's address where it can have a symbol: inside the kernel's static data.
 #[inline(always)]
@@ -45,6 +45,9 @@ pub fn begin(ctx: *mut c_void, lock: u64, flags: u32) {
         }
     } else if let Some(thread) = thread::get_or_create(task::current()) {
         // A sleeping lock's slow path may allocate: it is about to sleep.
+        if !own && flags & flag::MUTEX != 0 {
+            mutex_phase(flags & flag::SPIN != 0);
+        }
         open(ctx, &mut thread.waits, Wait::new(lock, flags & !flag::SPIN, own));
     }
 }
@@ -52,7 +55,17 @@ pub fn begin(ctx: *mut c_void, lock: u64, flags: u32) {
 impl Wait {
     #[inline(always)]
     fn new(lock: u64, kind: u32, own: bool) -> Self {
-        Self { lock, begin_ns: 0, kernel: NO_STACK, user: NO_STACK, kind, own: own as u32, named: 0 }
+        Self {
+            lock,
+            begin_ns: 0,
+            kernel: NO_STACK,
+            user: NO_STACK,
+            kind,
+            own: own as u32,
+            in_task: 0,
+            pad: 0,
+            named: 0,
+        }
     }
 }
 
@@ -79,6 +92,7 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
         return;
     }
     if wait.own == 0 {
+        wait.in_task = task::on_own_stack(task::current(), ctx) as u32;
         wait.kernel = stack::kernel(ctx, Buffer::Lock);
         if !is_spinning(wait.kind) && !task::is_kernel_thread(task::current()) {
             let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
@@ -98,13 +112,32 @@ pub fn end(lock: u64) {
     if let Some(spins) = SPINS.get_ptr_mut(0) {
         // SAFETY: this CPU's own value.
         if let Some(wait) = close(unsafe { &mut *spins }, lock) {
+            if wait.in_task != 0
+                && let Some(thread) = slot::moved(task::current())
+            {
+                slice::spun(thread, now.saturating_sub(wait.begin_ns), wait.kernel);
+            }
             wait::add(wait, now);
             return;
         }
     }
     match thread::get(task::current()).and_then(|thread| close(&mut thread.waits, lock)) {
-        Some(wait) => wait::add(wait, now),
+        Some(wait) => {
+            if wait.kind & flag::MUTEX != 0 && wait.own == 0 {
+                mutex_phase(false);
+            }
+            wait::add(wait, now);
+        }
         None => unmatched(),
+    }
+}
+
+/// A wait of the running thread for a mutex begins to spin, or ceases to.
+#[inline(always)]
+fn mutex_phase(spins: bool) {
+    if let Some(thread) = slot::moved(task::current()) {
+        // SAFETY: the helper has no preconditions.
+        slice::mutex_phase(thread, spins, unsafe { bpf_ktime_get_ns() });
     }
 }
 

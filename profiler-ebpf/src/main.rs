@@ -17,7 +17,9 @@ mod outcome;
 mod process;
 mod restart;
 mod sample;
+mod slice;
 mod slot;
+mod slow;
 mod stack;
 mod state;
 mod switch;
@@ -64,7 +66,13 @@ fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
 
 #[btf_tracepoint(function = "sched_switch")]
 fn sched_switch(ctx: BtfTracePointContext) -> Result<(), ()> {
-    switch::switch(ctx.arg(1), ctx.arg(2));
+    switch::switch(ctx.arg::<u64>(0) & 1 != 0, ctx.arg(1), ctx.arg(2));
+    Ok(())
+}
+
+#[btf_tracepoint(function = "sched_wakeup")]
+fn sched_wakeup(ctx: BtfTracePointContext) -> Result<(), ()> {
+    switch::wakeup(ctx.arg(0));
     Ok(())
 }
 

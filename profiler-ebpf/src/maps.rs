@@ -6,6 +6,7 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
 use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::outcome::OUTCOMES;
+use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
 use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
@@ -24,6 +25,9 @@ pub static ERRORS: HashMap<ErrorKey, u64> = HashMap::with_max_entries(8_192, 0);
 /// Slow calls by stacks.
 #[map]
 pub static SLOW: HashMap<SlowKey, SlowRow> = HashMap::with_max_entries(32_768, 0);
+/// Parts of slow calls.
+#[map]
+pub static PARTS: HashMap<PartKey, PartRow> = HashMap::with_max_entries(16_384, 0);
 /// Lock waits.
 #[map]
 pub static LOCKS: HashMap<LockKey, LockRow> = HashMap::with_max_entries(16_384, 0);

@@ -9,14 +9,14 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use profiler_common::outcome::Outcome;
-use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{Slot, verdict};
 
 use crate::call::{self, Ended};
 use crate::outcome::count;
+use crate::stack::{self, Buffer};
 use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::{global, number, restart, slot, target, task, thread, unmatched};
+use crate::{global, number, restart, slice, slot, slow, target, task, thread, unmatched};
 
 #[inline(always)]
 fn now_ns() -> u64 {
@@ -59,8 +59,9 @@ fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
         return;
     }
     thread.nr = nr;
-    thread.parts = Parts { off_cpu_ns: 0, longest_ns: 0, wait_stack: NO_STACK, sample_stack: NO_STACK };
+    thread.parts = Parts::NONE;
     thread.enter_ns = now_ns();
+    slice::begin(thread, thread.enter_ns, task::switches(task));
     if thread.flags & flag::INTERRUPTED != 0 {
         restart::at_enter(thread, regs);
     }
@@ -114,15 +115,30 @@ fn exit_slot(ctx: *mut c_void, slot: &mut Slot, (regs, ret): (u64, i64)) {
     slot.in_call = 0;
     if restart::is_interruption(ret) {
         if let Some(thread) = thread::get(task::current()) {
-            slot::save(slot, thread);
+            slot::save(slot, thread, task::switches(task::current()));
             interrupt(slot, thread, now, (regs, ret));
         }
         return;
     }
     let ended = Ended { tgid: slot.tgid, nr: slot.nr, latency_ns: now.wrapping_sub(slot.enter_ns), ret };
-    if target::admits_this_cpu() {
-        call::add(ctx, &ended, &slot::parts(slot));
+    if target::admits_this_cpu()
+        && call::add(&ended)
+        && let Some(thread) = thread::get(task::current())
+    {
+        slot::save(slot, thread, task::switches(task::current()));
+        slice::ends(thread, task::current(), now);
+        thread.flags = flag::KNOWN;
+        add_slow(ctx, &ended);
     }
+}
+
+/// Adds a slow call, whose parts are in the thread's record, with the user stack that made it.
+#[inline(always)]
+fn add_slow(ctx: *mut c_void, ended: &Ended) {
+    // After these three the registers are not those of the code that made the call.
+    let in_call = !matches!(ended.nr, number::RT_SIGRETURN | number::EXECVE | number::EXECVEAT);
+    let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
+    slow::add_slow(ended.nr, ended.latency_ns, user);
 }
 
 /// A call that left the CPU, or none that was seen beginning.
@@ -161,18 +177,22 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     if !here {
         return;
     }
+    slice::ends(thread, task, now);
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
+    if call::add(&ended) {
+        add_slow(ctx, &ended);
+    }
     if ended.nr == number::RT_SIGRETURN {
         add_failed(ctx, thread, &ended, regs);
     }
-    call::add(ctx, &ended, &thread.parts);
 }
 
 /// Puts an interrupted call aside; the slot forgets the thread, so that its next enter looks for it.
 #[inline(always)]
 fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, (regs, ret): (u64, i64)) {
     thread.flags &= !flag::IN_CALL;
+    slice::ends(thread, task::current(), now);
     slot::forget(slot);
     restart::at_exit(thread, now, regs, ret);
 }
@@ -182,7 +202,10 @@ fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, (regs, ret): (u64, 
 #[inline(always)]
 fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
     if let Some(failed) = restart::at_sigreturn(thread, ended.tgid, regs, ended.ret) {
-        // The registers are the failed call's again, and so is the user stack.
-        call::add(ctx, &failed, &thread.interrupted.parts);
+        if call::add(&failed) {
+            thread.parts = thread.interrupted.parts;
+            // The registers are the failed call's again, and so is the user stack.
+            add_slow(ctx, &failed);
+        }
     }
 }

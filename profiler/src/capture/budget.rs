@@ -85,5 +85,7 @@ fn weigh_rows(profile: &Profile) -> u64 {
         .map(|row| buckets(&row.latency) + row.errors.len() as u64 * 24 + ENTRY)
         .sum();
     let locks: u64 = profile.lock.rows.values().map(|row| buckets(&row.wait) + ENTRY).sum();
-    calls + locks + (profile.syscall.slow.len() + profile.cpu.rows.len()) as u64 * ENTRY
+    calls
+        + locks
+        + (profile.syscall.slow.len() + profile.syscall.parts.len() + profile.cpu.rows.len()) as u64 * ENTRY
 }

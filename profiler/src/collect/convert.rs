@@ -7,6 +7,7 @@ use profiler_common::syscall::source;
 
 use super::drain::Drained;
 use crate::profile::ledger::Population;
+use crate::profile::parts::{Part, PartKey, Parts};
 use crate::profile::rows::{
     CpuKey, CpuRow, CpuRows, LockContext, LockKey, LockKind, LockRows, SlowKey, StackSource, SyscallRows,
 };
@@ -47,7 +48,23 @@ impl Drained {
             total.count += row.count;
             total.total_ns += row.total_ns;
             total.max_ns = total.max_ns.max(row.max_ns);
-            total.off_cpu_ns += row.off_cpu_ns;
+            let parts = Parts::new(row.parts);
+            total.off_cpu_ns += parts.off_cpu_ns();
+            total.parts.add(&parts);
+        }
+        self.parts(rows, ledger);
+    }
+
+    fn parts(&self, rows: &mut SyscallRows, ledger: &mut Ledger) {
+        for (key, row) in &self.parts {
+            let Some(part) = Part::ALL.get(key.part as usize) else {
+                ledger.count(Class::Implausible, 1);
+                continue;
+            };
+            let (pid, kernel) = (Pid(key.tgid), StackId(key.kernel));
+            let total = rows.parts.entry(PartKey { pid, nr: key.nr, part: *part, kernel }).or_default();
+            total.ns += row.ns;
+            total.calls += row.calls;
         }
     }
 

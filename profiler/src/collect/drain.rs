@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
 use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
 use profiler_common::{Control, epoch_of};
@@ -27,6 +28,8 @@ pub struct Drained {
     pub errors: Vec<(ErrorKey, u64)>,
     /// Slow calls.
     pub slow: Vec<(SlowKey, SlowRow)>,
+    /// Parts of slow calls.
+    pub parts: Vec<(PartKey, PartRow)>,
     /// Lock waits.
     pub locks: Vec<(LockKey, LockRow)>,
     /// CPU samples.
@@ -41,7 +44,7 @@ pub struct Rows {
     epoch: u32,
 }
 
-const ROW_MAPS: [&str; 5] = ["LATENCY", "ERRORS", "SLOW", "LOCKS", "SAMPLES"];
+const ROW_MAPS: [&str; 6] = ["LATENCY", "ERRORS", "SLOW", "PARTS", "LOCKS", "SAMPLES"];
 
 impl Rows {
     /// Takes the row maps out of the loaded object.
@@ -90,6 +93,7 @@ impl Rows {
             latency,
             errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
             slow: self.take("SLOW", |key: &SlowKey| epoch_of(key.writer) == finished)?,
+            parts: self.take("PARTS", |key: &PartKey| epoch_of(key.writer) == finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
         })

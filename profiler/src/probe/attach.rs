@@ -67,7 +67,8 @@ impl Probes {
             Err(error) => self.refuse("btf", &anyhow!(error)),
         }
         if self.request.syscall {
-            self.try_btf("sched_switch", &["sched_switch"]);
+            // A sleep that a switch begins must find its wakeup seen.
+            self.try_btf("sched_switch", &["sched_wakeup", "sched_switch"]);
         }
         if self.request.lock {
             self.try_btf("lock", &["contention_end", "contention_begin"]);
@@ -215,7 +216,7 @@ impl Probes {
 /// Shrinks the maps of probes that are off.
 fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     let unused = [
-        (request.syscall, ["LATENCY", "ERRORS", "SLOW"].as_slice()),
+        (request.syscall, ["LATENCY", "ERRORS", "SLOW", "PARTS"].as_slice()),
         (request.lock, ["LOCKS"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),

@@ -26,6 +26,7 @@ pub struct Globals {
     have_offsets: u32,
     syscall_rows: u32,
     cpu_rows: u32,
+    ignore_switches: u32,
     data_start: u64,
     data_end: u64,
     offsets: Offsets,
@@ -69,6 +70,7 @@ impl Globals {
             have_offsets: u32::from(offsets.is_some()),
             syscall_rows: u32::from(request.syscall),
             cpu_rows: u32::from(request.cpu),
+            ignore_switches: request.ignore_switches,
             data_start: 0xffff_ffff_8000_0000,
             data_end: 0xffff_ffff_ff00_0000,
             offsets: offsets.unwrap_or_default(),
@@ -125,6 +127,7 @@ impl Globals {
             .override_global("HAVE_OFFSETS", &self.have_offsets, true)
             .override_global("SYSCALL_ROWS", &self.syscall_rows, true)
             .override_global("CPU_ROWS", &self.cpu_rows, true)
+            .override_global("IGNORE_SWITCHES", &self.ignore_switches, true)
             .override_global("DATA_START", &self.data_start, true)
             .override_global("DATA_END", &self.data_end, true)
             .override_global("OFFSETS", &self.offsets, true)

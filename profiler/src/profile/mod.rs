@@ -9,6 +9,7 @@ pub mod environment;
 pub mod histogram;
 pub mod ledger;
 mod packed;
+pub mod parts;
 pub mod process;
 pub mod rows;
 pub mod stack;
@@ -21,6 +22,7 @@ pub use cost::{Cost, ProgramCost};
 pub use environment::Environment;
 pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
+pub use parts::{Part, Parts};
 pub use process::{Pid, Process, ProcessTable, Tid};
 pub use rows::{CpuRow, CpuRows, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows};
 pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
@@ -67,9 +69,11 @@ impl Profile {
     /// Stacks that rows refer to and whose frames never arrived.
     pub fn stacks_without_frames(&self) -> usize {
         let slow = self.syscall.slow.keys().flat_map(|key| [key.kernel, key.user]);
+        let parts = self.syscall.parts.keys().map(|key| key.kernel);
         let lock = self.lock.rows.keys().flat_map(|key| [key.kernel, key.user]);
         let cpu = self.cpu.rows.keys().flat_map(|key| [key.kernel, key.user]);
         let lost: HashSet<StackId> = slow
+            .chain(parts)
             .chain(lock)
             .chain(cpu)
             .filter(|stack| *stack != StackId::NONE && self.stacks.frames(*stack).is_none())

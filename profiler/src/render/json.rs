@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use super::findings::{self, Ranked};
 use super::fold::Folder;
 use super::layout::Layout;
+use super::parts::PartsRow;
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::{Probe, Rendering, errno, probe};
@@ -111,6 +112,8 @@ struct SyscallRow<'p> {
     p99_ns: u64,
     max_ns: u64,
     slow: SlowSum,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<PartsRow>,
 }
 
 #[derive(Serialize)]
@@ -129,6 +132,8 @@ struct SlowStack<'p> {
     class: &'static str,
     #[serde(flatten)]
     sum: SlowSum,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<PartsRow>,
     stack: Vec<String>,
 }
 
@@ -187,6 +192,7 @@ impl Serialize for Slow<'_> {
                 syscall: syscalls::name(key.nr),
                 class: syscalls::class(key.nr).name(),
                 sum: slow_sum(row),
+                parts: PartsRow::new(&row.parts),
                 stack,
             }
         }))
@@ -302,6 +308,7 @@ fn syscall_row<'p>(profile: &'p Profile, line: &'p SyscallLine<'_>) -> SyscallRo
         p99_ns: latency.percentile_ns(990),
         max_ns: latency.max_ns,
         slow: slow_sum(&line.slow),
+        parts: PartsRow::new(&line.slow.parts),
     }
 }
 

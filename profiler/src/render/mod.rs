@@ -15,6 +15,7 @@ pub mod locks;
 mod name;
 mod page;
 mod palette;
+mod parts;
 mod picture;
 pub mod probe;
 mod rows;

@@ -44,7 +44,7 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 /// Whether a probe ran, or has rows all the same.
 fn ran(profile: &Profile, probe: Probe) -> bool {
-    let planned = profile.header.probes.iter().any(|plan| plan.probe == probe.name() && plan.active);
+    let planned = profile.header.probes.iter().any(|plan| plan.probe == probe.measured_by() && plan.active);
     planned || probe.events(profile).0 > 0
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use profiler::profile::chunk::{Chunk, End, Header, Interval};
 use profiler::profile::ledger::Population;
+use profiler::profile::parts::{Part, PartKey, Parts};
 use profiler::profile::rows::{CpuKey, LockContext, LockKey, LockKind, SlowKey, StackSource};
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::{
@@ -131,8 +132,17 @@ fn slow(
     let source = if kernel == StackId::NONE { StackSource::None } else { StackSource::Wait };
     let key = SlowKey { pid: Pid(pid), nr, kernel, user, source };
     let total_ns = count * ns;
-    let off_cpu_ns = if kernel == StackId::NONE { 0 } else { total_ns / 100 * 99 };
-    interval.syscall.slow.insert(key, SlowRow { count, total_ns, max_ns: ns, off_cpu_ns });
+    let on_cpu = if kernel == StackId::NONE { total_ns } else { total_ns / 100 };
+    let runnable = (total_ns - on_cpu) / 10;
+    let asleep = total_ns - on_cpu - runnable;
+    let parts = Parts::new([on_cpu, 0, 0, asleep, runnable, 0, 0, 0]);
+    let row = SlowRow { count, total_ns, max_ns: ns, off_cpu_ns: total_ns - on_cpu, parts };
+    interval.syscall.slow.insert(key, row);
+    for (part, kernel) in [(Part::OnCpu, StackId::NONE), (Part::Sleep, kernel), (Part::Woken, StackId::NONE)]
+    {
+        let row = interval.syscall.parts.entry(PartKey { pid: Pid(pid), nr, part, kernel }).or_default();
+        (row.ns, row.calls) = (row.ns + parts.get(part), row.calls + count);
+    }
 }
 
 fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {

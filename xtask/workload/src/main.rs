@@ -9,6 +9,7 @@ mod burn;
 mod contend;
 mod exits;
 mod hostile;
+mod parts;
 mod report;
 mod stall;
 mod steady;
@@ -45,6 +46,11 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   random-reads N MIB       N reads of MIB of /dev/urandom: long calls that never sleep
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
+  zero-reads N MIB         N reads of MIB of /dev/zero, each with a witness of its parts
+  late-reads N MS          N reads of a pipe, each answered after MS, with a witness of its parts
+  crowded-reads N MIB      as zero-reads, sharing a CPU with a thread that never sleeps
+  crowded-late-reads N MS  as late-reads, likewise
+  held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
   hostile-name MS          children with attacking command names, MS of CPU time each
   demo MS                  late pipes, contention and CPU together";
 
@@ -109,6 +115,11 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("random-reads", &[count, mebibytes]) => timed::random_reads(count, mebibytes),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
+        ("zero-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, false),
+        ("late-reads", &[count, ms]) => parts::late_reads(count, ms, false),
+        ("crowded-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, true),
+        ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
+        ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
         ("hostile-name", &[ms]) => hostile::names(ms),
         ("demo", &[ms]) => contend::demo(ms),
         _ => Err(io::Error::other(USAGE)),

@@ -106,6 +106,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         slow: settings.slow,
         frequency_hz: settings.frequency_hz,
         cpus: settings.cpus.clone(),
+        ignore_switches: settings.ignore_switches,
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
     }
