@@ -3,6 +3,8 @@
 //! In: a call at or above the threshold that ended, with its parts in the thread's record. Out: the rows of
 //! `SLOW` and `PARTS`. In each of them the parts, `unaccounted` among them, add up to the wall time.
 
+use core::ffi::c_void;
+
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use profiler_common::outcome::Outcome;
 use profiler_common::part::{PARTS, Part, PartKey, PartRow};
@@ -10,10 +12,21 @@ use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{SlowKey, SlowRow, source};
 use profiler_common::writer;
 
+use crate::call::Ended;
 use crate::maps::{PARTS as PART_ROWS, SLOW};
 use crate::outcome::{busy, count};
+use crate::stack::{self, Buffer};
 use crate::state::{Parts, wait};
-use crate::{global, task, thread};
+use crate::{global, number, task, thread};
+
+/// Adds a slow call, whose parts are in the thread's record, with the user stack that made it.
+#[inline(always)]
+pub fn add(ctx: *mut c_void, ended: &Ended) {
+    // After these three the registers are not those of the code that made the call.
+    let in_call = !matches!(ended.nr, number::RT_SIGRETURN | number::EXECVE | number::EXECVEAT);
+    let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
+    add_slow(ended.nr, ended.latency_ns, user);
+}
 
 /// Adds the running thread's call to its rows. A global function: the verifier walks it once, not once for
 /// every way a call can end.

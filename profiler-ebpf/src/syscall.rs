@@ -13,7 +13,6 @@ use profiler_common::syscall::{Slot, verdict};
 
 use crate::call::{self, Ended};
 use crate::outcome::count;
-use crate::stack::{self, Buffer};
 use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
 use crate::{global, number, restart, slice, slot, slow, target, task, thread, unmatched};
@@ -128,17 +127,8 @@ fn exit_slot(ctx: *mut c_void, slot: &mut Slot, (regs, ret): (u64, i64)) {
         slot::save(slot, thread, task::switches(task::current()));
         slice::ends(thread, task::current(), now);
         thread.flags = flag::KNOWN;
-        add_slow(ctx, &ended);
+        slow::add(ctx, &ended);
     }
-}
-
-/// Adds a slow call, whose parts are in the thread's record, with the user stack that made it.
-#[inline(always)]
-fn add_slow(ctx: *mut c_void, ended: &Ended) {
-    // After these three the registers are not those of the code that made the call.
-    let in_call = !matches!(ended.nr, number::RT_SIGRETURN | number::EXECVE | number::EXECVEAT);
-    let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
-    slow::add_slow(ended.nr, ended.latency_ns, user);
 }
 
 /// A call that left the CPU, or none that was seen beginning.
@@ -181,7 +171,7 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
     if call::add(&ended) {
-        add_slow(ctx, &ended);
+        slow::add(ctx, &ended);
     }
     if ended.nr == number::RT_SIGRETURN {
         add_failed(ctx, thread, &ended, regs);
@@ -205,7 +195,7 @@ fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
         if call::add(&failed) {
             thread.parts = thread.interrupted.parts;
             // The registers are the failed call's again, and so is the user stack.
-            add_slow(ctx, &failed);
+            slow::add(ctx, &failed);
         }
     }
 }
