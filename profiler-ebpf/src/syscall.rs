@@ -187,8 +187,7 @@ fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, (regs, ret): (u64, 
     restart::at_exit(thread, now, regs, ret);
 }
 
-/// A signal handler ends: the call it interrupted may fail with that. `rt_sigreturn` "returns" what
-/// the interrupted code has in its register, so it never counts as failed itself.
+/// A signal handler ends: the call it interrupted may fail with that, `rt_sigreturn` itself never does.
 #[inline(always)]
 fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
     if let Some(failed) = restart::at_sigreturn(thread, ended.tgid, regs, ended.ret) {
