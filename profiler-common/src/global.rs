@@ -36,8 +36,6 @@ pub struct Offsets {
     pub task_nvcsw: u32,
     /// `task_struct.nivcsw`.
     pub task_nivcsw: u32,
-    /// `task_struct.stack`.
-    pub task_stack: u32,
     /// `task_struct.cgroups`.
     pub task_cgroups: u32,
     /// The cgroup pointer of the wanted hierarchy inside `css_set` (v2: `dfl_cgrp`), or of the
@@ -47,11 +45,15 @@ pub struct Offsets {
     pub css_cgroup: u32,
     /// `cgroup.level`.
     pub cgroup_level: u32,
-    /// `cgroup.ancestors`.
+    /// `cgroup.ancestors`, or `cgroup.ancestor_ids` before Linux 6.1: see `ancestor_ids`.
     pub cgroup_ancestors: u32,
     /// `cgroup.kn`.
     pub cgroup_kn: u32,
     /// `kernfs_node.id`.
     pub kn_id: u32,
+    /// No offset. 1: `cgroup_ancestors` holds ids, else pointers.
+    pub ancestor_ids: u32,
+    /// `task_struct.stack`.
+    pub task_stack: u32,
 }
-crate::shared_record!(Offsets, 76);
+crate::shared_record!(Offsets, 80);

@@ -59,12 +59,15 @@ pub fn selected(task: Task) -> bool {
     false
 }
 
-/// The id of the ancestor at a level above the cgroup's own. `ancestors` is a flexible array, which
+/// The id of the ancestor at a level above the cgroup's own. `ancestors` (before 6.1: `ancestor_ids`) is a flexible array, which
 /// the verifier does not let plain loads into: copied by helper, and so is what it points to.
 #[inline(always)]
 fn ancestor_id(cgroup: *const c_void, at: u32) -> u64 {
     let place = offset!(cgroup_ancestors) as u64 + 8 * u64::from(at);
     let ancestor = copy(cgroup as u64 + place);
+    if offset!(ancestor_ids) != 0 {
+        return ancestor;
+    }
     let node = copy(ancestor + offset!(cgroup_kn) as u64);
     copy(node + offset!(kn_id) as u64)
 }

@@ -39,6 +39,8 @@ globals! {
     BY_CPU: u32 = 0, fn by_cpu;
     /// 1: the BTF offsets are known.
     HAVE_OFFSETS: u32 = 0, fn have_offsets;
+    /// 1: the kernel has task storage, and hands out the running task as one the verifier knows.
+    TASK_STORAGE: u32 = 1, fn task_storage;
     /// 1: system calls are rows.
     SYSCALL_ROWS: u32 = 1, fn syscall_rows;
     /// 1: CPU samples are rows (else they only label slow calls).
@@ -64,7 +66,6 @@ static OFFSETS: Offsets = Offsets {
     task_state: 0,
     task_nvcsw: 0,
     task_nivcsw: 0,
-    task_stack: 0,
     task_cgroups: 0,
     set_entry: 0,
     css_cgroup: 0,
@@ -72,6 +73,8 @@ static OFFSETS: Offsets = Offsets {
     cgroup_ancestors: 0,
     cgroup_kn: 0,
     kn_id: 0,
+    ancestor_ids: 0,
+    task_stack: 0,
 };
 #[unsafe(no_mangle)]
 static CGROUP_IDS: [u64; CGROUPS] = [0; CGROUPS];

@@ -5,7 +5,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_get_task_stack, bpf_ktime_get_ns, bpf_seq_write, bpf_task_pt_regs};
+use aya_ebpf::helpers::generated::{bpf_get_task_stack, bpf_ktime_get_ns, bpf_seq_write};
 use profiler_common::COMM_BYTES;
 use profiler_common::event::{IN_FLIGHT, InFlightEvent};
 use profiler_common::stack::FRAMES;
@@ -13,17 +13,14 @@ use profiler_common::stack::FRAMES;
 use crate::maps::SCRATCH;
 use crate::stack::Buffer;
 use crate::state::{Interrupted, flag};
-use crate::task::{self, Task, load};
+use crate::task::{self, Task, follow};
 use crate::{global, target, thread};
-
-/// `pt_regs.orig_ax` on x86-64: the system call number, negative outside of one.
-const ORIG_AX: usize = 15 * 8;
 
 /// One task of the iteration; the last visit has none.
 #[inline(always)]
 pub fn visit(ctx: *mut c_void) {
     // SAFETY: `struct bpf_iter__task { meta, task }` (kernel/bpf/task_iter.c).
-    let (meta, task): (*const c_void, Task) = unsafe { (load(ctx, 0), load(ctx, 8)) };
+    let (meta, task): (*const c_void, Task) = unsafe { (follow(ctx, 0), follow(ctx, 8)) };
     if task.is_null() || task::is_kernel_thread(task) || !target::admits(task) {
         return;
     }
@@ -47,8 +44,7 @@ fn seed(task: Task) {
     if task::is_on_cpu(task) || task::start_ns(task) >= global::attach_ns() {
         return;
     }
-    // SAFETY: the helper returns the task's saved user registers as a BTF pointer.
-    let nr: i64 = unsafe { load(bpf_task_pt_regs(task) as *const c_void, ORIG_AX) };
+    let nr = task::call_number(task);
     if nr < 0 {
         return;
     }
@@ -87,7 +83,7 @@ fn write(meta: *const c_void, task: Task, call: &Call) -> u32 {
             frames,
             comm: core::mem::transmute::<[u64; 2], [u8; COMM_BYTES]>(words),
         };
-        let seq = load(meta, 0);
+        let seq = follow(meta, 0);
         bpf_seq_write(seq, (&raw const event).cast(), size_of::<InFlightEvent>() as u32);
         // Always a whole buffer: a constant size the verifier likes; `frames` says what counts.
         bpf_seq_write(seq, (*scratch).frames.as_ptr().cast(), (FRAMES * 8) as u32);

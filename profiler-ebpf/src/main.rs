@@ -36,13 +36,13 @@ use aya_ebpf::programs::{BtfTracePointContext, PerfEventContext, RawTracePointCo
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn sys_enter(ctx: RawTracePointContext) -> Result<(), ()> {
-    syscall::enter(ctx.arg::<u64>(0), ctx.arg::<u64>(1));
+    syscall::enter(&ctx);
     Ok(())
 }
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn sys_exit(ctx: RawTracePointContext) -> Result<(), ()> {
-    syscall::exit(ctx.as_ptr(), ctx.arg::<u64>(0), ctx.arg::<u64>(1) as i64);
+    syscall::exit(&ctx);
     Ok(())
 }
 
@@ -61,6 +61,13 @@ fn process_fork(ctx: RawTracePointContext) -> Result<(), ()> {
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
     process::exit();
+    Ok(())
+}
+
+/// Attached where threads' state is a hash.
+#[raw_tracepoint(tracepoint = "sched_process_free")]
+fn process_free(ctx: RawTracePointContext) -> Result<(), ()> {
+    thread::free(ctx.arg::<u64>(0));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! In: rows and counters from the probes. Out: what user space drains.
 
 use aya_ebpf::macros::{btf_map, map};
-use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::part::{PartKey, PartRow};
@@ -64,6 +64,12 @@ pub static BUSY: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 /// Per-thread state.
 #[btf_map]
 pub static THREADS: TaskStorage<Thread> = TaskStorage::new();
+/// Per-thread state by the task's address, for kernels without task storage; one entry elsewhere.
+#[map]
+pub static TASKS: HashMap<u64, Thread> = HashMap::with_max_entries(16_384, 0);
+/// What a new entry of `TASKS` is copied from: too large for a program's stack. Never written.
+#[map]
+pub static NEW_THREAD: Array<Thread> = Array::with_max_entries(1, 0);
 
 /// A stack on its way to user space.
 #[repr(C)]

@@ -6,8 +6,10 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::programs::RawTracePointContext;
 use profiler_common::outcome::Outcome;
 use profiler_common::syscall::{Slot, verdict};
 
@@ -23,18 +25,21 @@ fn now_ns() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
-/// A thread enters call `nr`. The CPU does not count: a call belongs to the CPU it ends on.
+/// A thread enters a call. The CPU does not count: a call belongs to the CPU it ends on.
 #[inline(always)]
-pub fn enter(regs: u64, nr: u64) {
+pub fn enter(ctx: &RawTracePointContext) {
     let Some(slot) = slot::get() else { return };
     if slot.verdict != verdict::OUTSIDE {
-        enter_measured(slot, regs, nr);
+        enter_measured(ctx.as_ptr(), slot);
     }
 }
 
-/// A function of its own, so that calls outside the target do not pay for its registers and stack.
+/// A function of its own, so that calls outside the target do not pay for its registers and stack, nor
+/// for reading the arguments.
 #[inline(never)]
-fn enter_measured(slot: &mut Slot, regs: u64, nr: u64) -> u32 {
+fn enter_measured(ctx: *mut c_void, slot: &mut Slot) -> u32 {
+    let ctx = RawTracePointContext::new(ctx);
+    let (regs, nr) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1));
     if slot.verdict == verdict::INSIDE {
         slot::enter(slot, nr as u32, now_ns());
     } else {
@@ -87,18 +92,20 @@ fn judge(slot: &mut Slot, verdict: u32) {
     slot.verdict = verdict;
 }
 
-/// A thread leaves its call with `ret`.
+/// A thread leaves its call.
 #[inline(always)]
-pub fn exit(ctx: *mut c_void, regs: u64, ret: i64) {
+pub fn exit(ctx: &RawTracePointContext) {
     let Some(slot) = slot::get() else { return };
     if slot.verdict != verdict::OUTSIDE {
-        exit_measured(ctx, slot, regs, ret);
+        exit_measured(ctx.as_ptr(), slot);
     }
 }
 
 /// As [`enter_measured`].
 #[inline(never)]
-fn exit_measured(ctx: *mut c_void, slot: &mut Slot, regs: u64, ret: i64) -> u32 {
+fn exit_measured(ctx: *mut c_void, slot: &mut Slot) -> u32 {
+    let arguments = RawTracePointContext::new(ctx);
+    let (regs, ret) = (arguments.arg::<u64>(0), arguments.arg::<u64>(1) as i64);
     if slot.verdict == verdict::INSIDE && slot.in_call != 0 {
         exit_slot(ctx, slot, (regs, ret));
     } else {

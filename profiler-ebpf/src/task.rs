@@ -1,13 +1,16 @@
-//! Reading a task through its BTF pointer: plain loads that the kernel guards.
+//! Reading a task: by plain loads through its BTF pointer, which the kernel guards. Before Linux 5.11 the
+//! running task is only an address to the verifier, and everything is copied by helper.
 //!
-//! In: a task pointer of the verifier's trusted kind. Out: its fields, at injected offsets.
+//! In: a task. Out: its fields, at injected offsets.
 
 use core::ffi::c_void;
 
 use aya_ebpf::bindings::task_struct;
-use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_task_pt_regs,
+};
 
-use crate::global::offset;
+use crate::global::{self, offset};
 
 /// A task the verifier knows as one.
 pub type Task = *mut task_struct;
@@ -18,8 +21,26 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 /// The running task.
 #[inline(always)]
 pub fn current() -> Task {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_get_current_task_btf() }
+    // SAFETY: the helpers have no preconditions.
+    unsafe {
+        if global::task_storage() != 0 { bpf_get_current_task_btf() } else { bpf_get_current_task() as Task }
+    }
+}
+
+/// Where it lies in the kernel: its key where there is no task storage.
+#[inline(always)]
+pub fn address(task: Task) -> u64 {
+    task.addr() as u64
+}
+
+/// Loads a field that is one for the verifier on every kernel: of a context, or of what that holds.
+///
+/// # Safety
+/// `base` must be such an object.
+#[inline(always)]
+pub unsafe fn follow<T: Copy>(base: *const c_void, offset: usize) -> T {
+    // SAFETY: by the caller's promise; the verifier checks offset and size.
+    unsafe { core::ptr::read_volatile(base.byte_add(offset).cast()) }
 }
 
 /// Loads a field of a BTF-typed kernel object.
@@ -28,8 +49,16 @@ pub fn current() -> Task {
 /// `base` must be a BTF pointer for the verifier; a stale one reads 0 by the kernel's own guard.
 #[inline(always)]
 pub unsafe fn load<T: Copy>(base: *const c_void, offset: usize) -> T {
-    // SAFETY: by the caller's promise; the verifier checks offset and size against BTF.
-    unsafe { core::ptr::read_volatile(base.byte_add(offset).cast()) }
+    // SAFETY: by the caller's promise; the verifier checks offset and size against BTF, or the helper
+    // the address: it zeroes the value on failure.
+    unsafe {
+        if global::task_storage() != 0 {
+            return follow(base, offset);
+        }
+        let mut value = core::mem::MaybeUninit::<T>::uninit();
+        bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, base.byte_add(offset));
+        value.assume_init()
+    }
 }
 
 /// Process id.
@@ -125,4 +154,22 @@ pub fn comm(task: Task) -> [u64; 2] {
 pub fn leader(task: Task) -> Task {
     // SAFETY: `task` is a BTF pointer.
     unsafe { load(task.cast(), offset!(task_group_leader)) }
+}
+
+/// The number of the system call that a sleeping task is in; negative outside of one.
+#[inline(always)]
+pub fn call_number(task: Task) -> i64 {
+    /// `pt_regs.orig_ax` on x86-64.
+    const ORIG_AX: usize = 15 * 8;
+    /// Where `pt_regs` begins on a kernel stack of x86-64 without FRED (`THREAD_SIZE` less its size).
+    const REGISTERS: usize = 16_384 - 21 * 8;
+    // SAFETY: the helper returns the task's saved user registers as a BTF pointer; before it came
+    // (5.15) they lie at the end of the stack, whose address `load` checks.
+    unsafe {
+        if global::task_storage() != 0 {
+            return load(bpf_task_pt_regs(task) as *const c_void, ORIG_AX);
+        }
+        let stack: *const c_void = load(task.cast(), offset!(task_stack));
+        load(stack, REGISTERS + ORIG_AX)
+    }
 }

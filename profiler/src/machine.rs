@@ -6,6 +6,7 @@
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -63,6 +64,26 @@ impl CgroupLayout {
             Self::Hybrid => "hybrid",
             Self::Unmounted => "none",
         }
+    }
+}
+
+/// A cgroup of the target, where it can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupPlace {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// The topmost directory of its hierarchy that can be read.
+    pub top: PathBuf,
+    /// What users call it.
+    pub path: String,
+    /// Controllers of a v1 hierarchy; empty for cgroup2.
+    pub controllers: Vec<String>,
+}
+
+impl CgroupPlace {
+    /// `v2`, or the v1 controllers.
+    pub fn hierarchy(&self) -> String {
+        if self.controllers.is_empty() { "v2".to_owned() } else { self.controllers.join(",") }
     }
 }
 

@@ -38,14 +38,20 @@ fn measure(test: &str, words: &[&str]) -> Option<Both> {
         skipped(test, "needs two CPUs: threads on one never wait for a lock of the other");
         return None;
     }
-    let workload = Workload::start(words);
-    let pid = workload.pid();
-    let recording = Recording::start(&["--pid", &pid.to_string(), "--probe", "lock"]);
-    let witness = Witness::start(pid);
-    let truth = workload.finish();
-    let seen = witness.stop();
-    let recorded = recording.stop();
-    Some(Both { recorded, truth, pid, seen })
+    for _ in 0..3 {
+        let workload = Workload::start(words);
+        let pid = workload.pid();
+        let recording = Recording::start(&["--pid", &pid.to_string(), "--probe", "lock"]);
+        let witness = Witness::start(pid);
+        let truth = workload.finish();
+        let seen = witness.stop();
+        let recorded = recording.stop();
+        if let Some(seen) = seen {
+            return Some(Both { recorded, truth, pid, seen });
+        }
+        println!("{test}: the witness did not end; measured once more");
+    }
+    panic!("{test}: three witnesses did not end");
 }
 
 /// Rows of a kind, in every context: what bpftrace keys by the running process has interrupts in it, too.

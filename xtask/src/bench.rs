@@ -29,6 +29,8 @@ enum Area {
     Slow,
     /// Added time per context switch
     Switch,
+    /// What all probes add per context switch, beside bcc's offcputime and syscount together
+    Everything,
     /// Slowdown by CPU samples, beside perf
     Cpu,
     /// From exec to the first call counted
@@ -76,6 +78,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Area::Syscall => syscall::run(&place, options.calls),
             Area::Slow => syscall::slow(&place, options.calls),
             Area::Switch => switch::run(&place, options.calls / 10),
+            Area::Everything => switch::everything(&place, options.calls / 10),
             Area::Cpu => cpu::run(&place),
             Area::Start => start::run(&place),
             Area::Picture => picture::speed(&place),

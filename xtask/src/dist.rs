@@ -1,6 +1,10 @@
 //! In: the sources. Out: `target/dist/profiler`, statically linked, for any x86-64 distribution.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -8,11 +12,22 @@ use crate::{build, command, workload::STATIC_TARGET, workspace::Workspace};
 
 /// `cargo xtask dist`.
 pub fn run(workspace: &Workspace) -> Result<()> {
+    let binary = build(workspace)?;
+    command::run(Command::new(&binary).arg("--version"))?;
+    println!("xtask: static: {} ({} KiB)", binary.display(), fs::metadata(&binary)?.len() / 1024);
+    Ok(())
+}
+
+/// Builds the binary and returns its path.
+///
+/// # Errors
+/// When cargo refuses, or the result asks for a dynamic loader.
+pub fn build(workspace: &Workspace) -> Result<PathBuf> {
     build::kernel_object(workspace)?;
     let output = workspace.target().join("dist");
     command::run(
         command::cargo(workspace)
-            .args(["build", "--release", "--package", "profiler", "--target", STATIC_TARGET])
+            .args(["build", "--quiet", "--release", "--package", "profiler", "--target", STATIC_TARGET])
             .env("CARGO_TARGET_DIR", output.join("build"))
             .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
             // Names stay, for its own backtraces; line tables are what makes it large.
@@ -23,9 +38,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let binary = output.join("profiler");
     fs::copy(&built, &binary).with_context(|| format!("copying {}", built.display()))?;
     require_static(&binary)?;
-    command::run(Command::new(&binary).arg("--version"))?;
-    println!("xtask: static: {} ({} KiB)", binary.display(), fs::metadata(&binary)?.len() / 1024);
-    Ok(())
+    Ok(binary)
 }
 
 fn require_static(binary: &Path) -> Result<()> {

@@ -15,6 +15,7 @@ mod dist;
 mod setup;
 mod test;
 mod toolchain;
+mod vm;
 mod workload;
 mod workspace;
 
@@ -45,11 +46,13 @@ enum Command {
     Dist,
     /// Set up what the tests need, and run them all
     Test(test::Options),
+    /// Boot a stock Debian kernel under emulation and run a command, or a shell, in it
+    Vm(vm::Options),
 }
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             println!("xtask: {error:#}");
             ExitCode::FAILURE
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::find()?;
     match command {
         Command::Setup => setup::kernel_toolchain(&workspace).map(drop),
@@ -66,5 +69,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Dist => dist::run(&workspace),
         Command::Test(options) => test::run(&workspace, &options),
-    }
+        Command::Vm(options) => return vm::run(&workspace, &options),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 //! Live tests are `profiler/tests/live_*.rs`; one that cannot run here prints a line that begins with
 //! `SKIPPED`, one that takes minutes is named `slow_…` and left out by `--quick`.
 
+mod follow;
 mod tally;
 
 use std::{fs, path::PathBuf, process::Command};

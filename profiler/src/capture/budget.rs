@@ -64,7 +64,8 @@ fn weigh_tables(interval: &Interval) -> u64 {
     let frames: usize = interval.stacks.iter().map(|stack| stack.frames.len() * 4).sum();
     let entries =
         interval.modules.len() + interval.frames.len() + interval.stacks.len() + interval.processes.len();
-    (modules + frames) as u64 + entries as u64 * ENTRY
+    let counters: usize = interval.counters.keys().map(|name| name.len() + ENTRY as usize).sum();
+    (modules + frames + counters) as u64 + entries as u64 * ENTRY
 }
 
 fn weigh_symbols(symbols: &Symbols) -> u64 {

@@ -44,6 +44,9 @@ pub struct Rows {
     epoch: u32,
 }
 
+/// An epoch that is over.
+pub struct Finished(u32);
+
 const ROW_MAPS: [&str; 6] = ["LATENCY", "ERRORS", "SLOW", "PARTS", "LOCKS", "SAMPLES"];
 
 impl Rows {
@@ -75,18 +78,26 @@ impl Rows {
         self.control.set(0, control, 0).context("writing the control record")
     }
 
-    /// Ends the epoch and returns its rows.
+    /// Ends the epoch: from here on programs write the other one. Before [`Self::take_epoch`],
+    /// [`wait_for_programs`] must have returned.
+    ///
+    /// # Errors
+    /// A `bpf(2)` call that failed.
+    pub fn flip(&mut self) -> Result<Finished> {
+        let mut control = self.control.get(&0, 0).context("reading the epoch")?;
+        let finished = Finished(self.epoch);
+        self.epoch ^= 1;
+        control.epoch = self.epoch;
+        self.control.set(0, control, 0).context("flipping the epoch")?;
+        Ok(finished)
+    }
+
+    /// Takes the rows of an epoch that nobody writes any more.
     ///
     /// # Errors
     /// A `bpf(2)` call that failed; rows already read are in the error's place lost, so it ends the
     /// recording.
-    pub fn drain(&mut self) -> Result<Drained> {
-        let mut control = self.control.get(&0, 0).context("reading the epoch")?;
-        let finished = self.epoch;
-        self.epoch ^= 1;
-        control.epoch = self.epoch;
-        self.control.set(0, control, 0).context("flipping the epoch")?;
-        wait_for_programs();
+    pub fn take_epoch(&mut self, Finished(finished): Finished) -> Result<Drained> {
         let mut latency = self.take("LATENCY", |key: &LatencyKey| epoch_of(key.writer) == finished)?;
         self.take_cached(finished, &mut latency)?;
         Ok(Drained {
@@ -126,8 +137,8 @@ impl Rows {
 }
 
 /// Waits until every program that began before this call has ended: programs run inside RCU read
-/// sections, and `MEMBARRIER_CMD_GLOBAL` is an RCU grace period.
-fn wait_for_programs() {
+/// sections, and `MEMBARRIER_CMD_GLOBAL` is an RCU grace period, which takes tens of milliseconds.
+pub fn wait_for_programs() {
     const GLOBAL: libc::c_int = 1;
     // SAFETY: no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };

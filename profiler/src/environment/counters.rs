@@ -1,23 +1,29 @@
 //! The machine's counters, read at the start and at the end of a session.
 //!
-//! In: /proc/stat, /proc/vmstat, /proc/pressure, the network's counters (of the profiler's own
-//! network namespace). Out: name → value; a counter this kernel does not keep is absent.
+//! In: /proc/stat, /proc/vmstat, /proc/pressure, the counters of one network namespace. Out: name →
+//! value; a counter this kernel does not keep is absent.
 
 use crate::machine;
-use crate::profile::environment::Counters;
+use crate::profile::Counters;
 
-/// Reads all counters; units are in their names, those without are events.
-pub fn counters() -> Counters {
+/// Reads the machine's counters; units are in their names, those without are events.
+pub fn machine() -> Counters {
     let mut counters = Counters::new();
     stat(&text("/proc/stat"), &mut counters);
     vmstat(&text("/proc/vmstat"), &mut counters);
-    for resource in ["cpu", "memory", "io"] {
-        pressure(resource, &text(&format!("/proc/pressure/{resource}")), &mut counters);
+    for resource in ["cpu", "memory", "io", "irq"] {
+        let totals = text(&format!("/proc/pressure/{resource}"));
+        pressure(&format!("pressure_{resource}"), &totals, &mut counters);
     }
-    network(&text("/proc/net/snmp"), &mut counters);
-    network(&text("/proc/net/netstat"), &mut counters);
     softnet(&text("/proc/net/softnet_stat"), &mut counters);
     counters
+}
+
+/// Adds the counters of the network namespace that the process at `place` (`/proc/PID`) is in.
+pub fn network(place: &str, counters: &mut Counters) {
+    for file in ["snmp", "netstat"] {
+        families(&text(&format!("{place}/net/{file}")), counters);
+    }
 }
 
 fn text(path: &str) -> String {
@@ -26,19 +32,34 @@ fn text(path: &str) -> String {
 
 /// Nanoseconds are not kept by the kernel here: ticks, of which x86 reports 100 a second.
 const MS_PER_TICK: u64 = 10;
-/// Column of the `cpu` line that counts stolen ticks.
-const STEAL: usize = 8;
+/// Columns of the `cpu` line that are kept: ticks in that state, over all CPUs.
+const STATES: [(usize, &str); 5] =
+    [(4, "idle_ms"), (5, "iowait_ms"), (6, "hardirq_ms"), (7, "softirq_ms"), (8, "steal_ms")];
+/// Columns of the `softirq` line that are kept, after the total.
+const SOFTIRQS: [(usize, &str); 5] = [
+    (1, "softirqs"),
+    (3, "softirqs_timer"),
+    (4, "softirqs_net_tx"),
+    (5, "softirqs_net_rx"),
+    (6, "softirqs_block"),
+];
 
 fn stat(stat: &str, counters: &mut Counters) {
     for line in stat.lines() {
-        let fields: Vec<&str> = line.split_whitespace().take(STEAL + 1).collect();
+        let fields: Vec<&str> = line.split_whitespace().take(12).collect();
         match fields.as_slice() {
             ["ctxt", value, ..] => put(counters, "context_switches", value),
             ["processes", value, ..] => put(counters, "forks", value),
-            ["softirq", value, ..] => put(counters, "softirqs", value),
-            ["cpu", .., steal] if fields.len() == STEAL + 1 => {
-                if let Ok(ticks) = steal.parse::<u64>() {
-                    counters.insert("steal_ms".to_owned(), ticks.saturating_mul(MS_PER_TICK));
+            ["softirq", ..] => {
+                for (column, name) in SOFTIRQS {
+                    put(counters, name, fields.get(column).unwrap_or(&""));
+                }
+            }
+            ["cpu", ..] => {
+                for (column, name) in STATES {
+                    if let Some(Ok(ticks)) = fields.get(column).map(|ticks| ticks.parse::<u64>()) {
+                        counters.insert(name.to_owned(), ticks.saturating_mul(MS_PER_TICK));
+                    }
                 }
             }
             _ => {}
@@ -51,6 +72,10 @@ fn vmstat(vmstat: &str, counters: &mut Counters) {
         match name {
             "pgmajfault" => put(counters, "major_faults", value),
             "oom_kill" => put(counters, "oom_kills", value),
+            "pgsteal_direct" => put(counters, "direct_reclaim_pages", value),
+            "compact_stall" => put(counters, "compaction_stalls", value),
+            "pswpin" => put(counters, "swap_ins", value),
+            "pswpout" => put(counters, "swap_outs", value),
             _ if name.starts_with("allocstall") => add(counters, "allocation_stalls", value, 10),
             _ => {}
         }
@@ -58,18 +83,34 @@ fn vmstat(vmstat: &str, counters: &mut Counters) {
 }
 
 /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=123`: the total is microseconds.
-fn pressure(resource: &str, text: &str, counters: &mut Counters) {
+pub fn pressure(prefix: &str, text: &str, counters: &mut Counters) {
     for line in text.lines() {
         if let (Some(who @ ("some" | "full")), Some((_, total))) =
             (line.split(' ').next(), line.split_once("total="))
         {
-            put(counters, &format!("pressure_{resource}_{who}_us"), total);
+            add(counters, &format!("{prefix}_{who}_us"), total, 10);
         }
     }
 }
 
+/// Counters of the network that are kept.
+const NETWORK: [(&str, &str, &str); 12] = [
+    ("Tcp", "OutSegs", "tcp_segments_out"),
+    ("Tcp", "RetransSegs", "tcp_retransmits"),
+    ("TcpExt", "TCPTimeouts", "tcp_timeouts"),
+    ("TcpExt", "ListenDrops", "tcp_listen_drops"),
+    ("TcpExt", "ListenOverflows", "tcp_listen_overflows"),
+    ("TcpExt", "TCPReqQFullDrop", "tcp_request_queue_drops"),
+    ("TcpExt", "TCPBacklogDrop", "tcp_backlog_drops"),
+    ("TcpExt", "TCPRcvQDrop", "tcp_receive_queue_drops"),
+    ("TcpExt", "PruneCalled", "tcp_prunes"),
+    ("TcpExt", "TCPAbortOnMemory", "tcp_aborts_on_memory"),
+    ("Udp", "RcvbufErrors", "udp_receive_buffer_errors"),
+    ("Udp", "SndbufErrors", "udp_send_buffer_errors"),
+];
+
 /// Pairs of lines: `Tcp: names…`, `Tcp: values…`.
-fn network(text: &str, counters: &mut Counters) {
+fn families(text: &str, counters: &mut Counters) {
     let lines: Vec<&str> = text.lines().collect();
     for pair in lines.chunks_exact(2) {
         let (Some((family, names)), Some((same, values))) =
@@ -81,11 +122,8 @@ fn network(text: &str, counters: &mut Counters) {
             continue;
         }
         for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
-            match (family, name) {
-                ("Tcp", "RetransSegs") => put(counters, "tcp_retransmits", value),
-                ("TcpExt", "ListenDrops") => put(counters, "tcp_listen_drops", value),
-                ("TcpExt", "ListenOverflows") => put(counters, "tcp_listen_overflows", value),
-                _ => {}
+            if let Some((.., kept)) = NETWORK.iter().find(|(of, own, _)| (*of, *own) == (family, name)) {
+                put(counters, kept, value);
             }
         }
     }
@@ -131,10 +169,20 @@ mod tests {
     }
 
     #[test]
-    fn steal_is_the_eighth_figure_of_the_whole_machine() {
+    fn states_are_of_the_whole_machine() {
         let text =
             "cpu  1 2 3 4 5 6 7 80 9 10\ncpu0 1 2 3 4 5 6 7 999 9 10\nctxt 12\nprocesses 3\nsoftirq 44 1 2\n";
-        let expected = named(&[("context_switches", 12), ("forks", 3), ("softirqs", 44), ("steal_ms", 800)]);
+        let expected = named(&[
+            ("context_switches", 12),
+            ("forks", 3),
+            ("hardirq_ms", 60),
+            ("idle_ms", 40),
+            ("iowait_ms", 50),
+            ("softirq_ms", 70),
+            ("softirqs", 44),
+            ("softirqs_timer", 2),
+            ("steal_ms", 800),
+        ]);
         assert_eq!(after(|counters| stat(text, counters)), expected);
     }
 
@@ -142,7 +190,7 @@ mod tests {
     fn network_values_go_by_name_not_by_place() {
         let text = "Tcp: A RetransSegs\nTcp: 1 7\nTcpExt: ListenDrops X\nTcpExt: 3 4\nbroken\n";
         let expected = named(&[("tcp_listen_drops", 3), ("tcp_retransmits", 7)]);
-        assert_eq!(after(|counters| network(text, counters)), expected);
+        assert_eq!(after(|counters| families(text, counters)), expected);
     }
 
     #[test]
@@ -156,7 +204,7 @@ mod tests {
     fn pressure_and_stalls_are_totals() {
         let text = "some avg10=0.00 avg60=0.00 avg300=0.00 total=123\nfull avg10=0.00 total=4\n";
         let expected = named(&[("pressure_io_full_us", 4), ("pressure_io_some_us", 123)]);
-        assert_eq!(after(|counters| pressure("io", text, counters)), expected);
+        assert_eq!(after(|counters| pressure("pressure_io", text, counters)), expected);
         let text = "allocstall_dma 1\nallocstall_normal 2\npgmajfault 9\n";
         let expected = named(&[("allocation_stalls", 3), ("major_faults", 9)]);
         assert_eq!(after(|counters| vmstat(text, counters)), expected);
@@ -169,6 +217,6 @@ mod tests {
 
     #[test]
     fn this_machine_switches_contexts() {
-        assert!(counters().get("context_switches").is_some_and(|&switches| switches > 0));
+        assert!(machine().get("context_switches").is_some_and(|&switches| switches > 0));
     }
 }

@@ -67,17 +67,26 @@ const UNNAMED: Miss = Miss {
     text: "Names of kernel functions and locks: kernel addresses only, and interrupts not told from tasks.",
 };
 
+const FEW_THREADS: Miss = Miss {
+    applies: |facts| facts.version < TASK_STORAGE,
+    text: "Threads above 16,384 at once: without task storage their state is a table of that size.",
+};
+
+/// First kernel whose tracing programs may use task storage.
+const TASK_STORAGE: (u32, u32) = (5, 12);
+
 /// All backends.
 pub const BACKENDS: &[Backend] = &[
     Backend {
         probe: Probe::Syscall,
         name: "raw-tracepoint",
         attach: &["sys_enter", "sys_exit"],
-        needs: &[Need::LoadPrograms, Need::TaskStorage],
+        needs: &[Need::LoadPrograms],
         misses: &[
             always("Calls answered in the vDSO (clock_gettime, getcpu …) never enter the kernel."),
             always("Work done by io_uring's kernel workers is no system call of the process."),
             always("Work after sys_exit (signal delivery, task work) is not in a call's latency."),
+            FEW_THREADS,
             UNNAMED,
         ],
         extras: &[Extra {
@@ -93,7 +102,7 @@ pub const BACKENDS: &[Backend] = &[
         probe: Probe::Lock,
         name: "btf-tracepoint",
         attach: &["contention_begin", "contention_end"],
-        needs: &[Need::ContentionTracepoints, Need::LoadPrograms, Need::TaskStorage, Need::Btf],
+        needs: &[Need::ContentionTracepoints, Need::LoadPrograms, Need::Btf],
         misses: &[
             Miss {
                 applies: |facts| facts.spin_locks == SpinLocks::Native,
@@ -117,7 +126,7 @@ pub const BACKENDS: &[Backend] = &[
         probe: Probe::Lock,
         name: "slow-path functions",
         attach: &["queued_spin_lock_slowpath", "__mutex_lock_slowpath", "rwsem_down_*_slowpath"],
-        needs: &[Need::Kprobes, Need::LoadPrograms, Need::TaskStorage],
+        needs: &[Need::Kprobes, Need::LoadPrograms],
         misses: &[],
         extras: &[],
         built: false,

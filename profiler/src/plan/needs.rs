@@ -16,8 +16,6 @@ pub enum Need {
     ReadKernelMemory,
     /// The kernel describes its types.
     Btf,
-    /// Per-thread state in task storage.
-    TaskStorage,
     /// The contention tracepoints exist.
     ContentionTracepoints,
     /// Kernel functions can be probed.
@@ -28,9 +26,6 @@ pub enum Need {
     CycleCounter,
 }
 
-/// First kernel whose tracing programs may use task storage.
-const TASK_STORAGE: (u32, u32) = (5, 12);
-
 impl Need {
     /// What stands in the way of this need; `None` when it is met.
     pub fn obstacle(self, facts: &Facts) -> Option<Obstacle> {
@@ -38,10 +33,6 @@ impl Need {
             Self::LoadPrograms => program_obstacle(facts),
             Self::ReadKernelMemory => memory_obstacle(facts),
             Self::Btf => facts.btf.trouble().map(|cause| obstacle(&cause, BTF_MEND)),
-            Self::TaskStorage => (facts.version < TASK_STORAGE).then(|| {
-                let cause = format!("kernel {} has no task storage for tracing programs", facts.release);
-                obstacle(&cause, "Linux 5.12 or newer")
-            }),
             Self::ContentionTracepoints => (!facts.contention).then(|| {
                 let cause = format!("kernel {} has no contention tracepoints", facts.release);
                 obstacle(

@@ -102,10 +102,10 @@ fn without_rights_nothing_runs_and_each_probe_names_the_mend() {
 }
 
 #[test]
-fn linux_5_10_has_cpu_samples_only_and_says_which_kernel_has_more() {
+fn linux_5_10_has_no_contention_tracepoints_and_a_bounded_number_of_threads() {
     let plans = plan(&old_kernel(), Probe::ALL);
-    assert_eq!(active(&plans), ["cpu"]);
-    assert!(told(&plans[0], "Linux 5.12"), "{plans:?}");
+    assert_eq!(active(&plans), ["syscall", "cpu"]);
+    assert!(told(&plans[0], "16,384 at once"), "{plans:?}");
     assert!(told(&plans[1], "Linux 5.19"), "{plans:?}");
 }
 

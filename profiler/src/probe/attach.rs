@@ -3,6 +3,7 @@
 //! In: a request. Out: [`Probes`]: raw tracepoints run as soon as possible (they need no parse of
 //! the kernel's BTF), BTF tracepoints, samples and the seeding of in-flight calls follow.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
@@ -34,6 +35,7 @@ impl Probes {
     /// A binary without kernel side; missing privileges; a kernel that refuses the object.
     pub fn start(request: Request) -> Result<Self, Failure> {
         let globals = Globals::new(&request)?;
+        object::allow_memory();
         let mut loader = object::loader();
         loader.btf(None).allow_unsupported_maps();
         loader.verifier_log_level(if request.verbose {
@@ -43,7 +45,13 @@ impl Probes {
         });
         globals.inject(&mut loader);
         size_maps(&mut loader, &request);
-        let ebpf = loader.load(object::bytes()?).map_err(|error| refusal(&error))?;
+        let object = if globals.task_storage() {
+            loader.map_max_entries("TASKS", 1);
+            Cow::Borrowed(object::bytes()?)
+        } else {
+            object::without_task_storage()?
+        };
+        let ebpf = loader.load(&object).map_err(|error| refusal(&error))?;
         let mut probes = Self { ebpf, start_ns: globals.attach_ns, btf: None, request, refused: Vec::new() };
         probes.add_tgids()?;
         if probes.request.syscall {
@@ -54,6 +62,9 @@ impl Probes {
             ("process_fork", "sched_process_fork"),
             ("process_exit", "sched_process_exit"),
         ])?;
+        if !globals.task_storage() {
+            probes.raw_tracepoints(&[("process_free", "sched_process_free")])?;
+        }
         Ok(probes)
     }
 

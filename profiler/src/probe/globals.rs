@@ -24,6 +24,7 @@ pub struct Globals {
     comm_count: u32,
     by_cpu: u32,
     have_offsets: u32,
+    task_storage: u32,
     syscall_rows: u32,
     cpu_rows: u32,
     ignore_switches: u32,
@@ -50,8 +51,8 @@ impl Globals {
     pub fn new(request: &Request) -> Result<Self, Failure> {
         let filter = &request.filter;
         let slow_ns = u64::try_from(request.slow.as_nanos()).unwrap_or(u64::MAX);
-        let offsets = offsets::read(&filter.hierarchy);
-        if offsets.is_none() && !filter.cgroups.is_empty() {
+        let layout = offsets::read(&filter.hierarchy);
+        if layout.is_none() && !filter.cgroups.is_empty() {
             return Err(Failure::Privilege(format!(
                 "a container or cgroup target needs the kernel's type information, and {} has not what it takes: use --pid",
                 offsets::BTF_PATH
@@ -67,13 +68,15 @@ impl Globals {
             cgroup_v1: u32::from(filter.hierarchy != Hierarchy::V2),
             comm_count: filter.comms.len() as u32,
             by_cpu: u32::from(request.cpus.is_some()),
-            have_offsets: u32::from(offsets.is_some()),
+            have_offsets: u32::from(layout.is_some()),
+            // Nothing is known without types: most kernels have it.
+            task_storage: u32::from(layout.is_none_or(|layout| layout.task_storage)),
             syscall_rows: u32::from(request.syscall),
             cpu_rows: u32::from(request.cpu),
             ignore_switches: request.ignore_switches,
             data_start: 0xffff_ffff_8000_0000,
             data_end: 0xffff_ffff_ff00_0000,
-            offsets: offsets.unwrap_or_default(),
+            offsets: layout.map(|layout| layout.offsets).unwrap_or_default(),
             cgroup_ids: [0; CGROUPS],
             cgroup_levels: [0; CGROUPS],
             comm_names: [[0; COMM_BYTES]; COMMS],
@@ -112,6 +115,11 @@ impl Globals {
         Ok(())
     }
 
+    /// Whether threads' state is in task storage, else in a hash.
+    pub fn task_storage(&self) -> bool {
+        self.task_storage != 0
+    }
+
     /// Hands every value to the loader.
     pub fn inject<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
         loader
@@ -125,6 +133,7 @@ impl Globals {
             .override_global("COMM_COUNT", &self.comm_count, true)
             .override_global("BY_CPU", &self.by_cpu, true)
             .override_global("HAVE_OFFSETS", &self.have_offsets, true)
+            .override_global("TASK_STORAGE", &self.task_storage, true)
             .override_global("SYSCALL_ROWS", &self.syscall_rows, true)
             .override_global("CPU_ROWS", &self.cpu_rows, true)
             .override_global("IGNORE_SWITCHES", &self.ignore_switches, true)

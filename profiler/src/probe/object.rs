@@ -2,6 +2,9 @@
 //!
 //! In: what `build.rs` found. Out: bytes for the loader.
 
+use std::borrow::Cow;
+
+use anyhow::anyhow;
 use aya::EbpfLoader;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -30,6 +33,39 @@ fn present(object: &[u8]) -> Result<&[u8], Failure> {
     Ok(object)
 }
 
+/// The object for kernels without task storage: a map of that type would fail the load, so it becomes one
+/// of socket storage, which has the same shape and which 5.10 knows. No program of such a kernel uses it.
+///
+/// # Errors
+/// As [`bytes`]; an object that declares no such map, or several.
+pub fn without_task_storage() -> Result<Cow<'static, [u8]>, Failure> {
+    let mut object = bytes()?.to_vec();
+    match *type_records(&object, TASK_STORAGE).as_slice() {
+        [at] => object[at..at + 4].copy_from_slice(&SOCKET_STORAGE.to_ne_bytes()),
+        ref found => {
+            let found = found.len();
+            return Err(Failure::Runtime(anyhow!("the object has {found} maps in task storage, not one")));
+        }
+    }
+    Ok(Cow::Owned(object))
+}
+
+/// `BPF_MAP_TYPE_TASK_STORAGE`, `BPF_MAP_TYPE_SK_STORAGE` (include/uapi/linux/bpf.h).
+const TASK_STORAGE: u32 = 29;
+const SOCKET_STORAGE: u32 = 24;
+
+/// Where the object's BTF says that a map has this type: as the length of an array (a record of six
+/// words: no name, its kind, no size, element type, index type, length).
+fn type_records(object: &[u8], map_type: u32) -> Vec<usize> {
+    const ARRAY: u32 = 3 << 24;
+    let word = |at: usize| {
+        object.get(at..at + 4).map_or(0, |word| u32::from_ne_bytes(word.try_into().unwrap_or_default()))
+    };
+    let is_record =
+        |at: &usize| (word(*at), word(at + 4), word(at + 8), word(at + 20)) == (0, ARRAY, 0, map_type);
+    (0..object.len()).step_by(4).filter(is_record).map(|at| at + 20).collect()
+}
+
 /// A loader that has not read the kernel's types: `EbpfLoader::new` of aya 0.14 reads and parses all of
 /// them, 25 ms before the first event is counted, and the object has no use for them. While no
 /// descriptor is to be had it cannot; nothing else of this process opens files at this point.
@@ -44,9 +80,17 @@ pub fn loader<'a>() -> EbpfLoader<'a> {
     loader
 }
 
+/// Kernels before 5.11 charge maps to the limit of locked memory, which is small by default.
+pub fn allow_memory() {
+    let all = Rlimit { current: None, maximum: None };
+    if setrlimit(Resource::Memlock, all).is_err() {
+        tracing::debug!("the limit of locked memory stays: kernels before 5.11 may refuse maps");
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::present;
+    use super::{TASK_STORAGE, bytes, present, type_records, without_task_storage};
     use crate::failure::Failure;
 
     #[test]
@@ -54,5 +98,16 @@ mod tests {
         let Err(Failure::Privilege(line)) = present(b"") else { panic!("a stub was taken for an object") };
         assert!(line.contains("cargo xtask build") && !line.contains('\n'), "{line}");
         assert!(present(b"\x7fELF").is_ok());
+    }
+
+    #[test]
+    fn an_old_kernel_gets_no_task_storage() {
+        let Ok(object) = bytes() else {
+            eprintln!("SKIPPED: built without the kernel side");
+            return;
+        };
+        let old = without_task_storage().unwrap();
+        assert_eq!(type_records(&old, TASK_STORAGE), Vec::<usize>::new());
+        assert_eq!(old.iter().zip(object).filter(|(old, new)| old != new).count(), 1);
     }
 }

@@ -22,8 +22,17 @@ pub enum Hierarchy {
     V1(String),
 }
 
+/// What the kernel's types tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Where the fields are.
+    pub offsets: Offsets,
+    /// Whether tracing programs may use task storage, and the helpers that came with it.
+    pub task_storage: bool,
+}
+
 /// Reads the offsets from the kernel's BTF; `None` when it has none or lacks a field.
-pub fn read(hierarchy: &Hierarchy) -> Option<Offsets> {
+pub fn read(hierarchy: &Hierarchy) -> Option<Layout> {
     let file = File::open(BTF_PATH).ok()?;
     match Mapped::new(&file) {
         Some(mapped) => parse(mapped.bytes(), hierarchy),
@@ -61,8 +70,9 @@ impl Drop for Mapped {
     }
 }
 
-fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {
-    const WANTED: [&str; 7] = [
+fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
+    const WANTED: [&str; 8] = [
+        "bpf_func_id",
         "task_struct",
         "thread_info",
         "css_set",
@@ -73,7 +83,8 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {
     ];
     let types = Types::scan(bytes, &WANTED)?;
     let task = |member| types.offset("task_struct", member);
-    Some(Offsets {
+    let ancestors = types.offset("cgroup", "ancestors");
+    let offsets = Offsets {
         task_flags: task("flags")?,
         task_tgid: task("tgid")?,
         task_pid: task("pid")?,
@@ -85,15 +96,19 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Offsets> {
         task_state: task("__state").or_else(|| task("state"))?,
         task_nvcsw: task("nvcsw")?,
         task_nivcsw: task("nivcsw")?,
-        task_stack: task("stack")?,
         task_cgroups: task("cgroups")?,
         set_entry: set_entry(&types, hierarchy)?,
         css_cgroup: types.offset("cgroup_subsys_state", "cgroup")?,
         cgroup_level: types.offset("cgroup", "level")?,
-        cgroup_ancestors: types.offset("cgroup", "ancestors")?,
+        cgroup_ancestors: ancestors.or_else(|| types.offset("cgroup", "ancestor_ids"))?,
         cgroup_kn: types.offset("cgroup", "kn")?,
         kn_id: types.offset("kernfs_node", "id")?,
-    })
+        ancestor_ids: u32::from(ancestors.is_none()),
+        task_stack: task("stack")?,
+    };
+    // The helper that came last of those that the programs call where there is task storage.
+    let task_storage = types.variant("bpf_func_id", "BPF_FUNC_task_pt_regs").is_some();
+    Some(Layout { offsets, task_storage })
 }
 
 fn task_cpu(types: &Types<'_>) -> Option<u32> {

@@ -84,6 +84,9 @@ pub struct Interval {
     pub cpu: CpuRows,
     /// Losses and classes.
     pub ledger: Ledger,
+    /// Counters that changed, as they are now: not deltas.
+    #[serde(default)]
+    pub counters: Counters,
 }
 
 /// What is known only when recording ends.

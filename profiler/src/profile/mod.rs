@@ -19,7 +19,7 @@ use std::collections::HashSet;
 
 pub use chunk::{Chunk, End, Header, Interval, ProbePlan};
 pub use cost::{Cost, ProgramCost};
-pub use environment::Environment;
+pub use environment::{CgroupLimits, Counters, Environment};
 pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
 pub use parts::{Part, Parts};
@@ -91,6 +91,7 @@ impl Profile {
         self.lock.add(&interval.lock);
         self.cpu.add(&interval.cpu);
         self.ledger.add(&interval.ledger);
+        self.header.environment.at_end.extend(interval.counters);
     }
 
     fn apply_end(&mut self, end: End) {
@@ -98,6 +99,25 @@ impl Profile {
         self.in_flight = end.in_flight;
         self.ledger.add(&end.ledger);
         self.cost = end.cost;
-        self.header.environment.at_end = end.counters;
+        // What is gone by now (a container's cgroup) stays as it was last.
+        self.header.environment.at_end.extend(end.counters);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_a_cgroup_that_is_gone_at_the_end_stay_as_they_were_last() {
+        let counters = |pairs: &[(&str, u64)]| -> Counters {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
+        let mut profile = Profile::default();
+        let interval =
+            Interval { counters: counters(&[("cgroup_periods", 5), ("forks", 1)]), ..Interval::default() };
+        profile.apply(Chunk::Interval(Box::new(interval)));
+        profile.apply(Chunk::End(Box::new(End { counters: counters(&[("forks", 9)]), ..End::default() })));
+        assert_eq!(profile.header.environment.at_end, counters(&[("cgroup_periods", 5), ("forks", 9)]));
     }
 }

@@ -1,8 +1,17 @@
 //! Where the time went, in a few sentences.
 //!
-//! In: ranked rows. Out: at most five plain sentences with numbers, the most telling first.
+//! In: ranked rows, counters. Out: findings, the most telling first; the first five are told. A
+//! finding comes from a rule: a function that is silent without its number. A new rule is one line
+//! in [`RULES`] and, where none fits, one in [`rank`].
+
+pub mod counters;
+mod rule;
+mod window;
 
 use std::collections::BTreeMap;
+
+pub use rule::{Confidence, Finding, Rule, rank};
+pub use window::Window;
 
 use super::fold::Folder;
 use super::name::kernel_functions;
@@ -73,18 +82,23 @@ pub fn telling_function(profile: &Profile, kernel: StackId) -> Option<&str> {
     kernel_functions(&profile.stacks, kernel).map(locks::base).find(|function| !ASLEEP.contains(function))
 }
 
-/// The sentences.
-pub fn sentences(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
-    let mut sentences = slow_work(profile, ranked);
-    // A hang tells more than any slow call; a call that happened to be under way does not.
-    let hangs = stuck_calls(profile).first().is_some_and(|call| call.age_ns >= HANG_NS);
-    let at = if hangs { 0 } else { sentences.len() };
-    sentences.splice(at..at, stuck(profile));
-    sentences.extend(lock_waits(profile, ranked));
-    sentences.extend(user_locks(profile, ranked));
-    sentences.extend(cpu(profile, ranked));
-    sentences.truncate(5);
-    sentences
+/// Findings that are told at most.
+const TOLD: usize = 5;
+
+/// Rules about rows; those about counters are in [`counters::RULES`].
+const RULES: &[Rule] = &[stuck, slowest, second_slowest, nothing_slow, lock_waits, user_locks, cpu];
+
+/// All findings, the most telling first.
+pub fn all(profile: &Profile, ranked: &Ranked<'_>) -> Vec<Finding> {
+    let rules = RULES.iter().chain(counters::RULES);
+    let mut found: Vec<Finding> = rules.filter_map(|rule| rule(profile, ranked)).collect();
+    found.sort_by_key(|finding| finding.rank);
+    found
+}
+
+/// The sentences that are told.
+pub fn sentences(found: &[Finding]) -> Vec<String> {
+    found.iter().take(TOLD).map(|finding| finding.sentence.clone()).collect()
 }
 
 fn threshold(profile: &Profile) -> String {
@@ -94,17 +108,42 @@ fn threshold(profile: &Profile) -> String {
     }
 }
 
-fn slow_work(profile: &Profile, ranked: &Ranked<'_>) -> Vec<String> {
+/// Slow calls at work, longest total first.
+fn slow_work<'r, 'p>(ranked: &'r Ranked<'p>) -> Vec<&'r SyscallLine<'p>> {
     let mut work: Vec<_> =
         ranked.syscalls.iter().filter(|line| line.class == CallClass::Work && line.slow.count > 0).collect();
     work.sort_by_key(|line| std::cmp::Reverse(line.slow.total_ns));
-    if work.is_empty() {
-        return nothing_slow(profile, ranked).into_iter().collect();
-    }
+    work
+}
+
+fn slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    let work = slow_work(ranked);
+    work.first().map(|line| slow_finding(profile, line, "slow_call", rank::SLOW))
+}
+
+/// The second is worth a sentence only beside the first: a tenth of all.
+fn second_slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    let work = slow_work(ranked);
     let all: u64 = work.iter().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
-    // The second is worth a sentence only beside the first.
-    let worth = work.iter().take(2).filter(|line| line.slow.total_ns.saturating_mul(10) >= all);
-    worth.map(|line| slow_call(profile, line)).collect()
+    let second = work.get(1).filter(|line| line.slow.total_ns.saturating_mul(10) >= all);
+    second.map(|line| slow_finding(profile, line, "slow_call_too", rank::SLOW_TOO))
+}
+
+fn slow_finding(profile: &Profile, line: &SyscallLine<'_>, rule: &'static str, rank: u8) -> Finding {
+    Finding {
+        rule,
+        rank,
+        sentence: slow_call(profile, line),
+        confidence: Confidence::High,
+        threshold: "calls ≥ slow_ns",
+        evidence: vec![
+            ("calls", line.slow.count),
+            ("total_ns", line.slow.total_ns),
+            ("off_cpu_ns", line.slow.off_cpu_ns),
+            ("max_ns", line.slow.max_ns),
+            ("slow_ns", profile.header.slow_ns),
+        ],
+    }
 }
 
 fn slow_call(profile: &Profile, line: &SyscallLine<'_>) -> String {
@@ -137,19 +176,33 @@ fn mostly_in(profile: &Profile, pid: Pid, nr: CallNumber) -> Option<String> {
     Some(format!("{} of it in {}", humane::part(weight, total), clean::name(function)))
 }
 
-fn nothing_slow(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
+/// That nothing was slow is an answer, too.
+fn nothing_slow(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    if !slow_work(ranked).is_empty() {
+        return None;
+    }
     let mut all = Histogram::default();
     for line in ranked.syscalls.iter().filter(|line| line.class == CallClass::Work) {
         all.merge(&line.row.latency);
     }
-    (all.count() > 0).then(|| {
-        format!(
+    (all.count() > 0).then(|| Finding {
+        rule: "nothing_slow",
+        rank: rank::SLOW,
+        sentence: format!(
             "No system call at work took{}: {} seen, p99.9 {}, longest {}.",
             threshold(profile),
             humane::count(all.count()),
             humane::duration(all.percentile_ns(999)),
             humane::duration(all.max_ns)
-        )
+        ),
+        confidence: Confidence::High,
+        threshold: "no call ≥ slow_ns",
+        evidence: vec![
+            ("calls", all.count()),
+            ("p999_ns", all.percentile_ns(999)),
+            ("max_ns", all.max_ns),
+            ("slow_ns", profile.header.slow_ns),
+        ],
     })
 }
 
@@ -165,11 +218,12 @@ pub fn stuck_calls(profile: &Profile) -> Vec<&InFlightCall> {
     calls
 }
 
-fn stuck(profile: &Profile) -> Option<String> {
+/// A hang tells more than any slow call; a call that happened to be under way does not.
+fn stuck(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
     let calls = stuck_calls(profile);
     let oldest = calls.first()?;
     let place = telling_function(profile, oldest.kernel);
-    Some(format!(
+    let sentence = format!(
         "{} had not returned at the end, the oldest after {}{}: {} in {} (pid {}, tid {}){}.",
         plural(calls.len() as u64, "call"),
         if oldest.at_least { "more than " } else { "" },
@@ -179,22 +233,51 @@ fn stuck(profile: &Profile) -> Option<String> {
         oldest.pid.0,
         oldest.tid.0,
         place.map_or_else(String::new, |function| format!(", in {}", clean::name(function))),
-    ))
+    );
+    Some(Finding {
+        rule: "in_flight",
+        rank: if oldest.age_ns >= HANG_NS { rank::HANG } else { rank::UNDER_WAY },
+        sentence,
+        confidence: Confidence::High,
+        threshold: "age ≥ slow_ns, first when ≥ 1 s",
+        evidence: vec![("calls", calls.len() as u64), ("age_ns", oldest.age_ns)],
+    })
 }
 
-fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
+/// Less than a thousandth of the time is next to nothing.
+fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let worst = ranked.locks.first()?;
     let all: u64 = ranked.locks.iter().map(|line| line.wait.total_ns).fold(0, u64::saturating_add);
     let waits: u64 = ranked.locks.iter().map(|line| line.wait.count()).fold(0, u64::saturating_add);
-    if all < profile.duration_ns / 1000 {
+    let little = all < profile.duration_ns / 1000;
+    let sentence = if little {
         let all = humane::duration(all);
-        return Some(format!("Kernel locks: next to nothing, {all} waited in {}.", plural(waits, "wait")));
-    }
+        format!("Kernel locks: next to nothing, {all} waited in {}.", plural(waits, "wait"))
+    } else {
+        worst_lock(profile, worst, all)
+    };
+    Some(Finding {
+        rule: "lock_waits",
+        rank: if little { rank::LEAST } else { rank::LOCKS },
+        sentence,
+        confidence: Confidence::High,
+        threshold: "≥ 0.1 % of the time, else last",
+        evidence: vec![
+            ("total_ns", all),
+            ("waits", waits),
+            ("worst_total_ns", worst.wait.total_ns),
+            ("worst_waits", worst.wait.count()),
+            ("worst_max_ns", worst.wait.max_ns),
+        ],
+    })
+}
+
+fn worst_lock(profile: &Profile, worst: &LockLine, all: u64) -> String {
     let who = match worst.context {
         LockContext::Task => format!("{} (pid {})", process(profile, worst.pid), worst.pid.0),
         LockContext::Softirq | LockContext::Hardirq | LockContext::Nmi => "interrupts".to_owned(),
     };
-    Some(format!(
+    format!(
         "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}.",
         humane::duration(all),
         humane::part(worst.wait.total_ns, all),
@@ -203,20 +286,20 @@ fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
         caller(&worst.name.caller),
         plural(worst.wait.count(), "wait"),
         humane::duration(worst.wait.max_ns),
-    ))
+    )
 }
 
 fn caller(caller: &str) -> String {
     if caller.is_empty() { String::new() } else { format!(" in {}", clean::name(caller)) }
 }
 
-fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
+fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let lines =
         || ranked.syscalls.iter().filter(|line| line.class == CallClass::UserLock && line.slow.count > 0);
     let worst = lines().max_by_key(|line| line.slow.total_ns)?;
     let calls = lines().map(|line| line.slow.count).fold(0, u64::saturating_add);
     let total = lines().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
-    Some(format!(
+    let sentence = format!(
         "User locks (futex): {}{}, {} in all (parked threads included), {} of it in {} (pid {}).",
         plural(calls, "wait"),
         threshold(profile),
@@ -224,14 +307,22 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
         humane::part(worst.slow.total_ns, total),
         process(profile, worst.pid),
         worst.pid.0,
-    ))
+    );
+    Some(Finding {
+        rule: "user_locks",
+        rank: rank::USER_LOCKS,
+        sentence,
+        confidence: Confidence::Low,
+        threshold: "waits ≥ slow_ns",
+        evidence: vec![("waits", calls), ("total_ns", total), ("worst_total_ns", worst.slow.total_ns)],
+    })
 }
 
-fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
+fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let (pid, samples) = cpu_by_process(&ranked.cpu).into_iter().next()?;
     let top = ranked.cpu.iter().find(|line| line.pid == pid)?;
     let all: u64 = ranked.cpu.iter().map(|line| line.samples).fold(0, u64::saturating_add);
-    Some(format!(
+    let sentence = format!(
         "CPU: {} of {} samples in {} (pid {}), {} of those in {}.",
         humane::part(samples, all),
         humane::count(all),
@@ -239,7 +330,15 @@ fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<String> {
         pid.0,
         humane::part(top.samples, samples),
         top.function,
-    ))
+    );
+    Some(Finding {
+        rule: "cpu",
+        rank: rank::CPU,
+        sentence,
+        confidence: Confidence::High,
+        threshold: "",
+        evidence: vec![("samples", samples), ("all_samples", all), ("function_samples", top.samples)],
+    })
 }
 
 /// Samples per process, most first.

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::findings::{self, Ranked};
+use super::findings::{self, Confidence, Finding, Ranked, Window};
 use super::fold::Folder;
 use super::layout::Layout;
 use super::parts::PartsRow;
@@ -36,6 +36,8 @@ struct Document<'p> {
     target: Target<'p>,
     missing_tail: Option<&'p str>,
     findings: Vec<String>,
+    evidence: Vec<Evidence>,
+    counters: BTreeMap<&'p str, u64>,
     environment: &'p Environment,
     backends: &'p [ProbePlan],
     losses: Vec<Loss>,
@@ -44,6 +46,16 @@ struct Document<'p> {
     cost: CostRow<'p>,
     in_flight: Vec<InFlight<'p>>,
     probes: Probes<'p>,
+}
+
+/// What a finding rests on.
+#[derive(Serialize)]
+struct Evidence {
+    rule: &'static str,
+    finding: String,
+    confidence: Confidence,
+    threshold: &'static str,
+    numbers: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -223,6 +235,7 @@ fn document<'a>(
 ) -> Document<'a> {
     let profile = rendering.profile();
     let header = &profile.header;
+    let found = findings::all(profile, ranked);
     let (classes, losses) = ledger(profile).partition(|loss| loss.kind == LossKind::Class);
     Document {
         schema: SCHEMA,
@@ -235,7 +248,9 @@ fn document<'a>(
         cpus: &header.cpus,
         target: target(&header.target),
         missing_tail: profile.missing_tail.as_deref(),
-        findings: findings::sentences(profile, ranked),
+        findings: findings::sentences(&found),
+        counters: Window::new(profile).deltas().collect(),
+        evidence: found.into_iter().map(evidence).collect(),
         environment: &header.environment,
         backends: &header.probes,
         losses,
@@ -262,6 +277,16 @@ fn document<'a>(
                 rows: ranked.cpu.iter().map(|line| cpu_row(profile, line, folder)).collect(),
             },
         },
+    }
+}
+
+fn evidence(found: Finding) -> Evidence {
+    Evidence {
+        rule: found.rule,
+        finding: found.sentence,
+        confidence: found.confidence,
+        threshold: found.threshold,
+        numbers: found.evidence.into_iter().collect(),
     }
 }
 

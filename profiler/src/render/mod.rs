@@ -5,6 +5,8 @@
 //! bytes. A format is one file: `summary`, `json`, `fold`, `svg`; a probe is one in `probe`.
 
 pub mod clean;
+mod counters;
+mod environment;
 pub mod errno;
 mod findings;
 mod fold;

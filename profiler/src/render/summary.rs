@@ -4,10 +4,10 @@
 
 use std::io::{self, Write};
 
-use super::findings::Ranked;
+use super::findings::{self, Ranked};
 use super::fold::Folder;
 use super::page::Page;
-use super::{Probe, Rendering, clean, humane, stacks, tables};
+use super::{Probe, Rendering, clean, counters, environment, humane, stacks, tables};
 use crate::profile::{ProbePlan, Profile};
 
 /// Writes the summary.
@@ -21,7 +21,8 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut buffered = io::BufWriter::new(out);
     let mut page = Page::new(&mut buffered);
     header(&mut page, profile)?;
-    tables::findings(&mut page, profile, &ranked)?;
+    let found = findings::all(profile, &ranked);
+    tables::findings(&mut page, profile, &found)?;
     if ran(profile, Probe::Syscall) {
         stacks::slow_calls(&mut page, profile, &mut folder)?;
         tables::syscalls(&mut page, profile, &ranked)?;
@@ -36,8 +37,10 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
         stacks::cpu(&mut page, profile, &mut folder)?;
     }
     let elided: Vec<_> = Probe::ALL.iter().map(|probe| (probe.name(), rendering.elided(*probe))).collect();
+    counters::write(&mut page, profile, &found)?;
     tables::losses(&mut page, profile, &elided)?;
     unseen(&mut page, &profile.header.probes)?;
+    environment::write(&mut page, &profile.header)?;
     tables::cost(&mut page, profile)?;
     buffered.flush()
 }

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::findings::{Ranked, cpu_by_process, process};
+use super::findings::{Finding, Ranked, cpu_by_process, process};
 use super::page::{Page, number, text};
 use super::rows::{LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
@@ -280,9 +280,9 @@ pub fn cost(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
 }
 
 /// The sentences that answer "where did the time go".
-pub fn findings(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io::Result<()> {
+pub fn findings(page: &mut Page<'_>, profile: &Profile, found: &[Finding]) -> io::Result<()> {
     page.heading("WHERE DID THE TIME GO")?;
-    let sentences = findings::sentences(profile, ranked);
+    let sentences = findings::sentences(found);
     if sentences.is_empty() {
         let nothing = match profile.in_flight.len() {
             0 => "  nothing happened: no call ended, no lock was waited for, no sample fell".to_owned(),

@@ -3,9 +3,15 @@
 //! In: located paths in one or more hierarchies that stand for the same cgroup. Out: membership of
 //! processes, intersections, and the best [`CgroupFilter`].
 
+use std::collections::BTreeSet;
+
 use super::hierarchy::below;
 use super::host::Host;
 use super::task::Task;
+use crate::machine::CgroupPlace;
+
+/// Cgroups of one hierarchy that are looked at, at most.
+const MAX_PLACES: usize = 8;
 
 /// One way of telling the target apart in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +107,36 @@ impl Area {
             })
         })
     }
+}
+
+/// The cgroups that hold the target, hierarchy by hierarchy: the selected ones, else those of its
+/// processes. A hierarchy in which there are more than [`MAX_PLACES`] is left out.
+pub(super) fn places(host: &Host, areas: &[Area], members: &[&Task]) -> Vec<CgroupPlace> {
+    let mut places = Vec::new();
+    for (index, hierarchy) in host.hierarchies().iter().enumerate() {
+        if !hierarchy.is_v2() && hierarchy.controller().is_none() {
+            continue;
+        }
+        let selected = areas.iter().flat_map(|area| &area.paths).filter(|(place, _)| *place == index);
+        let mut paths: BTreeSet<&str> = selected.map(|(_, path)| path.as_str()).collect();
+        if paths.is_empty() {
+            paths = members.iter().filter_map(|task| task.path_in(index)).collect();
+        }
+        if hierarchy.level == Some(0) {
+            // The root has no limits and counts the machine.
+            paths.remove("/");
+        }
+        if paths.len() > MAX_PLACES {
+            continue;
+        }
+        places.extend(paths.into_iter().map(|located| CgroupPlace {
+            dir: hierarchy.directory(located),
+            top: hierarchy.dir.clone(),
+            path: hierarchy.display(located),
+            controllers: hierarchy.controllers.clone(),
+        }));
+    }
+    places
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::select::{self, Part};
 use super::survey::Survey;
 use super::task::Task;
 use crate::failure::Failure;
+use crate::machine::CgroupPlace;
 use crate::profile::TargetNote;
 
 /// Most filters spelled out in a note.
@@ -30,6 +31,10 @@ pub struct Resolved {
     pub note: TargetNote,
     /// How many processes match now.
     pub expected: usize,
+    /// The one process there is, or the first: its network namespace stands for the target's.
+    pub one: Option<u32>,
+    /// The cgroups that hold the target; none for the whole machine, or when there are many.
+    pub places: Vec<CgroupPlace>,
 }
 
 /// Resolves a selection against the host as it is now.
@@ -52,8 +57,11 @@ pub fn resolve(host: &Host, selection: &Selection) -> Result<Resolved, Failure> 
         let followed = pids.as_ref().is_none_or(|pids| pids.binary_search(&task.pid).is_ok());
         inside && followed && (selection.comms.is_empty() || selection.comms.contains(&task.comm))
     };
+    let members: Vec<&Task> = survey.tasks.iter().filter(belongs).collect();
     let mut resolved = Resolved {
-        expected: survey.tasks.iter().filter(belongs).count(),
+        expected: members.len(),
+        one: members.first().map(|task| task.pid),
+        places: super::area::places(host, &areas, &members),
         cgroups,
         pids,
         comms: selection.comms.clone(),

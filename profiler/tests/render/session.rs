@@ -11,8 +11,9 @@ use profiler::profile::parts::{Part, PartKey, Parts};
 use profiler::profile::rows::{CpuKey, LockContext, LockKey, LockKind, SlowKey, StackSource};
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::{
-    Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, InFlightCall, LockRow, Pid, ProbePlan,
-    Process, Profile, ProgramCost, Reason, Resolution, SlowRow, StackId, SyscallRow, TargetNote, Tid,
+    CgroupLimits, Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, InFlightCall, LockRow, Pid,
+    ProbePlan, Process, Profile, ProgramCost, Reason, Resolution, SlowRow, StackId, SyscallRow, TargetNote,
+    Tid,
 };
 
 pub const MS: u64 = 1_000_000;
@@ -95,14 +96,67 @@ fn header() -> Header {
             },
             ProbePlan { probe: "cpu".into(), backend: "cpu-clock".into(), misses: vec![], active: true },
         ],
-        environment: Environment {
-            hostname: "db1".into(),
-            kernel_release: "6.18.5".into(),
-            cpus_online: 2,
-            cpus_possible: 2,
-            ..Environment::default()
-        },
+        environment: environment(),
     }
+}
+
+fn environment() -> Environment {
+    let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let cgroup = |path: &str, above, limits: &[(&str, &str)]| CgroupLimits {
+        path: path.into(),
+        hierarchy: "v2".into(),
+        above,
+        limits: map(limits),
+    };
+    Environment {
+        hostname: "db1".into(),
+        kernel_release: "6.18.5".into(),
+        kernel_version: "#1 SMP PREEMPT_DYNAMIC Debian 6.18.5-1".into(),
+        tainted: "OE".into(),
+        machine: "x86_64".into(),
+        boot_unix_s: 1_700_000_000 - 3 * 86_400 - 7,
+        command_line: "BOOT_IMAGE=/vmlinuz ro mitigations=auto".into(),
+        lsms: vec!["lockdown".into(), "apparmor".into(), "bpf".into()],
+        mitigations: map(&[("spectre_v2", "Mitigation: Retpolines"), ("mds", "Vulnerable: no microcode")]),
+        clock_source: "kvm-clock".into(),
+        cpu_model: "AMD EPYC".into(),
+        cpus_online: 2,
+        cpus_possible: 2,
+        memory_bytes: 8 << 30,
+        hypervisor: "KVM".into(),
+        modules: vec!["ext4".into(), "zfs 2.3.1-1".into()],
+        other_bpf_programs: vec!["lsm guard".into(), "kprobe trace_read ×3".into()],
+        bpf_lsm_programs: 1,
+        other_kprobes: vec![format!("kprobe {HOSTILE}")],
+        tracer: "nop".into(),
+        cgroup_layout: "v2".into(),
+        cgroups: vec![
+            cgroup("/web", false, &[("cpu.max", "20000 100000"), ("memory.max", "67108864")]),
+            cgroup("/", true, &[("pids.max", "4096")]),
+        ],
+        not_told: map(&[("lockdown", "securityfs is not mounted")]),
+        network_of: "pid 812".into(),
+        at_start: counters(0),
+        ..Environment::default()
+    }
+}
+
+/// The counters after so many steps.
+fn counters(step: u64) -> BTreeMap<String, u64> {
+    [
+        ("cgroup_periods", 40, 100),
+        ("cgroup_throttled_periods", 0, 62),
+        ("cgroup_throttled_us", 17, 4_100_000),
+        ("context_switches", 900, 61_000),
+        ("major_faults", 7, 0),
+        ("tcp_retransmits", 3, 4),
+        ("tcp_listen_drops", 0, 2),
+        ("steal_ms", 5_000, 30),
+    ]
+    .map(|(name, start, delta)| (name.to_owned(), start + step * delta))
+    .into()
 }
 
 fn processes() -> Vec<Process> {
@@ -254,7 +308,8 @@ fn in_flight() -> Vec<InFlightCall> {
 }
 
 fn end() -> End {
-    let mut end = End { duration_ns: 10_000 * MS, in_flight: in_flight(), ..End::default() };
+    let mut end =
+        End { duration_ns: 10_000 * MS, in_flight: in_flight(), counters: counters(1), ..End::default() };
     end.ledger.grow(Population::Calls, 9_610);
     end.ledger.grow(Population::Stacks, 200);
     end.ledger.count(Class::UserStackMissing, 3);

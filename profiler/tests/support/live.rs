@@ -14,12 +14,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 
 use serde_json::Value;
 
+use super::lines::Lines;
 use super::{Process, wait_for};
 
 /// The profiler under test.
@@ -240,7 +241,7 @@ pub fn bucket(ns: u64) -> i64 {
 pub struct Workload {
     child: Process,
     stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
+    lines: Lines,
 }
 
 impl Workload {
@@ -252,8 +253,8 @@ impl Workload {
     /// Starts a command that runs a waiting workload; returns when it is ready.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
-        let mut workload = Self { child: Process(child), stdin, stdout };
+        let (stdin, lines) = (child.stdin.take(), Lines::of(child.stdout.take().unwrap()));
+        let mut workload = Self { child: Process(child), stdin, lines };
         assert_eq!(workload.line(), "ready", "{command:?}");
         workload
     }
@@ -270,9 +271,7 @@ impl Workload {
 
     /// The next line it prints.
     pub fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
+        self.lines.take().unwrap_or_default()
     }
 
     /// The next line it prints, as JSON.
@@ -286,8 +285,7 @@ impl Workload {
         self.go();
         let report = self.report();
         drop(self.stdin.take());
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).unwrap();
+        while self.lines.take().is_some() {}
         let status = wait_for("the workload to end", || self.child.0.try_wait().unwrap());
         assert!(status.success(), "workload: {status}");
         report

@@ -7,18 +7,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::Process;
+use super::lines::{Lines, Next};
 use super::live::send;
 
 /// bpftrace over the contention tracepoints of one process, in a mount namespace of its own.
 pub struct Witness {
     child: Process,
-    output: BufReader<ChildStdout>,
+    lines: Lines,
     _script: tempfile::TempDir,
 }
 
@@ -72,22 +73,29 @@ impl Witness {
         command.arg(&script).arg(pid.to_string());
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let mut witness = Self { child: Process(child), output, _script: dir };
-        while !witness.take_line().expect("bpftrace ended before it attached").contains("attached\\n") {}
-        witness
+        let lines = Lines::of(child.stdout.take().unwrap());
+        while !lines.take().expect("bpftrace ended before it attached").contains("attached\\n") {}
+        Self { child: Process(child), lines, _script: dir }
     }
 
-    fn take_line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        (self.output.read_line(&mut line).unwrap() > 0).then_some(line)
-    }
-
-    /// Ends it; what it saw, by the contention flags of the first phase.
-    pub fn stop(mut self) -> BTreeMap<u32, Waits> {
-        send(self.child.pid(), "INT");
+    /// Ends it; what it saw, by the contention flags of the first phase. `None` when it does not end: 0.17 now
+    /// and then misses a signal (once it ran on for an hour), and then it says nothing.
+    pub fn stop(self) -> Option<BTreeMap<u32, Waits>> {
+        let interrupt = || send(self.child.pid(), "INT");
+        interrupt();
         let mut seen = BTreeMap::<u32, Waits>::new();
-        while let Some(line) = self.take_line() {
+        let mut deaf = 0;
+        loop {
+            let line = match self.lines.next_within(Duration::from_secs(10)) {
+                Next::Line(line) => line,
+                Next::End => return Some(seen),
+                Next::Silence if deaf == 3 => return None,
+                Next::Silence => {
+                    deaf += 1;
+                    interrupt();
+                    continue;
+                }
+            };
             let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
             for (map, entries) in line["data"].as_object().into_iter().flatten() {
                 for (flags, value) in entries.as_object().into_iter().flatten() {
@@ -100,6 +108,5 @@ impl Witness {
                 }
             }
         }
-        seen
     }
 }

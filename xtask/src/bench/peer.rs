@@ -25,6 +25,7 @@ const CLASSIC: &str = "tracepoint:raw_syscalls:sys_enter { @start[tid] = nsecs; 
      tracepoint:raw_syscalls:sys_exit /@start[tid]/ { @ns = hist(nsecs - @start[tid]); delete(@start[tid]); }";
 
 pub const SYSCOUNT: &str = "libbpf-tools syscount -L";
+pub const OFF_CPU_AND_SYSCALLS: &str = "bcc offcputime and syscount -L";
 pub const BPFTRACE_RAW: &str = "bpftrace raw tracepoints, hist";
 pub const BPFTRACE_CLASSIC: &str = "bpftrace classic tracepoints, hist";
 
@@ -93,8 +94,20 @@ pub fn cpu_stacks(place: &Place<'_>, pid: &str, frequency: &str) -> Vec<Variant>
     ]
 }
 
+/// What people run together to see where the time of system calls goes.
+pub fn off_cpu_and_syscalls(place: &Place<'_>) -> Variant {
+    let mut offcputime = bcc(place, OFF_CPU_AND_SYSCALLS, &["offcputime-bpfcc", "-f"]);
+    offcputime.beside = Some(Box::new(bcc(place, "bcc syscount -L", &["syscount-bpfcc", "-L"])));
+    offcputime
+}
+
 pub fn variant(name: &'static str, line: &[&str]) -> Variant {
-    Variant { name, words: line.iter().map(|&word| word.to_owned()).collect(), ready: Ready::Quiet }
+    Variant {
+        name,
+        words: line.iter().map(|&word| word.to_owned()).collect(),
+        ready: Ready::Quiet,
+        beside: None,
+    }
 }
 
 /// Another bpftrace than the packaged one by `BPFTRACE`: old ones do not know raw tracepoints.

@@ -38,12 +38,17 @@ impl<'a> Place<'a> {
         let output = self.scratch.join(directory);
         let path = output.display().to_string();
         let words = self.profiler(&[&["record", "-q"], words, &["-o", &path]].concat());
-        Variant { name, words, ready: Ready::Capture(output) }
+        Variant { name, words, ready: Ready::Capture(output), beside: None }
     }
 
     /// A program of the profiler's own object, so that loader, flags and hooks are the same.
     pub fn floor(&self, name: &'static str, kind: &str) -> Variant {
-        Variant { name, words: self.profiler(&["bench-floor", "--kind", kind]), ready: Ready::Says }
+        Variant {
+            name,
+            words: self.profiler(&["bench-floor", "--kind", kind]),
+            ready: Ready::Says,
+            beside: None,
+        }
     }
 
     fn profiler(&self, words: &[&str]) -> Vec<String> {

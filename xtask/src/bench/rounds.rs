@@ -18,6 +18,18 @@ pub struct Variant {
     pub words: Vec<String>,
     /// How it is known to have attached.
     pub ready: Ready,
+    /// A tracer that runs at the same time; started after it.
+    pub beside: Option<Box<Variant>>,
+}
+
+impl Variant {
+    fn start(&self, scratch: &Path) -> Result<Vec<Tracer>> {
+        let mut tracers = vec![Tracer::start(&self.words, &self.ready, scratch)?];
+        if let Some(beside) = &self.beside {
+            tracers.extend(beside.start(scratch)?);
+        }
+        Ok(tracers)
+    }
 }
 
 /// What a variant did over all rounds.
@@ -96,8 +108,8 @@ fn pair(
     measure: &dyn Fn() -> Result<f64>,
 ) -> Result<()> {
     let before = measure()?;
-    let tracer = match Tracer::start(&variant.words, &variant.ready, scratch) {
-        Ok(tracer) => tracer,
+    let tracers = match variant.start(scratch) {
+        Ok(tracers) => tracers,
         Err(error) => {
             println!("xtask: {}: not measured: {error:#}", variant.name);
             series.failure = Some(format!("{error:#}"));
@@ -105,7 +117,7 @@ fn pair(
         }
     };
     let traced = measure()?;
-    drop(tracer);
+    drop(tracers);
     let untraced = f64::midpoint(before, measure()?);
     series.added.push(traced - untraced);
     series.untraced.push(untraced);

@@ -1,5 +1,6 @@
 //! In: two threads of one CPU that pass a byte back and forth. Out: the nanoseconds that `--probe
-//! syscall` adds to a context switch, beside an empty program at `sched_switch`.
+//! syscall` adds to a context switch, beside an empty program at `sched_switch`; and what all probes add,
+//! beside the two tools that tell about as much.
 
 use std::fmt::Write as _;
 
@@ -7,9 +8,9 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use super::{
-    machine, page,
+    machine, page, peer,
     place::Place,
-    rounds,
+    rounds::{self, Series, Variant},
     statistics::Random,
     verdict::{Verdicts, differences, ratios},
 };
@@ -23,6 +24,9 @@ struct PingPong {
 const SWITCH: &str = "floor: empty sched_switch";
 const CLOCK: &str = "floor: pair and two clock reads, of both calls";
 const PROFILER: &str = "profiler --probe syscall";
+const EVERYTHING: &str = "profiler, all probes";
+/// Of what the peers add.
+const EVERYTHING_BOUND: f64 = 0.6;
 
 /// # Errors
 /// When the workload cannot be measured or the page cannot be written.
@@ -32,10 +36,7 @@ pub fn run(place: &Place<'_>, round_trips: u64) -> Result<()> {
         place.floor(CLOCK, "clock"),
         place.record(PROFILER, "switch", &["--probe", "syscall"]),
     ];
-    let series = rounds::run(&variants, place.rounds, &place.scratch, &|| {
-        let result: PingPong = place.measure(&["ping-pong", &round_trips.to_string()])?;
-        Ok(result.p50_ps_per_switch / 1000.0)
-    })?;
+    let series = measure(place, &variants, round_trips)?;
     let mut random = Random::new(3);
     let mut text = format!(
         "Added time per context switch of two threads on one CPU that pass a byte through pipes (one `write` and one \
@@ -56,4 +57,41 @@ pub fn run(place: &Place<'_>, round_trips: u64) -> Result<()> {
         let _ = write!(text, "\n{}", verdicts.finish());
     }
     page::write_block(place, "switch", &text)
+}
+
+fn measure(place: &Place<'_>, variants: &[Variant], round_trips: u64) -> Result<Vec<Series>> {
+    rounds::run(variants, place.rounds, &place.scratch, &|| {
+        let result: PingPong = place.measure(&["ping-pong", &round_trips.to_string()])?;
+        Ok(result.p50_ps_per_switch / 1000.0)
+    })
+}
+
+/// # Errors
+/// When the workload cannot be measured or the page cannot be written.
+pub fn everything(place: &Place<'_>, round_trips: u64) -> Result<()> {
+    let variants = [
+        place.floor(SWITCH, "switch"),
+        place.record(EVERYTHING, "everything", &[]),
+        peer::off_cpu_and_syscalls(place),
+    ];
+    let series = measure(place, &variants, round_trips)?;
+    let mut random = Random::new(5);
+    let mut text = format!(
+        "Added time per context switch as above, two system calls included; {} rounds. {}.\n\n\
+         | Tracer | added ns | 95 % interval | × untraced |\n|---|---|---|---|\n",
+        place.rounds,
+        machine::described()
+    );
+    for one in &series {
+        let _ = writeln!(text, "{}", one.row(&mut random));
+    }
+    let named = |name| rounds::named(&series, name);
+    if let (Some(profiler), Some(peers)) = (named(EVERYTHING), named(peer::OFF_CPU_AND_SYSCALLS)) {
+        let mut verdicts = Verdicts::new("Slowdown");
+        let found = ratios(&profiler.added, &peers.added);
+        let what = format!("{EVERYTHING} / {}", peer::OFF_CPU_AND_SYSCALLS);
+        verdicts.median(&what, &found, EVERYTHING_BOUND, &mut random);
+        let _ = write!(text, "\n{}", verdicts.finish());
+    }
+    page::write_block(place, "everything", &text)
 }

@@ -1,13 +1,9 @@
 //! In: the output of test runs, line by line. Out: the same lines on the terminal, and at the end how
 //! many passed, failed and were skipped, the latter two by name.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
-use anyhow::{Context, Result};
-
+use super::follow;
 use crate::command;
 
 /// What was counted so far.
@@ -36,25 +32,13 @@ impl Tally {
     pub fn run_tests(&mut self, name: &str, tests: &mut Command) {
         println!("\n== {name}");
         let before = self.failures.len();
-        match self.follow(tests) {
+        match follow::run(tests, |line| self.count(line)) {
             Ok(true) => {}
-            // A run can end without naming a test: it did not compile, or was killed.
+            // A run can end without naming a test: it did not compile.
             Ok(false) if self.failures.len() > before => {}
             Ok(false) => self.failures.push(format!("{name}: did not run to the end")),
             Err(error) => self.failures.push(format!("{name}: {error:#}")),
         }
-    }
-
-    fn follow(&mut self, tests: &mut Command) -> Result<bool> {
-        let mut child = tests.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
-        let output = child.stdout.take().context("cargo test has no output")?;
-        for line in BufReader::new(output).split(b'\n') {
-            let line = line.context("reading cargo test's output")?;
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
-            self.count(&line);
-        }
-        Ok(child.wait().context("waiting for cargo test")?.success())
     }
 
     fn count(&mut self, line: &str) {

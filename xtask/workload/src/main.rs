@@ -8,6 +8,7 @@
 mod burn;
 mod contend;
 mod exits;
+mod fault;
 mod hostile;
 mod parts;
 mod report;
@@ -51,6 +52,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   crowded-reads N MIB      as zero-reads, sharing a CPU with a thread that never sleeps
   crowded-late-reads N MS  as late-reads, likewise
   held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
+  disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
   hostile-name MS          children with attacking command names, MS of CPU time each
   demo MS                  late pipes, contention and CPU together";
 
@@ -120,6 +122,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("crowded-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, true),
         ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
         ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
+        ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
         ("hostile-name", &[ms]) => hostile::names(ms),
         ("demo", &[ms]) => contend::demo(ms),
         _ => Err(io::Error::other(USAGE)),

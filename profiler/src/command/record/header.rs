@@ -34,8 +34,10 @@ fn plans(settings: &RecordSettings, probes: &Probes) -> Vec<ProbePlan> {
     plans
 }
 
-/// The header, once everything is attached.
-pub fn header(settings: &RecordSettings, scope: &Scope, probes: &Probes) -> Header {
+/// The header, once everything is attached: counters start where measuring does.
+pub fn header(settings: &RecordSettings, scope: &mut Scope, probes: &Probes) -> Header {
+    scope.environment.network_of = scope.watch.network_of();
+    scope.environment.at_start = scope.watch.all();
     Header {
         version: env!("CARGO_PKG_VERSION").into(),
         arguments: settings.arguments.clone(),

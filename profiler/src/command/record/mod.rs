@@ -2,6 +2,7 @@
 //!
 //! In: validated settings. Out: the summary on stdout, files in the output directory.
 
+mod context;
 mod header;
 mod launch;
 mod output;
@@ -62,7 +63,7 @@ async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     progress.clear();
     launch::tell_running(launched.as_ref());
     // Whatever ended the loop, what was measured is kept.
-    let result = recorder.finish(settings);
+    let result = recorder.finish(settings).await;
     finished?;
     result
 }
@@ -87,7 +88,7 @@ async fn measure(
             result = recorder.events() => result?,
             () = tokio::time::sleep_until(window_end.into()), if recorder.window_open() => recorder.close_window(),
             _ = tick.tick() => {
-                recorder.interval()?;
+                recorder.interval().await?;
                 intervals += 1;
                 if intervals.is_multiple_of(WINDOW_EVERY) {
                     window_end = recorder.open_window();

@@ -11,14 +11,15 @@ use aya::maps::{MapData, PerCpuArray, RingBuf};
 use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
+use super::context::context;
 use super::header::header;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
 use crate::collect::{
-    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running, wait_for_programs,
 };
-use crate::environment;
+use crate::environment::Watch;
 use crate::failure::Failure;
 use crate::probe::Probes;
 use crate::profile::ledger::Population;
@@ -38,6 +39,9 @@ type LockEntry = (profiler_common::lock::LockKey, profiler_common::lock::LockRow
 /// Lock rows that wait for their stack; what is over goes without.
 const LATE_LOCKS: usize = 16_384;
 
+/// The machine's counters are read in one interval of so many, the target's in each.
+const ALL_COUNTERS_EVERY: u64 = 10;
+
 /// One session being recorded.
 pub struct Recorder {
     probes: Probes,
@@ -53,6 +57,8 @@ pub struct Recorder {
     /// Lock rows whose kernel stack has not arrived yet: until then nobody knows whether an interrupt waited.
     late_locks: Vec<LockEntry>,
     owners: Owners,
+    watch: Watch,
+    intervals: u64,
     /// Processes that were gone before they could be asked for, with their cgroups.
     unowned: Vec<(Pid, u64)>,
     pending: Interval,
@@ -69,7 +75,7 @@ impl Recorder {
     /// An object without its maps; a capture that cannot be written.
     pub fn new(
         settings: &RecordSettings,
-        scope: Scope,
+        mut scope: Scope,
         mut probes: Probes,
         meter: Meter,
         output: Output,
@@ -82,7 +88,7 @@ impl Recorder {
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
-        let header = header(settings, &scope, &probes);
+        let header = header(settings, &mut scope, &probes);
         let mut recorder = Self {
             rows,
             slots: PerCpuArray::try_from(slots).context("SLOTS")?,
@@ -97,6 +103,8 @@ impl Recorder {
             contexts: HashMap::new(),
             late_locks: Vec::new(),
             owners: scope.owners,
+            watch: scope.watch,
+            intervals: 0,
             unowned: Vec::new(),
             pending: Interval::default(),
             output,
@@ -190,8 +198,10 @@ impl Recorder {
     ///
     /// # Errors
     /// A map that cannot be drained; a capture that cannot be written.
-    pub fn interval(&mut self) -> Result<(), Failure> {
-        let mut drained = self.rows.drain()?;
+    pub async fn interval(&mut self) -> Result<(), Failure> {
+        let finished = self.rows.flip()?;
+        self.wait_for_programs().await?;
+        let mut drained = self.rows.take_epoch(finished)?;
         self.outcomes.add_to(&mut self.pending.ledger)?;
         // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
@@ -200,6 +210,8 @@ impl Recorder {
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
         interval.end_ns = self.elapsed_ns();
+        self.intervals += 1;
+        interval.counters = self.watch.changed(self.intervals.is_multiple_of(ALL_COUNTERS_EVERY));
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
@@ -209,6 +221,17 @@ impl Recorder {
             self.kernel.locks(interval.lock.rows.keys().map(|key| key.lock).filter(|lock| *lock != 0));
         self.keep(Chunk::Interval(Box::new(interval)))?;
         self.keep(Chunk::Symbols(symbols))
+    }
+
+    /// Goes on taking events meanwhile: the processes they tell of may be gone soon.
+    async fn wait_for_programs(&mut self) -> Result<(), Failure> {
+        let mut wait = tokio::task::spawn_blocking(wait_for_programs);
+        loop {
+            tokio::select! {
+                waited = &mut wait => return Ok(waited.context("waiting for the programs")?),
+                result = self.events() => result?,
+            }
+        }
     }
 
     /// Keeps the rows back whose stack is still to come: behind a record that another CPU is writing, or
@@ -242,14 +265,14 @@ impl Recorder {
     ///
     /// # Errors
     /// As [`Self::interval`]; a file that cannot be written.
-    pub fn finish(mut self, settings: &RecordSettings) -> Result<(), Failure> {
+    pub async fn finish(mut self, settings: &RecordSettings) -> Result<(), Failure> {
         let in_flight = self.in_flight();
         let mut end = End { in_flight, cost: self.meter.finish(&self.probes.ebpf), ..End::default() };
         self.probes.stop();
         self.stopped = true;
         end.duration_ns = self.elapsed_ns();
-        self.interval()?;
-        end.counters = environment::counters();
+        self.interval().await?;
+        end.counters = self.watch.all();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
         self.keep(Chunk::Symbols(symbols))?;
         self.count_end(&mut end);
@@ -331,51 +354,4 @@ fn stack_id(addresses: &[u64]) -> StackId {
         return StackId::NONE;
     }
     StackId(finish(addresses.iter().fold(seed(0, KERNEL), |hash, address| mix(hash, *address))))
-}
-
-/// Whether a kernel stack was taken in an interrupt: the innermost function that tells does. On its way out
-/// of an interrupt the kernel switches tasks and does the task's own work; that is the task again.
-fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
-    let entry = |address: &u64| {
-        let name = kernel.resolve(*address)?.name;
-        match name {
-            "handle_softirqs" | "__do_softirq" | "__softirqentry_text_start" => Some(LockContext::Softirq),
-            "exc_nmi" | "asm_exc_nmi" => Some(LockContext::Nmi),
-            "irqentry_exit" | "irqentry_exit_to_user_mode" | "exit_to_user_mode_loop" => {
-                Some(LockContext::Task)
-            }
-            _ if name.starts_with("asm_sysvec_")
-                || name.starts_with("sysvec_")
-                || name.starts_with("__sysvec_")
-                || name.ends_with("common_interrupt") =>
-            {
-                Some(LockContext::Hardirq)
-            }
-            _ => None,
-        }
-    };
-    addresses.iter().find_map(entry).unwrap_or(LockContext::Task)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_switch_on_the_way_out_of_an_interrupt_is_the_tasks_own() {
-        let kernel = KernelSymbols::parse(
-            b"ffffffff81000000 T __schedule\nffffffff81001000 T irqentry_exit\n\
-              ffffffff81002000 T asm_sysvec_apic_timer_interrupt\nffffffff81003000 T handle_softirqs\n\
-              ffffffff81004000 T __sysvec_apic_timer_interrupt\nffffffff81005000 T do_syscall_64\n",
-        );
-        let of = |functions: &[u64]| {
-            let addresses: Vec<u64> =
-                functions.iter().map(|at| 0xffff_ffff_8100_0010 + at * 0x1000).collect();
-            context(&kernel, &addresses)
-        };
-        assert_eq!(of(&[0, 1, 2]), LockContext::Task);
-        assert_eq!(of(&[0, 4, 2]), LockContext::Hardirq);
-        assert_eq!(of(&[3, 2, 5]), LockContext::Softirq);
-        assert_eq!(of(&[0, 5]), LockContext::Task);
-    }
 }

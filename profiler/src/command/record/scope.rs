@@ -4,7 +4,7 @@
 //! the way to name owners.
 
 use crate::cli::settings::RecordSettings;
-use crate::environment;
+use crate::environment::{self, Watch};
 use crate::failure::Failure;
 use crate::probe::{Filter, Hierarchy};
 use crate::profile::{Environment, TargetNote};
@@ -22,6 +22,8 @@ pub struct Scope {
     pub owners: Owners,
     /// The machine before our own programs are loaded.
     pub environment: Environment,
+    /// Reads the counters.
+    pub watch: Watch,
 }
 
 /// Resolves the target.
@@ -47,7 +49,9 @@ pub fn resolve(settings: &RecordSettings, launched: Option<&Launched>) -> Result
         Hierarchy::V2 => Owners::new(host),
         Hierarchy::V1(controller) => Owners::new(host).by_controller(controller),
     };
-    Ok(Scope { filter, note: resolved.note, owners, environment: environment::read() })
+    let environment = environment::read(&resolved.places);
+    let watch = Watch::new(resolved.places, resolved.one);
+    Ok(Scope { filter, note: resolved.note, owners, environment, watch })
 }
 
 fn selection(settings: &RecordSettings) -> Selection {
@@ -67,6 +71,7 @@ fn follow(resolved: &mut Resolved, selection: &Selection, launched: &Launched, s
         return;
     }
     resolved.pids = Some(vec![launched.pid()]);
+    resolved.one = Some(launched.pid());
     let command: Vec<_> = settings.command.iter().map(|word| word.to_string_lossy()).collect();
     resolved.note.label = format!("command {}", command.join(" "));
     resolved.note.way = "the command's process and its children".into();

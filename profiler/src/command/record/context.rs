@@ -1,0 +1,51 @@
+//! In: a kernel stack. Out: what was interrupted when it was taken, if anything was.
+
+use crate::profile::rows::LockContext;
+use crate::symbol::KernelSymbols;
+
+/// Whether a kernel stack was taken in an interrupt: the innermost function that tells does. On its way out
+/// of an interrupt the kernel switches tasks and does the task's own work; that is the task again.
+pub fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
+    let entry = |address: &u64| {
+        let name = kernel.resolve(*address)?.name;
+        match name {
+            "handle_softirqs" | "__do_softirq" | "__softirqentry_text_start" => Some(LockContext::Softirq),
+            "exc_nmi" | "asm_exc_nmi" => Some(LockContext::Nmi),
+            "irqentry_exit" | "irqentry_exit_to_user_mode" | "exit_to_user_mode_loop" => {
+                Some(LockContext::Task)
+            }
+            _ if name.starts_with("asm_sysvec_")
+                || name.starts_with("sysvec_")
+                || name.starts_with("__sysvec_")
+                || name.ends_with("common_interrupt") =>
+            {
+                Some(LockContext::Hardirq)
+            }
+            _ => None,
+        }
+    };
+    addresses.iter().find_map(entry).unwrap_or(LockContext::Task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_on_the_way_out_of_an_interrupt_is_the_tasks_own() {
+        let kernel = KernelSymbols::parse(
+            b"ffffffff81000000 T __schedule\nffffffff81001000 T irqentry_exit\n\
+              ffffffff81002000 T asm_sysvec_apic_timer_interrupt\nffffffff81003000 T handle_softirqs\n\
+              ffffffff81004000 T __sysvec_apic_timer_interrupt\nffffffff81005000 T do_syscall_64\n",
+        );
+        let of = |functions: &[u64]| {
+            let addresses: Vec<u64> =
+                functions.iter().map(|at| 0xffff_ffff_8100_0010 + at * 0x1000).collect();
+            context(&kernel, &addresses)
+        };
+        assert_eq!(of(&[0, 1, 2]), LockContext::Task);
+        assert_eq!(of(&[0, 4, 2]), LockContext::Hardirq);
+        assert_eq!(of(&[3, 2, 5]), LockContext::Softirq);
+        assert_eq!(of(&[0, 5]), LockContext::Task);
+    }
+}
