@@ -147,6 +147,8 @@ pub mod source {
     pub const WAIT: u32 = 1;
     /// A CPU sample inside the call.
     pub const SAMPLE: u32 = 2;
+    /// The begin of the longest spin.
+    pub const SPIN: u32 = 3;
 }
 
 /// Key of a row of slow calls.

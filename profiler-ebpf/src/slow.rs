@@ -70,7 +70,7 @@ fn settle(parts: &mut Parts, wall_ns: u64) {
     parts.ns[Part::Unaccounted as usize] = wall_ns - sum;
 }
 
-/// The stack that shows most of a call: its longest wait, else its latest sample.
+/// The stack that shows most of a call: its longest wait, else its longest spin or latest sample.
 #[inline(always)]
 fn telling_stack(parts: &Parts) -> (u64, u32) {
     let (mut longest, mut stack) = (0, NO_STACK);
@@ -81,6 +81,8 @@ fn telling_stack(parts: &Parts) -> (u64, u32) {
     }
     if stack != NO_STACK {
         (stack, source::WAIT)
+    } else if parts.spin_stack != NO_STACK && parts.ns[Part::Spin as usize] > parts.ns[Part::OnCpu as usize] {
+        (parts.spin_stack, source::SPIN)
     } else if parts.sample_stack != NO_STACK {
         (parts.sample_stack, source::SAMPLE)
     } else {

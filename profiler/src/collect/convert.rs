@@ -41,6 +41,7 @@ impl Drained {
                 source: match key.source {
                     source::WAIT => StackSource::Wait,
                     source::SAMPLE => StackSource::Sample,
+                    source::SPIN => StackSource::Spin,
                     _ => StackSource::None,
                 },
             };

@@ -47,6 +47,8 @@ pub enum StackSource {
     Wait,
     /// A CPU sample inside it.
     Sample,
+    /// The begin of its longest spin on a lock.
+    Spin,
 }
 
 /// Slow calls of one [`SlowKey`].

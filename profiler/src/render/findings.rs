@@ -5,6 +5,7 @@
 //! in [`RULES`] and, where none fits, one in [`rank`].
 
 pub mod counters;
+mod parts;
 mod rule;
 mod window;
 
@@ -118,7 +119,7 @@ fn slow_work<'r, 'p>(ranked: &'r Ranked<'p>) -> Vec<&'r SyscallLine<'p>> {
 
 fn slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let work = slow_work(ranked);
-    work.first().map(|line| slow_finding(profile, line, "slow_call", rank::SLOW))
+    work.first().map(|line| slow_finding(profile, ranked, line, ("slow_call", rank::SLOW)))
 }
 
 /// The second is worth a sentence only beside the first: a tenth of all.
@@ -126,11 +127,17 @@ fn second_slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let work = slow_work(ranked);
     let all: u64 = work.iter().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
     let second = work.get(1).filter(|line| line.slow.total_ns.saturating_mul(10) >= all);
-    second.map(|line| slow_finding(profile, line, "slow_call_too", rank::SLOW_TOO))
+    second.map(|line| slow_finding(profile, ranked, line, ("slow_call_too", rank::SLOW_TOO)))
 }
 
-fn slow_finding(profile: &Profile, line: &SyscallLine<'_>, rule: &'static str, rank: u8) -> Finding {
-    Finding {
+fn slow_finding(
+    profile: &Profile,
+    ranked: &Ranked<'_>,
+    line: &SyscallLine<'_>,
+    (rule, rank): (&'static str, u8),
+) -> Finding {
+    // Captures of version 1 have no parts.
+    parts::finding(profile, ranked, line, (rule, rank)).unwrap_or_else(|| Finding {
         rule,
         rank,
         sentence: slow_call(profile, line),
@@ -143,7 +150,7 @@ fn slow_finding(profile: &Profile, line: &SyscallLine<'_>, rule: &'static str, r
             ("max_ns", line.slow.max_ns),
             ("slow_ns", profile.header.slow_ns),
         ],
-    }
+    })
 }
 
 fn slow_call(profile: &Profile, line: &SyscallLine<'_>) -> String {

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use super::findings::{self, Confidence, Finding, Ranked, Window};
 use super::fold::Folder;
 use super::layout::Layout;
-use super::parts::PartsRow;
+use super::parts::{Breakdown, PartsRow};
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::{Probe, Rendering, errno, probe};
@@ -124,8 +124,8 @@ struct SyscallRow<'p> {
     p99_ns: u64,
     max_ns: u64,
     slow: SlowSum,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parts: Option<PartsRow>,
+    #[serde(flatten)]
+    parts: Breakdown,
 }
 
 #[derive(Serialize)]
@@ -333,7 +333,7 @@ fn syscall_row<'p>(profile: &'p Profile, line: &'p SyscallLine<'_>) -> SyscallRo
         p99_ns: latency.percentile_ns(990),
         max_ns: latency.max_ns,
         slow: slow_sum(&line.slow),
-        parts: PartsRow::new(&line.slow.parts),
+        parts: Breakdown::new(profile, line),
     }
 }
 

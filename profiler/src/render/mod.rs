@@ -4,6 +4,7 @@
 //! All of it is a pure function of the profile, so `report` on another machine writes the same
 //! bytes. A format is one file: `summary`, `json`, `fold`, `svg`; a probe is one in `probe`.
 
+mod cause;
 pub mod clean;
 mod counters;
 mod environment;

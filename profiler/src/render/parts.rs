@@ -2,10 +2,15 @@
 //!
 //! In: sums by part. Out: a row of numbers that adds up to the wall time; a line of shares.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::humane;
-use crate::profile::{Part, Parts};
+use super::name::kernel_functions;
+use super::rows::SyscallLine;
+use super::{cause, humane, locks};
+use crate::profile::parts::PartKey;
+use crate::profile::{Part, Parts, Profile, StackId};
 
 /// `parts` of a row in `summary.json`: `wall_ns` is the sum of the others.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -34,6 +39,43 @@ impl PartsRow {
             interrupted_ns: parts.get(Part::Interrupted),
             unaccounted_ns: parts.get(Part::Unaccounted),
         })
+    }
+}
+
+/// What a row of slow calls carries: its parts, and what two of them are made of.
+#[derive(Debug, Serialize)]
+pub struct Breakdown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<PartsRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runnable: Option<Runnable>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sleep_by: BTreeMap<&'static str, u64>,
+}
+
+/// Waiting for a CPU.
+#[derive(Debug, Serialize)]
+struct Runnable {
+    woken_ns: u64,
+    preempted_ns: u64,
+}
+
+impl Breakdown {
+    /// That of one (process, call); empty where no parts were recorded.
+    pub fn new(profile: &Profile, line: &SyscallLine<'_>) -> Self {
+        let sums = &line.slow.parts;
+        let parts = PartsRow::new(sums);
+        let runnable = parts
+            .is_some()
+            .then(|| Runnable { woken_ns: sums.get(Part::Woken), preempted_ns: sums.get(Part::Preempted) });
+        let key = |kernel| PartKey { pid: line.pid, nr: line.nr, part: Part::Sleep, kernel };
+        let mut sleep_by = BTreeMap::new();
+        for (key, row) in profile.syscall.parts.range(key(StackId(0))..=key(StackId(u64::MAX))) {
+            let functions = kernel_functions(&profile.stacks, key.kernel).map(locks::base);
+            let ns: &mut u64 = sleep_by.entry(cause::of(functions).unwrap_or("other")).or_default();
+            *ns = ns.saturating_add(row.ns);
+        }
+        Self { parts, runnable, sleep_by }
     }
 }
 

@@ -114,7 +114,7 @@ fn slow_call(
     labelled(page, "parts", &shares)?;
     let kernel = match key.source {
         StackSource::None => "(none: it stayed on the CPU and met no sample)".to_owned(),
-        StackSource::Wait | StackSource::Sample => kernel_line(profile, key.kernel),
+        StackSource::Wait | StackSource::Sample | StackSource::Spin => kernel_line(profile, key.kernel),
     };
     labelled(page, "kernel", &kernel)?;
     let user = stack_line(folder, key.user);
