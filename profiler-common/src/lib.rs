@@ -12,6 +12,7 @@ pub mod lock;
 pub mod outcome;
 pub mod part;
 pub mod sample;
+pub mod slowest;
 pub mod stack;
 pub mod syscall;
 

@@ -20,6 +20,7 @@ mod sample;
 mod slice;
 mod slot;
 mod slow;
+mod slowest;
 mod stack;
 mod state;
 mod switch;

@@ -67,7 +67,8 @@ fn add_running(thread: &mut Thread, now: u64, switches: u64) {
     spun_on_mutex(thread, now);
     let since = thread.slice.on_ns;
     thread.slice.on_ns = 0;
-    if since != 0 && switches == thread.slice.switches {
+    // Without offsets the kernel's count cannot be read, and without `sched_switch` nothing else is known.
+    if global::have_offsets() != 0 && since != 0 && switches == thread.slice.switches {
         thread.parts.ns[Part::OnCpu as usize] += now.saturating_sub(since);
     } else {
         missed(thread);

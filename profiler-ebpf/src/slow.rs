@@ -15,24 +15,25 @@ use profiler_common::writer;
 use crate::call::Ended;
 use crate::maps::{PARTS as PART_ROWS, SLOW};
 use crate::outcome::{busy, count};
+use crate::slowest::{self, One};
 use crate::stack::{self, Buffer};
 use crate::state::{Parts, wait};
 use crate::{global, number, task, thread};
 
 /// Adds a slow call, whose parts are in the thread's record, with the user stack that made it.
 #[inline(always)]
-pub fn add(ctx: *mut c_void, ended: &Ended) {
+pub fn add(ctx: *mut c_void, ended: &Ended, regs: u64) {
     // After these three the registers are not those of the code that made the call.
     let in_call = !matches!(ended.nr, number::RT_SIGRETURN | number::EXECVE | number::EXECVEAT);
     let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
-    add_slow(ended.nr, ended.latency_ns, user);
+    add_slow(ended.nr, ended.latency_ns, user, regs, ended.ret);
 }
 
 /// Adds the running thread's call to its rows. A global function: the verifier walks it once, not once for
 /// every way a call can end.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub fn add_slow(nr: u32, wall_ns: u64, user: u64) -> u32 {
+pub fn add_slow(nr: u32, wall_ns: u64, user: u64, regs: u64, ret: i64) -> u32 {
     let Some(thread) = thread::get(task::current()) else {
         count(Outcome::ThreadStateFull, 1);
         return 0;
@@ -44,18 +45,27 @@ pub fn add_slow(nr: u32, wall_ns: u64, user: u64) -> u32 {
     let writer = writer(unsafe { bpf_get_smp_processor_id() }, global::epoch());
     let (kernel, source) = telling_stack(parts);
     add_row(&SlowKey { tgid, nr, kernel, user, source, writer }, wall_ns, parts);
+    add_parts(parts, &mut PartKey { tgid, nr, kernel: NO_STACK, part: 0, writer });
+    slowest::keep(thread, &One { nr, wall_ns, ret, regs, kernel, user });
+    0
+}
+
+/// Adds every part to its row. A function of its own, as the others here: what they need of the stack adds up
+/// along the calls only, and 512 bytes are all there is.
+#[inline(never)]
+fn add_parts(parts: &Parts, key: &mut PartKey) -> u32 {
     for part in 0..PARTS {
         if parts.ns[part] != 0 {
-            let kernel = stack_of(parts, part);
-            add_part(&PartKey { tgid, nr, kernel, part: part as u32, writer }, parts.ns[part]);
+            (key.kernel, key.part) = (stack_of(parts, part), part as u32);
+            add_part(key, parts.ns[part]);
         }
     }
     0
 }
 
 /// Takes the spinning out of the time on the CPU, and finds what is left over.
-#[inline(always)]
-fn settle(parts: &mut Parts, wall_ns: u64) {
+#[inline(never)]
+fn settle(parts: &mut Parts, wall_ns: u64) -> u32 {
     let on_cpu = parts.ns[Part::OnCpu as usize];
     parts.ns[Part::OnCpu as usize] = on_cpu.saturating_sub(parts.ns[Part::Spin as usize]);
     let mut sum = 0;
@@ -68,6 +78,7 @@ fn settle(parts: &mut Parts, wall_ns: u64) {
         sum = 0;
     }
     parts.ns[Part::Unaccounted as usize] = wall_ns - sum;
+    0
 }
 
 /// The stack that shows most of a call: its longest wait, else its longest spin or latest sample.

@@ -134,7 +134,7 @@ fn exit_slot(ctx: *mut c_void, slot: &mut Slot, (regs, ret): (u64, i64)) {
         slot::save(slot, thread, task::switches(task::current()));
         slice::ends(thread, task::current(), now);
         thread.flags = flag::KNOWN;
-        slow::add(ctx, &ended);
+        slow::add(ctx, &ended, regs);
     }
 }
 
@@ -178,7 +178,7 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
     if call::add(&ended) {
-        slow::add(ctx, &ended);
+        slow::add(ctx, &ended, regs);
     }
     if ended.nr == number::RT_SIGRETURN {
         add_failed(ctx, thread, &ended, regs);
@@ -199,9 +199,9 @@ fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, (regs, ret): (u64, 
 fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
     if let Some(failed) = restart::at_sigreturn(thread, ended.tgid, regs, ended.ret) {
         if call::add(&failed) {
-            thread.parts = thread.interrupted.parts;
+            (thread.parts, thread.enter_ns) = (thread.interrupted.parts, thread.interrupted.enter_ns);
             // The registers are the failed call's again, and so is the user stack.
-            slow::add(ctx, &failed);
+            slow::add(ctx, &failed, regs);
         }
     }
 }

@@ -108,6 +108,30 @@ fn a_late_answer_is_sleep_and_its_stack_says_where() {
 }
 
 #[test]
+fn the_slowest_calls_are_kept_one_by_one() {
+    if !can_run("the_slowest_calls_are_kept_one_by_one", &[]) {
+        return;
+    }
+    let (recorded, truth, pid) = record(&["--slow", "1ms"], &["late-reads", "40", "5"]);
+    let kept = recorded.summary["probes"]["syscall"]["slowest"].as_array().unwrap();
+    assert_eq!(kept.len(), 20);
+    assert!(kept.is_sorted_by_key(|call| std::cmp::Reverse(number(call, "wall_ns"))));
+    let row = recorded.call(pid, "read");
+    let reads: Vec<_> = kept.iter().filter(|call| call["pid"] == pid && call["syscall"] == "read").collect();
+    assert!(reads.len() >= 15, "{kept:#?}");
+    assert_eq!(number(reads[0], "wall_ns"), number(row, "max_ns"), "the longest is among them");
+    let (total, calls) = (number(&truth, "wall_ns"), number(&truth, "calls"));
+    for call in reads {
+        assert_eq!((&call["ret"], &call["tid"], &call["error"]), (&1.into(), &pid.into(), &Value::Null));
+        assert_eq!(call["arguments"][2], 1, "read of one byte: {call:#}");
+        let sum: u64 = PARTS.iter().map(|part| number(&call["parts"], part)).sum();
+        assert_eq!(sum, number(call, "wall_ns"), "{call:#}");
+        assert!(number(call, "start_ns") < number(&recorded.summary, "duration_ns"));
+        assert!(number(call, "wall_ns") >= total / calls / 2, "{call:#}");
+    }
+}
+
+#[test]
 fn a_busy_neighbour_is_waiting_for_a_cpu() {
     if !can_run("a_busy_neighbour_is_waiting_for_a_cpu", &[]) {
         return;

@@ -11,7 +11,8 @@ use crate::profile::parts::{Part, PartKey, Parts};
 use crate::profile::rows::{
     CpuKey, CpuRow, CpuRows, LockContext, LockKey, LockKind, LockRows, SlowKey, StackSource, SyscallRows,
 };
-use crate::profile::{Class, Interval, Ledger, Pid, StackId};
+use crate::profile::slowest::{SlowestCall, keep_longest};
+use crate::profile::{Class, Interval, Ledger, Pid, StackId, Tid};
 
 impl Drained {
     /// Adds these rows to an interval. `context` tells from a kernel stack whether it was taken in
@@ -67,6 +68,26 @@ impl Drained {
             total.ns += row.ns;
             total.calls += row.calls;
         }
+    }
+
+    /// The longest calls of the interval; the session began at `session_ns`, monotonic.
+    pub fn slowest(&self, session_ns: u64) -> Vec<SlowestCall> {
+        let calls = self.slowest.iter().map(|call| SlowestCall {
+            pid: Pid(call.tgid),
+            tid: Tid(call.tid),
+            nr: call.nr,
+            start_ns: call.enter_ns.saturating_sub(session_ns),
+            wall_ns: call.wall_ns,
+            ret: call.ret,
+            arguments: call.arguments,
+            object: String::new(),
+            parts: Parts::new(call.parts),
+            kernel: StackId(call.kernel),
+            user: StackId(call.user),
+        });
+        let mut calls = calls.collect();
+        keep_longest(&mut calls);
+        calls
     }
 
     fn lock_waits(&self, rows: &mut LockRows, ledger: &mut Ledger, context: impl Fn(StackId) -> LockContext) {

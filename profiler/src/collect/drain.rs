@@ -14,6 +14,7 @@ use aya::{Ebpf, Pod};
 use profiler_common::lock::{LockKey, LockRow};
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
+use profiler_common::slowest::{KEPT, Slowest, SlowestCall};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
 use profiler_common::{Control, epoch_of};
 
@@ -30,6 +31,8 @@ pub struct Drained {
     pub slow: Vec<(SlowKey, SlowRow)>,
     /// Parts of slow calls.
     pub parts: Vec<(PartKey, PartRow)>,
+    /// The slowest calls of each CPU.
+    pub slowest: Vec<SlowestCall>,
     /// Lock waits.
     pub locks: Vec<(LockKey, LockRow)>,
     /// CPU samples.
@@ -40,6 +43,7 @@ pub struct Drained {
 pub struct Rows {
     maps: HashMap<&'static str, MapData>,
     cache: PerCpuArray<MapData, CachedRows>,
+    slowest: PerCpuArray<MapData, Slowest>,
     control: Array<MapData, Control>,
     epoch: u32,
 }
@@ -64,7 +68,14 @@ impl Rows {
         }
         let control = ebpf.take_map(".bss").context("the object has no .bss")?;
         let cache = ebpf.take_map("CACHE").context("the object has no CACHE")?;
-        Ok(Self { maps, cache: PerCpuArray::try_from(cache)?, control: Array::try_from(control)?, epoch: 0 })
+        let slowest = ebpf.take_map("SLOWEST").context("the object has no SLOWEST")?;
+        Ok(Self {
+            maps,
+            cache: PerCpuArray::try_from(cache)?,
+            slowest: PerCpuArray::try_from(slowest)?,
+            control: Array::try_from(control)?,
+            epoch: 0,
+        })
     }
 
     /// Lets the programs keep calls in the CPUs' slots: only once `sched_switch` is attached, which
@@ -105,6 +116,7 @@ impl Rows {
             errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
             slow: self.take("SLOW", |key: &SlowKey| epoch_of(key.writer) == finished)?,
             parts: self.take("PARTS", |key: &PartKey| epoch_of(key.writer) == finished)?,
+            slowest: self.take_slowest(finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
         })
@@ -117,6 +129,14 @@ impl Rows {
         latency.extend(rows.map(|cached| (LatencyKey::of(cached.tag, 0), cached.row)));
         let empty = PerCpuValues::try_from(vec![CachedRows::default(); cached.len()])?;
         self.cache.set(finished, empty, 0).context("clearing the rows at hand")
+    }
+
+    fn take_slowest(&mut self, finished: u32) -> Result<Vec<SlowestCall>> {
+        let kept = self.slowest.get(&finished, 0).context("reading the slowest calls")?;
+        let calls = kept.iter().flatten().filter(|call| call.wall_ns > 0).copied().collect();
+        let empty = PerCpuValues::try_from(vec![[SlowestCall::default(); KEPT]; kept.len()])?;
+        self.slowest.set(finished, empty, 0).context("clearing the slowest calls")?;
+        Ok(calls)
     }
 
     fn take<K, V>(&self, name: &str, finished: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>>

@@ -12,6 +12,7 @@ mod packed;
 pub mod parts;
 pub mod process;
 pub mod rows;
+pub mod slowest;
 pub mod stack;
 pub mod target;
 
@@ -41,6 +42,8 @@ pub struct Profile {
     pub stacks: StackTable,
     /// System calls.
     pub syscall: SyscallRows,
+    /// The slowest calls, the longest first.
+    pub slowest: Vec<slowest::SlowestCall>,
     /// Lock waits.
     pub lock: LockRows,
     /// CPU samples.
@@ -88,6 +91,8 @@ impl Profile {
         }
         self.stacks.extend(interval.modules, interval.frames, interval.stacks);
         self.syscall.add(&interval.syscall);
+        self.slowest.extend(interval.slowest);
+        slowest::keep_longest(&mut self.slowest);
         self.lock.add(&interval.lock);
         self.cpu.add(&interval.cpu);
         self.ledger.add(&interval.ledger);

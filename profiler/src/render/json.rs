@@ -14,6 +14,7 @@ use super::fold::Folder;
 use super::layout::Layout;
 use super::parts::{Breakdown, PartsRow};
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
+use super::slowest::{self, SlowestRow};
 use super::syscalls::{self, CallClass};
 use super::{Probe, Rendering, errno, probe};
 use crate::profile::ledger::Class;
@@ -77,6 +78,7 @@ struct SyscallProbe<'p> {
     unit: &'static str,
     rows: Vec<SyscallRow<'p>>,
     slow: Slow<'p>,
+    slowest: Vec<SlowestRow<'p>>,
 }
 
 #[derive(Serialize)]
@@ -267,6 +269,7 @@ fn document<'a>(
                 unit: Probe::Syscall.unit(),
                 rows: ranked.syscalls.iter().map(|line| syscall_row(profile, line)).collect(),
                 slow: Slow(profile),
+                slowest: slowest::rows(profile, folder),
             },
             lock: Rows {
                 unit: Probe::Lock.unit(),

@@ -22,6 +22,7 @@ mod parts;
 mod picture;
 pub mod probe;
 mod rows;
+mod slowest;
 mod stacks;
 mod summary;
 mod svg;

@@ -88,8 +88,8 @@ pub fn shares(parts: &Parts) -> String {
         Part::Spin => "spinning",
         Part::LockSleep => "asleep on a lock",
         Part::Sleep => "asleep",
-        Part::Woken => "woken, waiting for a CPU",
-        Part::Preempted => "preempted",
+        Part::Woken => "waiting for a CPU (woken)",
+        Part::Preempted => "waiting for a CPU (preempted)",
         Part::Interrupted => "between restarts",
         Part::Unaccounted => "unaccounted",
     };

@@ -5,6 +5,7 @@
 mod context;
 mod header;
 mod launch;
+mod object;
 mod output;
 mod progress;
 mod recorder;

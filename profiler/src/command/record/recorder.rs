@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::context::context;
 use super::header::header;
+use super::object;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
@@ -214,6 +215,10 @@ impl Recorder {
         interval.counters = self.watch.changed(self.intervals.is_multiple_of(ALL_COUNTERS_EVERY));
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
+        interval.slowest = drained.slowest(self.probes.start_ns);
+        for call in &mut interval.slowest {
+            call.object = object::of(call);
+        }
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
         interval.ledger.grow(Population::Frames, interval.frames.len() as u64);
         let mut symbols = self.interner.symbolize_kernel_new(&self.kernel);
