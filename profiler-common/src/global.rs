@@ -55,5 +55,9 @@ pub struct Offsets {
     pub ancestor_ids: u32,
     /// `task_struct.stack`.
     pub task_stack: u32,
+    /// `mutex.owner`.
+    pub mutex_owner: u32,
+    /// `rw_semaphore.owner`.
+    pub rwsem_owner: u32,
 }
-crate::shared_record!(Offsets, 80);
+crate::shared_record!(Offsets, 88);

@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod lock;
 pub mod outcome;
 pub mod part;
+pub mod processor;
 pub mod sample;
 pub mod slowest;
 pub mod stack;

@@ -1,6 +1,6 @@
 //! The `lock` probe's records.
 //!
-//! In: contention begin and end. Out: wait rows per (process, kind, lock, stacks).
+//! In: contention begin and end. Out: wait rows per (process, kind, lock, stacks), and by holder.
 
 use crate::histogram::SLOTS;
 
@@ -57,3 +57,53 @@ pub struct LockRow {
     pub max_ns: u64,
 }
 crate::shared_record!(LockRow, 48);
+
+/// A [`Holder`]'s `tgid` when readers hold the lock: the kernel does not keep who they are.
+pub const READERS: u32 = u32::MAX;
+
+/// Who holds a mutex or rwsem.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Holder {
+    /// Process; 0 = not known, or [`READERS`].
+    pub tgid: u32,
+    /// Explicit padding.
+    pub pad: u32,
+    /// The process's name, NUL padded, as two words.
+    pub comm: [u64; 2],
+}
+crate::shared_record!(Holder, 24);
+
+/// Key of the time waited for what a process holds.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerKey {
+    /// Process that waits.
+    pub tgid: u32,
+    /// As in [`LockKey`].
+    pub kind: u16,
+    /// Explicit padding.
+    pub pad: u16,
+    /// As in [`LockKey`].
+    pub lock: u64,
+    /// As in [`LockKey`].
+    pub kernel: u64,
+    /// Who held the lock when the wait began.
+    pub holder: Holder,
+    /// The one writer of this row, see [`crate::writer`].
+    pub writer: u32,
+    /// Explicit padding.
+    pub pad2: u32,
+}
+crate::shared_record!(OwnerKey, 56);
+
+/// Time waited for what a process holds.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnerRow {
+    /// Waits.
+    pub waits: u64,
+    /// Sum of waits, ns.
+    pub total_ns: u64,
+}
+crate::shared_record!(OwnerRow, 16);

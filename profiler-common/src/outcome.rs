@@ -50,8 +50,14 @@ outcomes! {
     StackDeferred,
     /// Lost: the ring buffer was full, a process event did not arrive.
     EventRingFull,
+    /// Lost: no room for another child of the target, which goes unmeasured.
+    TargetFull,
     /// Lost: more locks nested than a thread's state holds.
     LockNestingFull,
+    /// Lost: a wait whose end never came (a return that the kernel's guards skipped).
+    LockEndMissed,
+    /// Lost: no room for a new row of a lock's holder.
+    LockOwnerFull,
     /// Discarded: a contention end without its begin (in progress at attach).
     LockUnmatchedEnd,
     /// Missing: the kernel could not give the kernel stack.

@@ -9,9 +9,9 @@ use profiler_common::syscall::{CachedRow, ErrorKey, LatencyKey, LatencyRow, plac
 use profiler_common::writer;
 
 use crate::maps::{CACHE, ERRORS, LATENCY};
-use crate::number::RT_SIGRETURN;
 use crate::outcome::{busy, count};
 use crate::{global, process};
+use profiler_common::processor::RT_SIGRETURN;
 
 /// A call that ended: what its rows need.
 pub struct Ended {

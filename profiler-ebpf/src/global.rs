@@ -74,6 +74,8 @@ static OFFSETS: Offsets = Offsets {
     cgroup_kn: 0,
     kn_id: 0,
     ancestor_ids: 0,
+    mutex_owner: 0,
+    rwsem_owner: 0,
     task_stack: 0,
 };
 #[unsafe(no_mangle)]

@@ -1,4 +1,5 @@
-//! `lock` probe. Hooks: BTF tracepoints `contention_begin`, `contention_end`.
+//! `lock` probe: waits, however they are seen. Hooks: BTF tracepoints `contention_begin`, `contention_end`;
+//! those of `slow_path` come here, too.
 //!
 //! Produces: wait rows per (process, kind, static lock, stacks). The first begin on a lock
 //! opens the wait, later ones only change its phase; different locks nest. Spins stay on their
@@ -10,13 +11,12 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use profiler_common::lock::flag;
 use profiler_common::outcome::Outcome;
-use profiler_common::stack::NO_STACK;
 
 use crate::maps::SPINS;
 use crate::outcome::{count, is_busy};
 use crate::stack::{self, Buffer};
-use crate::state::{NESTING, Wait};
-use crate::{global, slice, slot, target, task, thread, wait};
+use crate::state::{NESTING, TIMED, Wait};
+use crate::{global, lock_part, owner, slot, target, task, thread, wait};
 
 /// The lock's address where it can have a symbol: inside the kernel's static data.
 #[inline(always)]
@@ -26,13 +26,19 @@ fn static_lock(lock: u64) -> u64 {
 
 /// Whether the flags are those of a lock whose waiters never leave the CPU.
 #[inline(always)]
-fn is_spinning(flags: u32) -> bool {
+pub fn is_spinning(flags: u32) -> bool {
     flags & flag::SPIN != 0 && flags & (flag::MUTEX | flag::PERCPU | flag::RT) == 0
 }
 
-/// A wait begins, or changes its phase.
+/// A wait begins, or changes its phase: the contention tracepoint.
 #[inline(always)]
 pub fn begin(ctx: *mut c_void, lock: u64, flags: u32) {
+    begin_into(ctx, lock, (flags, Buffer::Lock));
+}
+
+/// A wait begins; its stacks are taken into the calling program's own buffer.
+#[inline(always)]
+pub fn begin_into(ctx: *mut c_void, lock: u64, (flags, buffer): (u32, Buffer)) {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let own = is_busy() || tgid == global::self_tgid();
     if !own && !target::admits_current(task::current()) {
@@ -41,14 +47,14 @@ pub fn begin(ctx: *mut c_void, lock: u64, flags: u32) {
     if is_spinning(flags) {
         if let Some(spins) = SPINS.get_ptr_mut(0) {
             // SAFETY: this CPU's own value.
-            open(ctx, unsafe { &mut *spins }, Wait::new(lock, flags, own));
+            open(ctx, unsafe { &mut *spins }, (Wait::new(lock, flags, own), buffer));
         }
     } else if let Some(thread) = thread::get_or_create(task::current()) {
         // A sleeping lock's slow path may allocate: it is about to sleep.
         if !own && flags & flag::MUTEX != 0 {
-            mutex_phase(flags & flag::SPIN != 0);
+            lock_part::mutex_phase(flags & flag::SPIN != 0);
         }
-        open(ctx, &mut thread.waits, Wait::new(lock, flags & !flag::SPIN, own));
+        open(ctx, &mut thread.waits, (Wait::new(lock, flags & !flag::SPIN, own), buffer));
     }
 }
 
@@ -58,24 +64,27 @@ impl Wait {
         Self {
             lock,
             begin_ns: 0,
-            kernel: NO_STACK,
-            user: NO_STACK,
+            kernel: stack::NONE,
+            user: stack::NONE,
             kind,
             own: own as u32,
             in_task: 0,
             pad: 0,
             named: 0,
+            owner: owner::NOBODY,
         }
     }
 }
 
 #[inline(always)]
-fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
+fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], (mut wait, buffer): (Wait, Buffer)) {
     let mut free = NESTING;
     for index in 0..NESTING {
         let known = waits[index].lock;
         if known == wait.lock {
-            if wait.kind & flag::MUTEX != 0 {
+            // A slow path's own programs time this wait: it is not counted twice.
+            let timed = waits[index].kind & TIMED != 0 && wait.kind & TIMED == 0;
+            if timed || wait.kind & flag::MUTEX != 0 {
                 return;
             }
             // Only a mutex announces its phases. Here the recursion guard has skipped (and counted)
@@ -93,10 +102,13 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
     }
     if wait.own == 0 {
         wait.in_task = task::on_own_stack(task::current(), ctx) as u32;
-        wait.kernel = stack::kernel(ctx, Buffer::Lock);
-        if !is_spinning(wait.kind) && !task::is_kernel_thread(task::current()) {
-            let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-            wait.user = stack::user(ctx, Buffer::Lock, tgid, slot::in_call(task::current()));
+        wait.kernel = stack::kernel(ctx, buffer);
+        if !is_spinning(wait.kind) {
+            wait.owner = owner::of(wait.lock, wait.kind);
+            if !task::is_kernel_thread(task::current()) {
+                let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+                wait.user = stack::user(ctx, buffer, tgid, slot::in_call(task::current()));
+            }
         }
     }
     // SAFETY: the helper has no preconditions.
@@ -104,40 +116,49 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], mut wait: Wait) {
     waits[free & (NESTING - 1)] = wait;
 }
 
-/// The wait for `lock` ends.
+/// The wait for `lock` ends: the contention tracepoint.
 #[inline(always)]
 pub fn end(lock: u64) {
     // SAFETY: the helper has no preconditions.
     let now = unsafe { bpf_ktime_get_ns() };
     if let Some(spins) = SPINS.get_ptr_mut(0) {
         // SAFETY: this CPU's own value.
-        if let Some(wait) = close(unsafe { &mut *spins }, lock) {
-            if wait.in_task != 0
-                && let Some(thread) = slot::moved(task::current())
-            {
-                slice::spun(thread, now.saturating_sub(wait.begin_ns), wait.kernel);
-            }
-            wait::add(wait, now);
+        let spins = unsafe { &mut *spins };
+        if is_timed(spins, lock) {
+            return;
+        }
+        if let Some(wait) = close(spins, lock) {
+            lock_part::add_spin(wait, now);
             return;
         }
     }
-    match thread::get(task::current()).and_then(|thread| close(&mut thread.waits, lock)) {
-        Some(wait) => {
-            if wait.kind & flag::MUTEX != 0 && wait.own == 0 {
-                mutex_phase(false);
-            }
-            wait::add(wait, now);
-        }
+    if !thread::get(task::current()).is_some_and(|thread| is_timed(&thread.waits, lock)) {
+        end_sleeping(lock, now);
+    }
+}
+
+/// The wait for a spinning lock ends, told by its slow path.
+#[inline(always)]
+pub fn end_spinning(lock: u64, now: u64) {
+    let Some(spins) = SPINS.get_ptr_mut(0) else { return };
+    // SAFETY: this CPU's own value.
+    match close(unsafe { &mut *spins }, lock) {
+        Some(wait) => lock_part::add_spin(wait, now),
         None => unmatched(),
     }
 }
 
-/// A wait of the running thread for a mutex begins to spin, or ceases to.
+/// The running thread's wait for a sleeping lock ends.
 #[inline(always)]
-fn mutex_phase(spins: bool) {
-    if let Some(thread) = slot::moved(task::current()) {
-        // SAFETY: the helper has no preconditions.
-        slice::mutex_phase(thread, spins, unsafe { bpf_ktime_get_ns() });
+pub fn end_sleeping(lock: u64, now: u64) {
+    match thread::get(task::current()).and_then(|thread| close(&mut thread.waits, lock)) {
+        Some(wait) => {
+            if wait.kind & flag::MUTEX != 0 && wait.own == 0 {
+                lock_part::mutex_phase(false);
+            }
+            wait::add(wait, now);
+        }
+        None => unmatched(),
     }
 }
 
@@ -147,6 +168,17 @@ fn unmatched() {
     if !is_busy() && target::admits_current(task::current()) {
         count(Outcome::LockUnmatchedEnd, 1);
     }
+}
+
+/// Whether a wait for `lock` is open that its slow path's programs end.
+#[inline(always)]
+fn is_timed(waits: &[Wait; NESTING], lock: u64) -> bool {
+    for index in 0..NESTING {
+        if waits[index].lock == lock && waits[index].kind & TIMED != 0 {
+            return true;
+        }
+    }
+    false
 }
 
 #[inline(always)]

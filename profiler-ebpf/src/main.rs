@@ -11,15 +11,17 @@ mod floor;
 mod global;
 mod in_flight;
 mod lock;
+mod lock_part;
 mod maps;
-mod number;
 mod outcome;
+mod owner;
 mod process;
 mod restart;
 mod sample;
 mod slice;
 mod slot;
 mod slow;
+mod slow_path;
 mod slowest;
 mod stack;
 mod state;
@@ -55,7 +57,7 @@ fn process_exec(_ctx: RawTracePointContext) -> Result<(), ()> {
 
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 fn process_fork(ctx: RawTracePointContext) -> Result<(), ()> {
-    process::fork(ctx.arg::<u64>(1));
+    process::fork(&ctx);
     Ok(())
 }
 

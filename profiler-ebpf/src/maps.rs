@@ -4,7 +4,7 @@
 
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
-use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
@@ -12,6 +12,7 @@ use profiler_common::slowest::Slowest;
 use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 
+use crate::stack::BUFFERS;
 use crate::state::{NESTING, Thread, Wait};
 
 /// Latency rows of the `syscall` probe.
@@ -35,6 +36,9 @@ pub static SLOWEST: PerCpuArray<Slowest> = PerCpuArray::with_max_entries(2, 0);
 /// Lock waits.
 #[map]
 pub static LOCKS: HashMap<LockKey, LockRow> = HashMap::with_max_entries(16_384, 0);
+/// Who held the locks that were waited for.
+#[map]
+pub static OWNERS: HashMap<OwnerKey, OwnerRow> = HashMap::with_max_entries(4_096, 0);
 /// CPU samples.
 #[map]
 pub static SAMPLES: HashMap<SampleKey, u64> = HashMap::with_max_entries(32_768, 0);
@@ -55,7 +59,7 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
 pub static OUTCOME_COUNTS: PerCpuArray<[u64; OUTCOMES]> = PerCpuArray::with_max_entries(1, 0);
 /// Stack buffers, one per program and nesting, never shared.
 #[map]
-pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(8, 0);
+pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(BUFFERS, 0);
 /// Spinning waits of this CPU, innermost last.
 #[map]
 pub static SPINS: PerCpuArray<[Wait; NESTING]> = PerCpuArray::with_max_entries(1, 0);

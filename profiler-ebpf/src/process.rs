@@ -8,16 +8,18 @@ use core::ffi::c_void;
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_FORCE_WAKEUP};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_ringbuf_output};
+use aya_ebpf::programs::RawTracePointContext;
+use aya_log_ebpf::debug;
 use profiler_common::COMM_BYTES;
 use profiler_common::event::{PROCESS, ProcessEvent};
 use profiler_common::outcome::Outcome;
 
 use crate::global::offset;
 use crate::maps::{EVENTS, PROCESSES, TARGETS};
-use crate::number::{EXIT, EXIT_GROUP};
 use crate::outcome::{busy, count};
 use crate::state::flag;
 use crate::{cgroup, global, slot, target, task, thread};
+use profiler_common::processor::{EXIT, EXIT_GROUP};
 
 /// Tells user space of a process the first time it gets a row.
 #[inline(always)]
@@ -73,9 +75,10 @@ pub fn exec() {
     }
 }
 
-/// The running process made `child` (an untyped address here).
+/// The running process made a child.
 #[inline(always)]
-pub fn fork(child: u64) {
+pub fn fork(ctx: &RawTracePointContext) {
+    let child = ctx.arg::<u64>(1);
     if global::by_tgid() == 0 {
         return;
     }
@@ -95,10 +98,14 @@ pub fn fork(child: u64) {
     // SAFETY: the values are not read.
     let (of_target, known) = unsafe { (TARGETS.get(&parent).is_some(), TARGETS.get(&tgid).is_some()) };
     if of_target {
-        let _ = busy(|| TARGETS.insert(&tgid, &1, 0));
+        if busy(|| TARGETS.insert(&tgid, &1, 0)).is_err() {
+            count(Outcome::TargetFull, 1);
+        }
+        debug!(ctx, "pid {} joins the target with its parent {}", tgid, parent);
     } else if known {
         // A number is given again when its process is gone: this one is a stranger.
         let _ = busy(|| TARGETS.remove(&tgid));
+        debug!(ctx, "pid {} was the target's and is a stranger's now", tgid);
     }
 }
 

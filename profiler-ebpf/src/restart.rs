@@ -9,9 +9,9 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::outcome::Outcome;
 use profiler_common::part::Part;
+use profiler_common::processor::{RESTART_SYSCALL, STACK_POINTER};
 
 use crate::call::Ended;
-use crate::number::RESTART_SYSCALL;
 use crate::outcome::count;
 use crate::state::{Interrupted, Thread, flag};
 
@@ -67,12 +67,13 @@ pub fn at_sigreturn(thread: &mut Thread, tgid: u32, regs: u64, ret: i64) -> Opti
     Some(Ended { tgid, nr, latency_ns: exit_ns.wrapping_sub(enter_ns), ret })
 }
 
-/// `pt_regs.sp` on x86-64.
+/// The user stack pointer among saved registers.
 #[inline(always)]
 fn stack_pointer(regs: u64) -> u64 {
-    const SP: u64 = 19 * 8;
     let mut value = 0u64;
     // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 8, (regs + SP) as *const c_void) };
+    unsafe {
+        bpf_probe_read_kernel((&raw mut value).cast(), 8, (regs + STACK_POINTER as u64) as *const c_void)
+    };
     value
 }

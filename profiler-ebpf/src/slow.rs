@@ -8,25 +8,38 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use profiler_common::outcome::Outcome;
 use profiler_common::part::{PARTS, Part, PartKey, PartRow};
+use profiler_common::processor;
 use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{SlowKey, SlowRow, source};
 use profiler_common::writer;
 
-use crate::call::Ended;
+use crate::call::{self, Ended};
 use crate::maps::{PARTS as PART_ROWS, SLOW};
 use crate::outcome::{busy, count};
 use crate::slowest::{self, One};
 use crate::stack::{self, Buffer};
-use crate::state::{Parts, wait};
-use crate::{global, number, task, thread};
+use crate::state::{Parts, Thread, wait};
+use crate::{global, restart, task, thread};
 
 /// Adds a slow call, whose parts are in the thread's record, with the user stack that made it.
 #[inline(always)]
 pub fn add(ctx: *mut c_void, ended: &Ended, regs: u64) {
     // After these three the registers are not those of the code that made the call.
-    let in_call = !matches!(ended.nr, number::RT_SIGRETURN | number::EXECVE | number::EXECVEAT);
+    let in_call = !matches!(ended.nr, processor::RT_SIGRETURN | processor::EXECVE | processor::EXECVEAT);
     let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
     add_slow(ended.nr, ended.latency_ns, user, regs, ended.ret);
+}
+
+/// A signal handler ends: the call it interrupted may fail with that, `rt_sigreturn` itself never does.
+#[inline(always)]
+pub fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
+    if let Some(failed) = restart::at_sigreturn(thread, ended.tgid, regs, ended.ret) {
+        if call::add(&failed) {
+            (thread.parts, thread.enter_ns) = (thread.interrupted.parts, thread.interrupted.enter_ns);
+            // The registers are the failed call's again, and so is the user stack.
+            add(ctx, &failed, regs);
+        }
+    }
 }
 
 /// Adds the running thread's call to its rows. A global function: the verifier walks it once, not once for

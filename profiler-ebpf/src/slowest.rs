@@ -8,14 +8,12 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::part::PARTS;
+use profiler_common::processor::ARGUMENTS;
 use profiler_common::slowest::{KEPT, Slowest, waits_by_purpose};
 
 use crate::global;
 use crate::maps::SLOWEST;
 use crate::state::Thread;
-
-/// The registers of the first three arguments in `pt_regs` of x86-64, which a call leaves as they were.
-const ARGUMENTS: [u64; 3] = [14 * 8, 13 * 8, 12 * 8];
 
 /// What tells one call from others of its kind.
 pub struct One {

@@ -28,7 +28,24 @@ pub enum Buffer {
     Lock = 3,
     /// The task iterator.
     InFlight = 4,
+    /// A slow path by kprobe: the kernel runs one kprobe program a CPU.
+    Kprobe = 5,
+    /// Slow paths by fentry: the recursion guard is one for each program. Of the two of spin locks one runs.
+    Spin = 6,
+    ReadLock = 7,
+    WriteLock = 8,
+    Mutex = 9,
+    MutexKillable = 10,
+    MutexInterruptible = 11,
+    SemaphoreRead = 12,
+    SemaphoreWrite = 13,
 }
+
+/// How many buffers there are.
+pub const BUFFERS: u32 = 14;
+
+/// As in a row's key: no stack.
+pub const NONE: u64 = NO_STACK;
 
 /// Bytes of a full stack.
 const BYTES: u32 = (FRAMES * 8) as u32;

@@ -2,11 +2,16 @@
 //!
 //! In: nothing. Out: the values of `THREADS` and `SPINS`.
 
+use profiler_common::lock::Holder;
 use profiler_common::part::PARTS;
 use profiler_common::stack::NO_STACK;
 
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
+
+/// In a wait's kind: programs on the slow path opened it and will end it, so contention events on its
+/// lock are about the same wait. No flag of a row's kind, which has 16 bits.
+pub const TIMED: u32 = 1 << 16;
 
 /// An open wait for a lock: per thread for sleeping locks, per CPU for spinning ones.
 #[repr(C)]
@@ -20,7 +25,7 @@ pub struct Wait {
     pub kernel: u64,
     /// User stack at the begin.
     pub user: u64,
-    /// Kind, as contention flags.
+    /// Kind, as contention flags, and [`TIMED`].
     pub kind: u32,
     /// 1 for a lock of our own.
     pub own: u32,
@@ -30,6 +35,8 @@ pub struct Wait {
     pub pad: u32,
     /// The lock's address where it can have a symbol, set when the wait ends.
     pub named: u64,
+    /// Who held it at the begin.
+    pub owner: Holder,
 }
 
 /// State bits.

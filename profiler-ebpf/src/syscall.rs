@@ -11,13 +11,14 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::RawTracePointContext;
 use profiler_common::outcome::Outcome;
+use profiler_common::processor;
 use profiler_common::syscall::{Slot, verdict};
 
 use crate::call::{self, Ended};
 use crate::outcome::count;
 use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::{global, number, restart, slice, slot, slow, target, task, thread, unmatched};
+use crate::{global, restart, slice, slot, slow, target, task, thread, unmatched};
 
 #[inline(always)]
 fn now_ns() -> u64 {
@@ -180,8 +181,8 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     if call::add(&ended) {
         slow::add(ctx, &ended, regs);
     }
-    if ended.nr == number::RT_SIGRETURN {
-        add_failed(ctx, thread, &ended, regs);
+    if ended.nr == processor::RT_SIGRETURN {
+        slow::add_failed(ctx, thread, &ended, regs);
     }
 }
 
@@ -192,16 +193,4 @@ fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, (regs, ret): (u64, 
     slice::ends(thread, task::current(), now);
     slot::forget(slot);
     restart::at_exit(thread, now, regs, ret);
-}
-
-/// A signal handler ends: the call it interrupted may fail with that, `rt_sigreturn` itself never does.
-#[inline(always)]
-fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
-    if let Some(failed) = restart::at_sigreturn(thread, ended.tgid, regs, ended.ret) {
-        if call::add(&failed) {
-            (thread.parts, thread.enter_ns) = (thread.interrupted.parts, thread.interrupted.enter_ns);
-            // The registers are the failed call's again, and so is the user stack.
-            slow::add(ctx, &failed, regs);
-        }
-    }
 }

@@ -10,6 +10,8 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_task_pt_regs,
 };
 
+use profiler_common::processor::{CALL_NUMBER, REGISTERS_ON_STACK};
+
 use crate::global::{self, offset};
 
 /// A task the verifier knows as one.
@@ -159,17 +161,13 @@ pub fn leader(task: Task) -> Task {
 /// The number of the system call that a sleeping task is in; negative outside of one.
 #[inline(always)]
 pub fn call_number(task: Task) -> i64 {
-    /// `pt_regs.orig_ax` on x86-64.
-    const ORIG_AX: usize = 15 * 8;
-    /// Where `pt_regs` begins on a kernel stack of x86-64 without FRED (`THREAD_SIZE` less its size).
-    const REGISTERS: usize = 16_384 - 21 * 8;
     // SAFETY: the helper returns the task's saved user registers as a BTF pointer; before it came
     // (5.15) they lie at the end of the stack, whose address `load` checks.
     unsafe {
         if global::task_storage() != 0 {
-            return load(bpf_task_pt_regs(task) as *const c_void, ORIG_AX);
+            return load(bpf_task_pt_regs(task) as *const c_void, CALL_NUMBER);
         }
         let stack: *const c_void = load(task.cast(), offset!(task_stack));
-        load(stack, REGISTERS + ORIG_AX)
+        load(stack, REGISTERS_ON_STACK + CALL_NUMBER)
     }
 }

@@ -6,10 +6,11 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::outcome::Outcome;
+use profiler_common::processor;
 
 use crate::outcome::count;
 use crate::state::flag;
-use crate::{global, number, task, thread};
+use crate::{global, task, thread};
 
 /// An exit in a thread that was never seen entering.
 #[inline(never)]
@@ -31,11 +32,14 @@ pub fn exit(regs: u64, ret: i64) -> u32 {
 /// Whether the registers are those of a call that makes a thread.
 #[inline(always)]
 fn is_clone(regs: u64) -> bool {
-    const ORIG_AX: u64 = 15 * 8;
     let mut nr = 0u64;
     // SAFETY: the helper checks the address.
     unsafe {
-        bpf_probe_read_kernel((&raw mut nr).cast(), 8, (regs + ORIG_AX) as *const c_void);
+        bpf_probe_read_kernel(
+            (&raw mut nr).cast(),
+            8,
+            (regs + processor::CALL_NUMBER as u64) as *const c_void,
+        );
     }
-    matches!(nr as u32, number::CLONE | number::FORK | number::VFORK | number::CLONE3)
+    matches!(nr as u32, processor::CLONE | processor::FORK | processor::VFORK | processor::CLONE3)
 }

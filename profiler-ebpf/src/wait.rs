@@ -1,15 +1,15 @@
 //! What a lock wait that ended adds: to its row of `LOCKS`, or to the count of our own locks' waits.
 //!
-//! Produces: wait rows per (process, kind, static lock, stacks) and octave.
+//! Produces: wait rows per (process, kind, static lock, stacks) and octave; time waited by holder.
 
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use profiler_common::histogram::{SLOTS, slot_in};
-use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::outcome::Outcome;
 use profiler_common::writer;
 
 use crate::call::octave_of;
-use crate::maps::LOCKS;
+use crate::maps::{LOCKS, OWNERS};
 use crate::outcome::{busy, count};
 use crate::state::Wait;
 use crate::{global, process};
@@ -36,6 +36,34 @@ pub fn add(wait: &Wait, now: u64) {
         pad2: 0,
     };
     add_row(&key, ns);
+    if wait.owner.tgid != 0 {
+        let owner = OwnerKey {
+            tgid: key.tgid,
+            kind: key.kind,
+            pad: 0,
+            lock: key.lock,
+            kernel: key.kernel,
+            holder: wait.owner,
+            writer: key.writer,
+            pad2: 0,
+        };
+        add_owner(&owner, ns);
+    }
+}
+
+/// As [`add_row`], for who held the lock.
+#[inline(never)]
+fn add_owner(key: &OwnerKey, ns: u64) -> u32 {
+    if let Some(row) = OWNERS.get_ptr_mut(key) {
+        // SAFETY: this CPU is the row's only writer.
+        unsafe {
+            (*row).waits += 1;
+            (*row).total_ns += ns;
+        }
+    } else if busy(|| OWNERS.insert(key, &OwnerRow { waits: 1, total_ns: ns }, 0)).is_err() {
+        count(Outcome::LockOwnerFull, 1);
+    }
+    0
 }
 
 /// Adds a wait to its row. The contended lock is held here: see docs/decisions.md for why taking

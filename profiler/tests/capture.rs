@@ -7,10 +7,9 @@
 #[path = "capture/forge.rs"]
 mod forge;
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use std::{fs, path::Path};
 
 use forge::{cbor, cbor_without, forge};
 use profiler::capture::{FINISHED, PARTIAL, ReadError, Writer, read, read_from};
@@ -260,7 +259,6 @@ fn random_damage_never_panics_and_is_never_silent() {
     let whole = bytes_of(&session());
     let truth = told(&parse(&whole).unwrap());
     let mut seed = 0x2545_f491_4f6c_dd1d;
-    let started = Instant::now();
     for round in 0..8_000 {
         let mut bytes = whole.clone();
         for _ in 0..=random(&mut seed) % 4 {
@@ -280,7 +278,11 @@ fn random_damage_never_panics_and_is_never_silent() {
             assert!(!silent, "round {round}: damage went unnoticed");
         }
     }
-    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+/// CPU time of this thread: a busy machine does not lengthen it.
+fn cpu_time() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
 #[test]
@@ -335,10 +337,11 @@ fn bombs_and_lies_are_refused() {
         ("head of a chunk is damaged", forge(&[header, (b"INTV", vec![0], Some(u32::MAX))])),
     ];
     for (expected, bytes) in cases {
-        let started = Instant::now();
+        let started = cpu_time();
         let tail = parse(&bytes).unwrap().missing_tail.unwrap();
         assert!(tail.contains(expected), "{tail}: not {expected}");
-        assert!(started.elapsed().as_secs() < 10, "{expected}: {:?}", started.elapsed());
+        let used = cpu_time() - started;
+        assert!(used.as_secs() < 10, "{expected}: {used:?}");
     }
     let first = parse(&forge(&[(b"END ", cbor(&session()[4]), None)]));
     assert!(first.unwrap_err().to_string().contains("does not begin with a header"));

@@ -11,7 +11,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::Value;
-use support::live::{Recorded, Recording, workload};
+use support::live::{Recorded, Recording, number, workload};
 use support::{Cgroup, can_run, skipped};
 
 /// A cgroup of the controller in whichever hierarchy has it, with one of these limits set: file, value.
@@ -152,4 +152,45 @@ fn the_network_counted_is_the_targets_own() {
     assert_eq!(environment["network_of"], format!("pid {pid}"));
     // Nothing was ever sent there, while this host has sent something since it booted.
     assert_eq!(environment["at_start"]["tcp_segments_out"], 0, "{environment:#}");
+}
+
+#[test]
+fn the_heat_map_has_the_calls_at_their_time_and_latency() {
+    let test = "heat_map";
+    if !can_run(test, &["sh"]) {
+        return;
+    }
+    // Reads of 20 ms in the first second or so, of 40 ms later on.
+    let script = "\"$0\" pipe-reads 40 20; sleep 1; \"$0\" pipe-reads 40 40";
+    let workload = workload();
+    let command = ["--probe", "syscall", "--", "sh", "-c", script, workload.to_str().unwrap()];
+    let recorded = Recording::start(&command).ended();
+    let svg = recorded.file("syscall-heat.svg");
+    // `1.00 s to 2.00 s: 12 of 20.4 ms to 24.1 ms` → start and lower edge in ms.
+    let ms = |text: &str| -> f64 {
+        let (value, unit) = text.split_once(' ').unwrap_or((text, "ns"));
+        let factor = [("s", 1e3), ("ms", 1.0), ("µs", 1e-3), ("ns", 1e-6)];
+        let factor = factor.iter().find(|(own, _)| unit == *own).unwrap_or_else(|| panic!("{text}"));
+        value.replace(',', "").parse::<f64>().unwrap() * factor.1
+    };
+    let cell = |title: &str| -> Option<(f64, f64, u64)> {
+        let (time, rest) = title.split_once(": ")?;
+        let (count, latency) = rest.split_once(" of ")?;
+        let (start, from) = (time.split_once(" to ")?.0, latency.split_once(" to ")?.0);
+        Some((ms(start), ms(from), count.replace(',', "").parse().ok()?))
+    };
+    let (_, reads) = svg.split_once(">read: ").unwrap();
+    let reads = reads.split("text-anchor=\"start\"").next().unwrap();
+    let cells = reads.split("<title>").skip(1).filter_map(|rest| cell(rest.split("</title>").next()?));
+    let cells: Vec<(f64, f64, u64)> = cells.collect();
+    let rows = recorded.summary["probes"]["syscall"]["rows"].as_array().unwrap().iter();
+    let truth: u64 = rows.filter(|row| row["syscall"] == "read").map(|row| number(row, "count")).sum();
+    assert_eq!(cells.iter().map(|(.., count)| count).sum::<u64>(), truth, "{cells:?}");
+    // The workload's own, and what a busy machine makes slow.
+    let of = |low: f64, high: f64| -> Vec<(f64, f64, u64)> {
+        cells.iter().filter(|(_, from, _)| (low..high).contains(from)).copied().collect()
+    };
+    assert!(of(16.0, f64::MAX).iter().map(|(.., count)| count).sum::<u64>() >= 80, "{cells:?}");
+    let most = |of: Vec<(f64, f64, u64)>| of.into_iter().max_by_key(|(.., count)| *count).unwrap();
+    assert!(most(of(16.0, 30.0)).0 < most(of(30.0, 80.0)).0, "{cells:?}");
 }

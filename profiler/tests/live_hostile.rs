@@ -68,6 +68,7 @@ fn attacking_names_act_nowhere() {
         let svg = recorded.file(&format!("{probe}.svg"));
         assert_picture(&svg, probe);
     }
+    assert_picture(&recorded.file("syscall-heat.svg"), "syscall-heat");
     // The symbol arrived, too; `symbol` replaced what acts before the capture was written.
     for probe in ["cpu", "syscall"] {
         let folded = recorded.file(&format!("{probe}.folded"));
@@ -100,6 +101,7 @@ fn an_attacking_target_acts_nowhere() {
             assert_folded(&fs::read_to_string(output.join(format!("{probe}.folded"))).unwrap());
             assert_picture(&fs::read_to_string(output.join(format!("{probe}.svg"))).unwrap(), probe);
         }
+        assert_picture(&fs::read_to_string(output.join("syscall-heat.svg")).unwrap(), "syscall-heat");
         fs::remove_dir_all(output).unwrap();
     }
 }
@@ -134,7 +136,8 @@ fn assert_picture(svg: &str, probe: &str) {
                 let (Event::Start(element) | Event::Empty(element)) = &event else { unreachable!() };
                 let name = String::from_utf8_lossy(element.name().as_ref()).into_owned();
                 scripts += u32::from(name == "script");
-                let allowed = ["svg", "defs", "linearGradient", "stop", "style", "script", "rect", "text"];
+                let allowed =
+                    ["svg", "defs", "linearGradient", "stop", "style", "script", "rect", "text", "path"];
                 let allowed = allowed.contains(&&*name) || ["g", "title", "a", "tspan"].contains(&&*name);
                 assert!(allowed, "{probe}.svg: an element {name}");
                 for attribute in element.attributes() {

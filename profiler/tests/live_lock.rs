@@ -183,6 +183,11 @@ fn stalled(workload: &str, lock: &str, callers: &[&str]) {
     let row = both.recorded.rows("lock", both.pid).into_iter().find(|row| text(row, "lock") == lock).unwrap();
     assert_eq!(text(row, "kind"), "mutex");
     assert!(stack(row).iter().any(|frame| frame.ends_with("read_behind_stall")), "{row}");
+    // The holder is another thread of the same process, and nobody else had the lock.
+    let held = row["held_by"].as_array().unwrap();
+    assert_eq!(held.len(), 1, "{row}");
+    assert_eq!((number(&held[0], "pid"), text(&held[0], "comm")), (u64::from(both.pid), "workload"), "{row}");
+    assert_eq!(number(&held[0], "total_ns"), number(row, "total_ns"), "{row}");
     let (median, truth) = (number(row, "p50_ns"), number(&both.truth, "p50_ns"));
     assert!((bucket(median) - bucket(truth)).abs() <= 1, "median {median} ns instead of {truth} ns");
     let mutexes = waits(&both.recorded, "mutex");

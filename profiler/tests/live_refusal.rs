@@ -34,6 +34,7 @@ fn wrong_usage_names_the_mend_and_leaves_nothing() {
         (2, &["--pod", "no-such"], &["no-such"]),
         (2, &["--unit", "no-such"], &["no-such.service"]),
         (2, &["--cgroup", "/no/such"], &["/no/such"]),
+        (2, &["--backend", "lock=magic"], &["--backend", "lock=magic", "lock=contention"]),
         (2, &["--cpu", "0,8191"], &["--cpu", "8191", "online: 0"]),
         (2, &["--", "/no/such/command"], &["/no/such/command"]),
         (2, &["--", "/etc"], &["/etc"]),
@@ -128,7 +129,7 @@ fn stdout_that_fails_costs_no_capture() {
     }
     let stage = Stage::new();
     let whole = ["capture.profiler", "cpu.folded", "cpu.svg", "lock.folded", "lock.svg", "summary.json"];
-    let whole = [&whole[..], &["syscall.folded", "syscall.svg"]].concat();
+    let whole = [&whole[..], &["syscall-heat.svg", "syscall.folded", "syscall.svg"]].concat();
     // A reader that goes away: what `| head -1` does.
     let mut record = stage.profiler(&["record", "-d", "1s", "-o", "head", "--json"]);
     let mut child = record.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -187,5 +188,40 @@ fn check_and_targets_work_for_anybody() {
         }
     }
     assert_eq!(stage.files("."), ["profiler"]);
+    stage.assert_detached();
+}
+
+#[test]
+fn a_forced_backend_that_cannot_run_falls_to_the_next_and_says_why() {
+    if !can_run("a_forced_backend_that_cannot_run_falls_to_the_next_and_says_why", &[]) {
+        return;
+    }
+    let stage = Stage::new();
+    for backend in ["fentry", "kprobe"] {
+        let forced = format!("lock={backend}");
+        let told = stage.run(&[
+            "record",
+            "--json",
+            "-d",
+            "1s",
+            "-o",
+            backend,
+            "--probe",
+            "lock",
+            "--backend",
+            &forced,
+        ]);
+        let json: Value = serde_json::from_str(&told.assert_done().stdout).unwrap();
+        let ran = json["backends"][0]["backend"].as_str().unwrap();
+        assert_eq!(json["backends"][0]["active"], true, "{json}");
+        if ran == backend {
+            // This kernel has it: nothing to say.
+            assert!(!told.stderr.contains("WARN"), "{}", told.stderr);
+        } else {
+            let lines: Vec<_> = told.stderr.lines().filter(|line| line.contains("WARN")).collect();
+            assert_eq!(lines.len(), 2, "one for each part: {}", told.stderr);
+            assert!(lines.iter().all(|line| line.contains(backend) && line.contains("lock.")), "{lines:?}");
+        }
+    }
     stage.assert_detached();
 }

@@ -17,8 +17,8 @@ use support::live::{Recording, Workload, assert_within, number, send, workload};
 use support::session::{NOBODY, Stage, Told, acting};
 use support::{can_run, wait_for};
 
-const PICTURES: [&str; 6] =
-    ["cpu.folded", "cpu.svg", "lock.folded", "lock.svg", "syscall.folded", "syscall.svg"];
+const PICTURES: [&str; 7] =
+    ["cpu.folded", "cpu.svg", "lock.folded", "lock.svg", "syscall-heat.svg", "syscall.folded", "syscall.svg"];
 
 fn copied(from: &Path, to: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -53,7 +53,11 @@ fn a_replay_is_the_recording() {
         for name in PICTURES {
             let (probe, format) = name.split_once('.').unwrap();
             assert!(!file(name).is_empty(), "{name} is empty: nothing is compared");
-            assert!(report(&["--format", format, "--probe", probe]) == file(name), "{who:?}: {name} differs");
+            let arguments = match probe {
+                "syscall-heat" => vec!["--format", "heat"],
+                probe => vec!["--format", format, "--probe", probe],
+            };
+            assert!(report(&arguments) == file(name), "{who:?}: {name} differs");
         }
         let pictures = if who.is_some() { "nobodys" } else { "roots" };
         assert_eq!(report(&["-o", pictures]).lines().count(), 1 + PICTURES.len());
@@ -108,6 +112,8 @@ fn a_killed_recording_can_be_read() {
         let svg = report(&["--format", "svg", "--probe", probe], &output);
         assert!(svg.assert_done().stdout.contains("TAIL MISSING"), "{probe}.svg does not say it");
     }
+    let heat = report(&["--format", "heat"], &output);
+    assert!(heat.assert_done().stdout.contains("TAIL MISSING"), "the heat map does not say it");
     // It stands in the way of the next recording, which says what to do, and does not touch it.
     let before = fs::read(output.join("capture.partial")).unwrap();
     stage
@@ -198,6 +204,7 @@ fn every_probe_runs_alone() {
         assert_eq!(told.assert_done().stderr, "", "{probe} {more:?}: -q is not quiet");
         let (folded, svg) = (format!("{probe}.folded"), format!("{probe}.svg"));
         let mut expected = vec!["capture.profiler", &folded, "summary.json", &svg];
+        expected.extend((probe == "syscall").then_some("syscall-heat.svg"));
         expected.sort_unstable();
         assert_eq!(stage.files("out"), expected, "{probe} {more:?}");
         let summary = fs::read_to_string(stage.at("out/summary.json")).unwrap();

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where its ground is gone")]
 
+#[path = "render/scenes.rs"]
+mod scenes;
 #[path = "render/session.rs"]
 mod session;
 
@@ -12,7 +14,8 @@ use std::path::PathBuf;
 
 use profiler::profile::Profile;
 use profiler::render::{Format, Probe, Rendering, render};
-use session::{HOSTILE, MS, session, wide};
+use scenes::{loops, minute, wide};
+use session::{HOSTILE, MS, session};
 
 fn rendered(profile: &Profile, format: Format) -> String {
     let mut out = Vec::new();
@@ -64,6 +67,77 @@ fn text_fits_the_page_and_nothing_untrusted_acts() {
     for output in outputs {
         assert!(!output.chars().any(|c| c.is_control() && c != '\n'), "{output}");
     }
+}
+
+#[test]
+fn latencies_over_time_are_drawn_cell_by_cell() {
+    let profile = minute();
+    let svg = rendered(&profile, Format::Heat);
+    golden("minute.heat.svg", &svg);
+    assert_well_formed(&svg);
+    // 60 columns of reads at 4 and 6 µs (which share a cell in some), 15 of slow reads, 60 of fsync.
+    let cells = svg.matches("<rect class=").count();
+    assert!((60 + 15 + 60..=2 * 60 + 2 * 15 + 60).contains(&cells), "{cells}");
+    assert!(svg.contains("60 of other calls not drawn"), "epoll is idle, and said to be left out");
+    assert!(svg.contains("db1 · Linux 6.18.5 · 60.0 s") && svg.contains("no losses"), "{svg}");
+    assert!(svg.find("read: ").unwrap() < svg.find("fsync: ").unwrap(), "the slowest first");
+}
+
+#[test]
+fn heat_maps_of_hostile_and_empty_captures_are_well_formed() {
+    let mut hostile = session();
+    hostile.header.target.label = HOSTILE.into();
+    hostile.header.environment.hostname = "<b>&".into();
+    hostile.missing_tail = Some("cut".into());
+    let absurd = (0..2_000u64).map(|at| (at.wrapping_mul(u64::MAX / 7), u64::MAX >> (at % 64)));
+    for (start_ns, end_ns) in absurd {
+        let mut interval = profiler::profile::Interval { start_ns, end_ns, ..Default::default() };
+        let row = interval.syscall.rows.entry((profiler::profile::Pid(1), 0)).or_default();
+        row.latency.add_octave(255, &[u32::MAX; 8], u64::MAX, u64::MAX);
+        hostile.apply(profiler::profile::Chunk::Interval(Box::new(interval)));
+    }
+    for profile in [hostile, Profile::default()] {
+        let svg = rendered(&profile, Format::Heat);
+        assert_well_formed(&svg);
+        assert!(!svg.contains("<script>") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        assert!(svg.len() < 1 << 20, "{}", svg.len());
+    }
+}
+
+fn assert_well_formed(svg: &str) {
+    let mut reader = quick_xml::Reader::from_str(svg);
+    let mut text = 0;
+    loop {
+        match reader.read_event().unwrap() {
+            quick_xml::events::Event::Eof => break,
+            quick_xml::events::Event::Text(found) => text += found.len(),
+            quick_xml::events::Event::Start(tag) | quick_xml::events::Event::Empty(tag) => {
+                tag.attributes().for_each(|attribute| assert!(!attribute.unwrap().key.0.is_empty()));
+            }
+            _ => {}
+        }
+    }
+    assert!(text > 0);
+}
+
+#[test]
+fn a_shell_loop_is_one_line_and_its_hanging_child_another() {
+    let profile = loops();
+    let text = rendered(&profile, Format::Text);
+    let line = |words: &[&str]| {
+        let all = |line: &&str| words.iter().all(|word| line.split_whitespace().any(|own| own == *word));
+        text.lines().filter(all).count()
+    };
+    assert_eq!(line(&["sh", "×200", "read", "400"]), 1, "{text}");
+    assert_eq!(line(&["sh", "9999", "read", "1"]), 1, "{text}");
+    assert_eq!(line(&["sh", "×200", "burn", "200"]), 1, "{text}");
+    assert_eq!(line(&["spin", "×200", "200"]), 1, "{text}");
+    let json: serde_json::Value = serde_json::from_str(&rendered(&profile, Format::Json)).unwrap();
+    assert_eq!(
+        json["probes"]["syscall"]["rows"].as_array().unwrap().len(),
+        201,
+        "each process keeps its row"
+    );
 }
 
 #[test]

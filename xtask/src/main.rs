@@ -12,7 +12,9 @@ mod build;
 mod command;
 mod demo;
 mod dist;
+mod matrix;
 mod setup;
+mod soak;
 mod test;
 mod toolchain;
 mod vm;
@@ -44,6 +46,10 @@ enum Command {
     Bench(bench::Options),
     /// Build the statically linked binary
     Dist,
+    /// Measure known workloads by every probe and backend on every promised kernel
+    Matrix(matrix::Options),
+    /// Attach, detach and kill recordings under load, in guests, and look for what stays behind
+    Soak(soak::Options),
     /// Set up what the tests need, and run them all
     Test(test::Options),
     /// Boot a stock Debian kernel under emulation and run a command, or a shell, in it
@@ -68,6 +74,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => demo::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Dist => dist::run(&workspace),
+        Command::Matrix(options) => matrix::run(&workspace, &options),
+        Command::Soak(options) => soak::run(&workspace, &options),
         Command::Test(options) => test::run(&workspace, &options),
         Command::Vm(options) => return vm::run(&workspace, &options),
     }?;

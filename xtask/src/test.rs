@@ -1,16 +1,16 @@
-//! In: the sources on any machine. Out: everything a stranger can check, run in order: formatting, lints,
-//! pure tests, then live tests on this machine's kernel; the last line counts them.
+//! In: the sources on any machine. Out: everything a stranger can check, run in order: formatting, lints, pure
+//! tests, live tests on this machine's kernel, then the matrix of other kernels; the last line counts them.
 //! Live tests are `profiler/tests/live_*.rs`; one that cannot run here prints a line that begins with
 //! `SKIPPED`, one that takes minutes is named `slow_…` and left out by `--quick`.
 
 mod follow;
-mod tally;
+pub mod tally;
 
 use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, command, setup, workload, workspace::Workspace};
+use crate::{build, command, matrix, setup, soak, workload, workspace::Workspace};
 use tally::Tally;
 
 #[derive(clap::Args)]
@@ -37,6 +37,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if !live.is_empty() {
         tally.run_tests("live tests", &mut live_tests(workspace, &live, &binaries, options));
+    }
+    if options.live.is_none() && !options.quick {
+        matrix::all(workspace, &mut tally);
+        soak::short(workspace, &mut tally);
     }
     tally.print();
     if tally.failed() { bail!("tests failed") } else { Ok(()) }

@@ -129,14 +129,16 @@ pub fn prepare(workspace: &Workspace, version: &str, update: bool, job: &Job) ->
     })
 }
 
-/// The static profiler and the workload, built from this checkout.
+/// The static profiler, the workload and the lab's driver, built from this checkout.
 ///
 /// # Errors
 /// When cargo refuses.
 pub fn binaries(workspace: &Workspace) -> Result<Vec<(PathBuf, String)>> {
     let profiler = dist::build(workspace)?;
-    let workload = workload::build(workspace)?;
-    Ok(vec![(profiler, "job/profiler".to_owned()), (workload, "job/workload".to_owned())])
+    let (workload, lab) = (workload::build(workspace)?, workload::lab(workspace)?);
+    Ok([(profiler, "profiler"), (workload, "workload"), (lab, "lab")]
+        .map(|(path, name)| (path, format!("job/{name}")))
+        .to_vec())
 }
 
 fn placed(file: &str) -> Result<(PathBuf, String)> {

@@ -1,5 +1,5 @@
-//! In: the `workload` package. Out: one static binary with frame pointers, which runs in any container
-//! and whose stacks the kernel can walk.
+//! In: the packages that measured systems run, `workload` and `lab`. Out: static binaries with frame pointers, which
+//! run in any container or guest and whose stacks the kernel can walk.
 
 use std::path::PathBuf;
 
@@ -15,12 +15,24 @@ pub const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 /// # Errors
 /// When cargo refuses.
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
+    package(workspace, "workload")
+}
+
+/// Builds what drives the measurements inside a guest, and returns its path.
+///
+/// # Errors
+/// When cargo refuses.
+pub fn lab(workspace: &Workspace) -> Result<PathBuf> {
+    package(workspace, "lab")
+}
+
+fn package(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     let output = workspace.target().join("workload");
     command::run(
         command::cargo(workspace)
-            .args(["build", "--quiet", "--release", "--package", "workload", "--target", STATIC_TARGET])
+            .args(["build", "--quiet", "--release", "--package", name, "--target", STATIC_TARGET])
             .env("CARGO_TARGET_DIR", &output)
             .env("RUSTFLAGS", "-Ctarget-feature=+crt-static -Cforce-frame-pointers=yes"),
     )?;
-    Ok(output.join(STATIC_TARGET).join("release/workload"))
+    Ok(output.join(STATIC_TARGET).join("release").join(name))
 }

@@ -242,7 +242,7 @@ fn kprobes(kprobes: &Told<bool>) -> Line {
     match kprobes {
         Told::Not(why) => untold("kprobes", why, "mount -t sysfs sysfs /sys"),
         Told::Is(true) => line(Mark::Ok, "kprobes", "available"),
-        Told::Is(false) => line(Mark::Ok, "kprobes", "none").note("no probe of this version needs them"),
+        Told::Is(false) => line(Mark::Ok, "kprobes", "none").note("one way less to see lock waits"),
     }
 }
 
@@ -250,10 +250,10 @@ fn spin_locks(kind: &SpinLocks) -> Line {
     let subject = "spinlocks";
     match kind {
         SpinLocks::Paravirtual => line(Mark::Ok, subject, "paravirtual").note("every waiter is seen"),
-        SpinLocks::Native => line(Mark::Warn, subject, "native").note("the first waiter spins unseen"),
-        SpinLocks::TestAndSet => line(Mark::Warn, subject, "test-and-set (guest)")
-            .note("waits for spinlocks are unseen; sleeping locks are seen")
-            .mend("a host that offers paravirtual spinlocks (for KVM: kvm-pv-unhalt)"),
+        SpinLocks::Native => line(Mark::Ok, subject, "native")
+            .note("contention tracepoints do not see the first waiter; slow-path programs do"),
+        SpinLocks::TestAndSet => line(Mark::Ok, subject, "test-and-set (guest)")
+            .note("contention tracepoints do not see them at all; slow-path programs do"),
         SpinLocks::Unknown(why) => untold(subject, why, "look for `PV spinlocks` in the log of the boot"),
     }
 }

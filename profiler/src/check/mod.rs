@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::plan::{Assessment, Facts, Probe, assess};
+use crate::plan::{Assessment, Choice, Facts, Forced, Probe, assess};
 
 /// Name and version of the JSON form.
 pub const SCHEMA: &str = "profiler.check/1";
@@ -62,6 +62,10 @@ pub struct Verdict {
     pub backend: String,
     /// Hooks it takes.
     pub attach: Vec<&'static str>,
+    /// Every backend that can run, best first within a part, as `record --backend` takes it.
+    pub candidates: Vec<String>,
+    /// What would be tried next, and what cannot run, part by part.
+    pub alternatives: Vec<String>,
     /// The rest of what the plan says.
     #[serde(flatten)]
     pub assessment: Assessment,
@@ -85,7 +89,8 @@ pub struct Report {
 impl Report {
     /// Judges the facts.
     pub fn new(facts: Facts) -> Self {
-        let probes = Probe::ALL.iter().map(|probe| verdict(assess(&facts, *probe))).collect();
+        let probes =
+            Probe::ALL.iter().map(|probe| verdict(assess(&facts, *probe, &Forced::default()))).collect();
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
@@ -120,14 +125,48 @@ impl Report {
 }
 
 fn verdict(assessment: Assessment) -> Verdict {
-    let mark = match (&assessment.backend, assessment.obstacles.is_empty()) {
-        (None, _) => Mark::No,
-        (Some(_), false) => Mark::Warn,
-        (Some(_), true) => Mark::Ok,
+    let mark = match (assessment.runs(), assessment.obstacles.is_empty()) {
+        (false, _) => Mark::No,
+        (true, false) => Mark::Warn,
+        (true, true) => Mark::Ok,
     };
-    let attach = assessment.backend.iter().flat_map(|backend| backend.attach);
-    let attach = attach.chain(assessment.extras.iter().flat_map(|extra| extra.attach)).copied().collect();
-    Verdict { mark, backend: assessment.backend_name(), attach, assessment }
+    let hooks = assessment.backends().flat_map(|backend| backend.hooks.places());
+    let mut attach: Vec<&'static str> = Vec::new();
+    for place in hooks.chain(assessment.extras.iter().flat_map(|extra| extra.attach).copied()) {
+        if !attach.contains(&place) {
+            attach.push(place);
+        }
+    }
+    Verdict {
+        mark,
+        backend: assessment.backend_name(),
+        attach,
+        candidates: candidates(&assessment),
+        alternatives: alternatives(&assessment),
+        assessment,
+    }
+}
+
+fn candidates(assessment: &Assessment) -> Vec<String> {
+    let backends = assessment.choices.iter().flat_map(|choice| &choice.candidates);
+    let spelled = backends.map(|backend| format!("{}={}", backend.probe.place(backend.part), backend.name));
+    spelled.collect()
+}
+
+/// One line for each part that has other candidates: those to try next, then those that cannot run.
+fn alternatives(assessment: &Assessment) -> Vec<String> {
+    let line = |choice: &Choice| {
+        let next = choice.candidates.iter().skip(1).map(|backend| backend.name.to_owned());
+        let not =
+            choice.refused.iter().map(|(backend, why)| format!("{} not here ({})", backend.name, why.cause));
+        let others: Vec<String> = next.chain(not).collect();
+        let part = choice.part.name();
+        let part = if part.is_empty() { String::new() } else { format!("{part}: ") };
+        (!others.is_empty()).then(|| part + &others.join(", "))
+    };
+    // Where nothing runs, the obstacles say it.
+    let choices = assessment.choices.iter().filter(|choice| !choice.candidates.is_empty());
+    choices.filter_map(line).collect()
 }
 
 #[cfg(test)]

@@ -53,6 +53,9 @@ fn write_probe(verdict: &Verdict, verbose: bool, out: &mut dyn Write) -> io::Res
     if verbose && !verdict.attach.is_empty() {
         write_note("hooks: ", &verdict.attach.join(", "), out)?;
     }
+    for alternative in &verdict.alternatives {
+        write_note("else: ", alternative, out)?;
+    }
     for miss in &verdict.assessment.misses {
         write_note("misses: ", miss, out)?;
     }
@@ -71,8 +74,9 @@ fn write_candidates(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\nbackends, best first")?;
     for backend in BACKENDS {
         let built = if backend.built { "" } else { " (not in this version)" };
-        write_row_text("", backend.probe.name(), &format!("{}{built}", backend.name), out)?;
-        write_note("hooks: ", &backend.attach.join(", "), out)?;
+        let place = backend.probe.place(backend.part);
+        write_row_text("", &place, &format!("{}{built}", backend.name), out)?;
+        write_note("hooks: ", &backend.hooks.places().join(", "), out)?;
         for extra in backend.extras {
             write_note("with: ", &format!("{} {}", extra.name, extra.attach.join(", ")), out)?;
         }

@@ -55,6 +55,8 @@ pub struct RecordSettings {
     pub comms: Vec<String>,
     /// Probes to run; at least one.
     pub probes: Probes,
+    /// Backends that are forced, `PROBE=NAME` or `PROBE.PART=NAME` as typed.
+    pub backends: Vec<String>,
     /// Recorded time, above zero; none: until Ctrl-C or the command's end.
     pub duration: Option<Duration>,
     /// Calls at least this long keep their stacks; zero: all.
@@ -88,6 +90,8 @@ pub enum ReportFormat {
     Folded(Picture),
     /// A flame graph.
     Svg(Picture),
+    /// Heat maps of the latencies of system calls.
+    Heat,
 }
 
 /// `profiler report`.
@@ -155,6 +159,7 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
         pids: flag("--pid", pids)?,
         comms: typed.comm,
         probes: flag("--probe", list::probes(&typed.probe))?,
+        backends: typed.backend,
         duration: limit,
         slow: flag("--slow", duration::parse(&typed.slow))?,
         output: typed.output,
@@ -175,6 +180,10 @@ fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
     let format = match (typed.format, probe) {
         (typed::Format::Text, None) => ReportFormat::Text,
         (typed::Format::Json, None) => ReportFormat::Json,
+        (typed::Format::Heat, None | Some(Picture::Probe(Probe::Syscall))) => ReportFormat::Heat,
+        (typed::Format::Heat, Some(_)) => {
+            return Err(wrong("--probe", "--format heat shows system calls; leave it out"));
+        }
         (typed::Format::Folded, probe) => ReportFormat::Folded(probe.ok_or_else(need)?),
         (typed::Format::Svg, probe) => ReportFormat::Svg(probe.ok_or_else(need)?),
         (typed::Format::Text | typed::Format::Json, Some(_)) => {

@@ -104,6 +104,9 @@ pub(super) struct Record {
     /// Measure only these: syscall, lock, cpu [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub probe: Vec<String>,
+    /// Attach a probe this way, such as lock=kprobe; `check -v` lists ways
+    #[arg(long, value_name = "PROBE=NAME")]
+    pub backend: Vec<String>,
     /// Stop after this time, such as 30s or 1m30s [default: at Ctrl-C]
     #[arg(short, long, value_name = "TIME")]
     pub duration: Option<String>,
@@ -138,6 +141,7 @@ pub(super) enum Format {
     Json,
     Folded,
     Svg,
+    Heat,
 }
 
 #[derive(Debug, Args)]
@@ -145,7 +149,7 @@ pub(super) struct Report {
     /// A capture, or the directory of `record -o` that holds one
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
-    /// What to print: text, json, folded or svg
+    /// What to print: text, json, folded, svg or heat
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub format: Format,
     /// Which picture, for folded and svg: syscall, lock, cpu or latency

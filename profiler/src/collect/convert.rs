@@ -2,14 +2,15 @@
 //!
 //! In: one epoch's [`Drained`] rows. Out: the delta of an interval and its populations.
 
-use profiler_common::lock::flag;
+use profiler_common::lock::{READERS, flag};
 use profiler_common::syscall::source;
 
 use super::drain::Drained;
 use crate::profile::ledger::Population;
 use crate::profile::parts::{Part, PartKey, Parts};
 use crate::profile::rows::{
-    CpuKey, CpuRow, CpuRows, LockContext, LockKey, LockKind, LockRows, SlowKey, StackSource, SyscallRows,
+    CpuKey, CpuRow, CpuRows, Holder, HolderKey, LockContext, LockKey, LockKind, LockRows, SlowKey,
+    StackSource, SyscallRows,
 };
 use crate::profile::slowest::{SlowestCall, keep_longest};
 use crate::profile::{Class, Interval, Ledger, Pid, StackId, Tid};
@@ -20,6 +21,7 @@ impl Drained {
     pub fn add_to(&self, interval: &mut Interval, context: impl Fn(StackId) -> LockContext) {
         self.syscalls(&mut interval.syscall, &mut interval.ledger);
         self.lock_waits(&mut interval.lock, &mut interval.ledger, context);
+        self.holders(&mut interval.lock);
         self.cpu_samples(&mut interval.cpu, &mut interval.ledger);
     }
 
@@ -112,6 +114,24 @@ impl Drained {
         }
     }
 
+    fn holders(&self, rows: &mut LockRows) {
+        for (key, row) in &self.owners {
+            let key = HolderKey {
+                pid: Pid(key.tgid),
+                kind: lock_kind(key.kind),
+                lock: key.lock,
+                kernel: StackId(key.kernel),
+                holder: match key.holder.tgid {
+                    READERS => Holder::Readers,
+                    tgid => Holder::Process(Pid(tgid)),
+                },
+            };
+            let total = rows.holders.entry(key).or_default();
+            total.waits = total.waits.saturating_add(row.waits);
+            total.total_ns = total.total_ns.saturating_add(row.total_ns);
+        }
+    }
+
     fn cpu_samples(&self, rows: &mut CpuRows, ledger: &mut Ledger) {
         for (key, samples) in &self.samples {
             ledger.grow(Population::Samples, *samples);
@@ -163,6 +183,25 @@ mod tests {
         let latency = &interval.syscall.rows[&(Pid(7), 0)].latency;
         assert_eq!((latency.count(), latency.total_ns, latency.max_ns), (3, 11_000, 9000));
         assert_eq!(interval.ledger.population(Population::Calls), 3);
+    }
+
+    #[test]
+    fn time_waited_is_summed_by_holder_and_readers_are_one() {
+        use profiler_common::lock::{Holder as Held, OwnerKey, OwnerRow};
+        let row = |cpu, holder, total_ns| {
+            let holder = Held { tgid: holder, ..Held::default() };
+            let kind = flag::MUTEX as u16;
+            (
+                OwnerKey { tgid: 7, kind, holder, writer: writer(cpu, 0), ..OwnerKey::default() },
+                OwnerRow { waits: 1, total_ns },
+            )
+        };
+        let owners = vec![row(0, 9, 5), row(1, 9, 6), row(0, READERS, 1)];
+        let mut interval = Interval::default();
+        Drained { owners, ..Drained::default() }.add_to(&mut interval, |_| LockContext::Task);
+        let found: Vec<_> =
+            interval.lock.holders.iter().map(|(key, row)| (key.holder, row.waits, row.total_ns)).collect();
+        assert_eq!(found, [(Holder::Process(Pid(9)), 2, 11), (Holder::Readers, 1, 1)]);
     }
 
     #[test]

@@ -94,6 +94,9 @@ fn program_fd(program: &Program) -> Option<BorrowedFd<'_>> {
         Program::RawTracePoint(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
         Program::BtfTracePoint(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
         Program::PerfEvent(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
+        Program::FEntry(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
+        Program::FExit(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
+        Program::KProbe(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
         Program::Iter(program) => program.fd().ok().map(aya::programs::ProgramFd::as_fd),
         _ => None,
     }

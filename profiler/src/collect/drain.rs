@@ -11,7 +11,7 @@ use std::os::fd::AsFd as _;
 use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
-use profiler_common::lock::{LockKey, LockRow};
+use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
 use profiler_common::slowest::{KEPT, Slowest, SlowestCall};
@@ -35,6 +35,8 @@ pub struct Drained {
     pub slowest: Vec<SlowestCall>,
     /// Lock waits.
     pub locks: Vec<(LockKey, LockRow)>,
+    /// Time waited by holder.
+    pub owners: Vec<(OwnerKey, OwnerRow)>,
     /// CPU samples.
     pub samples: Vec<(SampleKey, u64)>,
 }
@@ -51,7 +53,7 @@ pub struct Rows {
 /// An epoch that is over.
 pub struct Finished(u32);
 
-const ROW_MAPS: [&str; 6] = ["LATENCY", "ERRORS", "SLOW", "PARTS", "LOCKS", "SAMPLES"];
+const ROW_MAPS: [&str; 7] = ["LATENCY", "ERRORS", "SLOW", "PARTS", "LOCKS", "OWNERS", "SAMPLES"];
 
 impl Rows {
     /// Takes the row maps out of the loaded object.
@@ -118,6 +120,7 @@ impl Rows {
             parts: self.take("PARTS", |key: &PartKey| epoch_of(key.writer) == finished)?,
             slowest: self.take_slowest(finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
+            owners: self.take("OWNERS", |key: &OwnerKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
         })
     }

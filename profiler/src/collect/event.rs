@@ -25,6 +25,8 @@ pub enum Event {
     Process {
         /// Process.
         pid: Pid,
+        /// When, monotonic ns.
+        time_ns: u64,
         /// Command name, raw.
         comm: String,
         /// Id of its cgroup; 0 when unknown.
@@ -67,7 +69,12 @@ fn stack(bytes: &[u8]) -> Option<Event> {
 
 fn process(bytes: &[u8]) -> Option<Event> {
     let event: ProcessEvent = record(bytes)?;
-    Some(Event::Process { pid: Pid(event.tgid), comm: comm(&event.comm), cgroup: event.cgroup })
+    Some(Event::Process {
+        pid: Pid(event.tgid),
+        time_ns: event.time_ns,
+        comm: comm(&event.comm),
+        cgroup: event.cgroup,
+    })
 }
 
 /// A NUL-padded command name.

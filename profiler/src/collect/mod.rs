@@ -13,6 +13,6 @@ mod ledger;
 
 pub use cost::Meter;
 pub use drain::{Drained, Rows, wait_for_programs};
-pub use event::{Event, parse as parse_event};
+pub use event::{Event, comm, parse as parse_event};
 pub use in_flight::{Found, FoundStack, parse as parse_in_flight, running};
 pub use ledger::Outcomes;

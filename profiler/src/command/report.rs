@@ -33,7 +33,8 @@ pub fn run(settings: &ReportSettings) -> Result<(), Failure> {
     to_stdout(|out| Ok(written.iter().try_for_each(|path| writeln!(out, "{}", path.display()))?))
 }
 
-/// Writes `summary.json` and, for each probe that ran, `NAME.folded` and `NAME.svg` into
+/// Writes `summary.json` and, for each probe that ran, `NAME.folded` and `NAME.svg`, for `syscall` also
+/// `syscall-heat.svg`, into
 /// `directory`, which is made (mode 0700) if it is missing; gives their paths in that order.
 ///
 /// # Errors
@@ -54,6 +55,9 @@ pub fn write_all(
         if profile.header.probes.iter().any(|plan| plan.active && plan.probe == probe.measured_by()) {
             files.push((format!("{name}.folded"), Format::Folded(probe)));
             files.push((format!("{name}.svg"), Format::Svg(probe)));
+            if probe == render::Probe::Syscall {
+                files.push((format!("{name}-heat.svg"), format(ReportFormat::Heat)));
+            }
         }
     }
     let mut written = Vec::new();
@@ -76,6 +80,7 @@ fn format(chosen: ReportFormat) -> Format {
     match chosen {
         ReportFormat::Text => Format::Text,
         ReportFormat::Json => Format::Json,
+        ReportFormat::Heat => Format::Heat,
         ReportFormat::Folded(chosen) => Format::Folded(probe(chosen)),
         ReportFormat::Svg(chosen) => Format::Svg(probe(chosen)),
     }

@@ -1,29 +1,85 @@
 //! Backends: every way a probe can be attached, best first within a probe.
 //!
-//! In: nothing. Out: the table [`BACKENDS`]: attach points, needs, and what each one misses.
+//! In: nothing. Out: the table [`BACKENDS`]: hooks, needs, and what each one misses.
 //! A new backend is a new row; `check`, the capture's header and the pictures follow.
 
+use serde::Serialize;
+
 use super::facts::Facts;
+use super::hooks::{Hooks, SLEEPING, SPINNING};
 use super::spinlock::SpinLocks;
 use super::{Need, Probe};
 
 /// One mechanism for one probe.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Backend {
     /// The probe it serves.
     pub probe: Probe,
-    /// Its name in output.
+    /// Which part of that probe.
+    pub part: Part,
+    /// Its name in output and in `--backend`.
     pub name: &'static str,
-    /// Where it hooks.
-    pub attach: &'static [&'static str],
+    /// Its programs, and where they go.
+    pub hooks: Hooks,
     /// What it takes.
     pub needs: &'static [Need],
+    /// Whether it misses so much on a machine that every other candidate goes first.
+    pub blind: fn(&Facts) -> bool,
     /// What it does not see.
     pub misses: &'static [Miss],
     /// What runs beside it where the machine allows.
     pub extras: &'static [Extra],
     /// Whether this version has it; rows without are shown as to come, and never chosen.
     pub built: bool,
+}
+
+impl PartialEq for Backend {
+    fn eq(&self, other: &Self) -> bool {
+        (self.probe, self.part, self.name) == (other.probe, other.part, other.name)
+    }
+}
+
+impl Eq for Backend {}
+
+/// A part of a probe that has a backend of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Waits for locks that spin.
+    Spin,
+    /// Waits for locks that sleep.
+    Sleep,
+}
+
+impl Part {
+    /// The name users type behind the probe's; empty for the whole.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::Spin => "spin",
+            Self::Sleep => "sleep",
+        }
+    }
+}
+
+impl Probe {
+    /// What users type for a part of it: `lock.spin`.
+    pub fn place(self, part: Part) -> String {
+        match part {
+            Part::Whole => self.name().to_owned(),
+            part => format!("{}.{}", self.name(), part.name()),
+        }
+    }
+
+    /// Its parts.
+    pub const fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Lock => &[Part::Spin, Part::Sleep],
+            Self::Syscall | Self::Cpu => &[Part::Whole],
+        }
+    }
 }
 
 /// An addition to a backend, without which the probe still runs.
@@ -75,13 +131,34 @@ const FEW_THREADS: Miss = Miss {
 /// First kernel whose tracing programs may use task storage.
 const TASK_STORAGE: (u32, u32) = (5, 12);
 
+/// Not blind anywhere.
+const SEEING: fn(&Facts) -> bool = |_| false;
+
+/// Where the contention tracepoints do not see every wait for a spinlock.
+const SPINS_UNSEEN: fn(&Facts) -> bool = |facts| facts.spin_locks != SpinLocks::Paravirtual;
+
+const OTHER_LOCKS: Miss =
+    always("Waits for rt-mutexes, per-CPU rwsems and ww-mutexes: only contention tracepoints see those.");
+
+const MAP_LOCKS: Miss = Miss {
+    applies: |facts| facts.version >= (6, 15),
+    text: "Waits for locks inside BPF maps: from Linux 6.15 on they spin in code that hooks hardly reach.",
+};
+
+const GUARDED: Miss = always(
+    "Waits inside another BPF program's run on that CPU: the kernel skips kprobe programs there, and \
+     most releases do not count it.",
+);
+
 /// All backends.
 pub const BACKENDS: &[Backend] = &[
     Backend {
         probe: Probe::Syscall,
+        part: Part::Whole,
         name: "raw-tracepoint",
-        attach: &["sys_enter", "sys_exit"],
+        hooks: Hooks::RawTracepoints(SYSCALL),
         needs: &[Need::LoadPrograms],
+        blind: SEEING,
         misses: &[
             always("Calls answered in the vDSO (clock_gettime, getcpu …) never enter the kernel."),
             always("Work done by io_uring's kernel workers is no system call of the process."),
@@ -100,9 +177,11 @@ pub const BACKENDS: &[Backend] = &[
     },
     Backend {
         probe: Probe::Lock,
-        name: "btf-tracepoint",
-        attach: &["contention_begin", "contention_end"],
+        part: Part::Spin,
+        name: "contention",
+        hooks: CONTENTION,
         needs: &[Need::ContentionTracepoints, Need::LoadPrograms, Need::Btf],
+        blind: SPINS_UNSEEN,
         misses: &[
             Miss {
                 applies: |facts| facts.spin_locks == SpinLocks::Native,
@@ -116,7 +195,7 @@ pub const BACKENDS: &[Backend] = &[
                 applies: |facts| matches!(facts.spin_locks, SpinLocks::Unknown(_)),
                 text: "The first waiter of a spinlock, or all of them, unless locks are paravirtual (not told).",
             },
-            always("Optimistic spinning of rwsem writers before contention_begin."),
+            MAP_LOCKS,
             UNNAMED,
         ],
         extras: &[],
@@ -124,27 +203,82 @@ pub const BACKENDS: &[Backend] = &[
     },
     Backend {
         probe: Probe::Lock,
-        name: "slow-path functions",
-        attach: &["queued_spin_lock_slowpath", "__mutex_lock_slowpath", "rwsem_down_*_slowpath"],
-        needs: &[Need::Kprobes, Need::LoadPrograms],
-        misses: &[],
+        part: Part::Spin,
+        name: "fentry",
+        hooks: Hooks::Trampolines(SPINNING),
+        needs: &[Need::RecursionGuard, Need::LoadPrograms, Need::Btf],
+        blind: SEEING,
+        misses: &[MAP_LOCKS, UNNAMED],
         extras: &[],
-        built: false,
+        built: true,
+    },
+    Backend {
+        probe: Probe::Lock,
+        part: Part::Spin,
+        name: "kprobe",
+        hooks: Hooks::Kprobes(SPINNING),
+        needs: &[Need::Kprobes, Need::LoadPrograms, Need::Btf],
+        blind: SEEING,
+        misses: &[MAP_LOCKS, GUARDED, UNNAMED],
+        extras: &[],
+        built: true,
+    },
+    Backend {
+        probe: Probe::Lock,
+        part: Part::Sleep,
+        name: "contention",
+        hooks: CONTENTION,
+        needs: &[Need::ContentionTracepoints, Need::LoadPrograms, Need::Btf],
+        blind: SEEING,
+        misses: &[always("Optimistic spinning of rwsem writers before contention_begin."), UNNAMED],
+        extras: &[],
+        built: true,
+    },
+    Backend {
+        probe: Probe::Lock,
+        part: Part::Sleep,
+        name: "fentry",
+        hooks: Hooks::Trampolines(SLEEPING),
+        needs: &[Need::SleepingTrampolines, Need::LoadPrograms, Need::Btf],
+        blind: SEEING,
+        misses: &[OTHER_LOCKS, UNNAMED],
+        extras: &[],
+        built: true,
+    },
+    Backend {
+        probe: Probe::Lock,
+        part: Part::Sleep,
+        name: "kprobe",
+        hooks: Hooks::Kprobes(SLEEPING),
+        needs: &[Need::Kprobes, Need::LoadPrograms, Need::Btf],
+        blind: SEEING,
+        misses: &[
+            OTHER_LOCKS,
+            always("Waiters of one function above ten, or twice the CPUs, at once: their ends are lost."),
+            GUARDED,
+            UNNAMED,
+        ],
+        extras: &[],
+        built: true,
     },
     Backend {
         probe: Probe::Cpu,
-        name: "perf cycles",
-        attach: &["cpu-cycles"],
+        part: Part::Whole,
+        name: "cycles",
+        hooks: Hooks::Cycles,
         needs: &[Need::CycleCounter, Need::LoadPrograms],
+        blind: SEEING,
         misses: &[],
         extras: &[],
         built: false,
     },
     Backend {
         probe: Probe::Cpu,
-        name: "perf cpu-clock",
-        attach: &["cpu-clock"],
+        part: Part::Whole,
+        name: "cpu-clock",
+        hooks: Hooks::CpuClock,
         needs: &[Need::PerfEvents, Need::LoadPrograms],
+        blind: SEEING,
         misses: &[
             always("Blind while interrupts are off: that time is billed to the code that turns them on."),
             UNNAMED,
@@ -153,3 +287,9 @@ pub const BACKENDS: &[Backend] = &[
         built: true,
     },
 ];
+
+/// (program, tracepoint) of system calls; the end first, as for [`CONTENTION`].
+pub const SYSCALL: &[(&str, &str)] = &[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")];
+
+/// The end first: a wait that ends without having begun is told apart, one that never ends is not.
+const CONTENTION: Hooks = Hooks::BtfTracepoints(&["contention_end", "contention_begin"]);

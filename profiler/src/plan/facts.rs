@@ -52,6 +52,8 @@ pub struct Facts {
     pub kprobes: Told<bool>,
     /// Whether the kernel has the contention tracepoints.
     pub contention: bool,
+    /// Whether trampolines outlive the tasks that sleep in what they called.
+    pub sleeping_trampolines: bool,
     /// Kind of spinlocks.
     pub spin_locks: SpinLocks,
     /// cgroup hierarchies.
@@ -165,6 +167,7 @@ impl Facts {
             unprivileged_bpf_disabled: machine::number("/proc/sys/kernel/unprivileged_bpf_disabled"),
             kprobes: kprobes(),
             contention: version >= CONTENTION || btf_names("btf_trace_contention_begin"),
+            sleeping_trampolines: version >= SLEEPING_TRAMPOLINES || has_symbol("__bpf_tramp_enter"),
             spin_locks: spinlock::read(),
             cgroup_layout: machine::cgroup_layout(&mounts),
             load: trial::load(),
@@ -178,6 +181,15 @@ impl Facts {
 
 /// First kernel with the contention tracepoints; vendors carry them to older ones.
 const CONTENTION: (u32, u32) = (5, 19);
+
+/// First kernel that counts the tasks in a trampoline; stable releases carry it back.
+const SLEEPING_TRAMPOLINES: (u32, u32) = (5, 12);
+
+/// Whether the kernel has a function; asked only on kernels older than the feature.
+fn has_symbol(name: &str) -> bool {
+    let symbols = machine::read("/proc/kallsyms", 64 << 20).unwrap_or_default();
+    symbols.lines().any(|line| line.split(' ').nth(2).is_some_and(|symbol| symbol.trim() == name))
+}
 
 /// Major and minor number of a release like `6.1.0-56-amd64`.
 pub fn version(release: &str) -> (u32, u32) {

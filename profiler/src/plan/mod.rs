@@ -1,12 +1,14 @@
 //! The attach plan: which backend each probe gets on this machine; a leaf.
 //!
-//! In: [`Facts`] and the table in [`backends`]. Out: one [`Assessment`] (and [`ProbePlan`]) per
-//! probe: what will run, what it misses, and what stands in the way with its mend. Pure, but for
-//! [`Facts::read`].
+//! In: [`Facts`], what the user forces, and the table in [`backends`]. Out: one [`Assessment`] per probe:
+//! the candidates of each part in order, what the first of them misses, and what stands in the way of the
+//! others with its mend. Pure, but for [`Facts::read`].
 
 pub mod backends;
 pub mod capability;
 pub mod facts;
+mod forced;
+pub mod hooks;
 pub mod needs;
 mod spinlock;
 pub mod trial;
@@ -16,9 +18,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::profile::ProbePlan;
-use backends::{BACKENDS, Backend, Extra};
+use backends::{BACKENDS, Backend, Extra, Part};
 pub use capability::Capability;
 pub use facts::Facts;
+pub use forced::Forced;
 pub use needs::Need;
 pub use spinlock::SpinLocks;
 
@@ -69,28 +72,60 @@ impl fmt::Display for Obstacle {
     }
 }
 
+/// The backends of one part of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Which part.
+    pub part: Part,
+    /// Those whose needs this machine meets, in the order they are tried.
+    pub candidates: Vec<&'static Backend>,
+    /// Those whose needs it does not meet, with the first reason.
+    pub refused: Vec<(&'static Backend, Obstacle)>,
+}
+
 /// What one probe gets on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Assessment {
     /// The probe.
     pub probe: Probe,
-    /// Its backend; none when it cannot run.
+    /// Its backends, part by part.
     #[serde(skip)]
-    pub backend: Option<&'static Backend>,
-    /// Additions to the backend that will run too.
+    pub choices: Vec<Choice>,
+    /// Additions to the backends that will run too.
     #[serde(skip)]
     pub extras: Vec<&'static Extra>,
-    /// What the backend does not see here, one sentence each.
+    /// What the backends do not see here, one sentence each.
     pub misses: Vec<String>,
     /// Why the probe, or a part of it, cannot run.
     pub obstacles: Vec<Obstacle>,
 }
 
 impl Assessment {
-    /// The backend and its additions by name; empty when the probe cannot run.
+    /// The backend of each part that has one.
+    pub fn backends(&self) -> impl Iterator<Item = &'static Backend> + '_ {
+        self.choices.iter().filter_map(|choice| choice.candidates.first().copied())
+    }
+
+    /// Whether any part of the probe can run.
+    pub fn runs(&self) -> bool {
+        self.backends().next().is_some()
+    }
+
+    /// The backends and their additions by name; empty when the probe cannot run.
     pub fn backend_name(&self) -> String {
-        let extras = self.extras.iter().map(|extra| extra.name);
-        self.backend.map(|backend| backend.name).into_iter().chain(extras).collect::<Vec<_>>().join(" + ")
+        let backends: Vec<_> = self.backends().collect();
+        let parts = self.choices.len();
+        let alike = backends.len() == parts && backends.windows(2).all(|pair| pair[0].name == pair[1].name);
+        let extras = self.extras.iter().map(|extra| extra.name.to_owned());
+        let name = |backend: &&Backend| match backend.part {
+            Part::Whole => backend.name.to_owned(),
+            part => format!("{} {}", part.name(), backend.name),
+        };
+        let names: Vec<String> = match backends.first() {
+            Some(first) if alike => vec![first.name.to_owned()],
+            _ => backends.iter().map(name).collect(),
+        };
+        names.into_iter().chain(extras).collect::<Vec<_>>().join(" + ")
     }
 
     /// What the capture's header keeps.
@@ -100,49 +135,90 @@ impl Assessment {
             probe: self.probe.name().to_owned(),
             backend: self.backend_name(),
             misses: self.misses.iter().cloned().chain(obstacles).collect(),
-            active: self.backend.is_some(),
+            active: self.runs(),
         }
+    }
+
+    /// The same probe with the backends that in fact run.
+    pub fn settled(&self, facts: &Facts, runs: &[&'static Backend]) -> Self {
+        let settle = |choice: &Choice| {
+            let candidates = choice.candidates.iter().copied().filter(|backend| runs.contains(backend));
+            Choice { candidates: candidates.collect(), ..choice.clone() }
+        };
+        describe(facts, self.probe, self.choices.iter().map(settle).collect())
     }
 }
 
-/// The plan for `probes`, as the capture's header keeps it.
-pub fn plan(facts: &Facts, probes: &[Probe]) -> Vec<ProbePlan> {
-    probes.iter().map(|probe| assess(facts, *probe).note()).collect()
+/// The candidates of a probe, those that the user forces first, and what they miss.
+pub fn assess(facts: &Facts, probe: Probe, forced: &Forced) -> Assessment {
+    describe(facts, probe, probe.parts().iter().map(|part| choose(facts, probe, *part, forced)).collect())
 }
 
-/// The first backend of a probe whose needs this machine meets, else what keeps its candidates.
-pub fn assess(facts: &Facts, probe: Probe) -> Assessment {
-    let mut obstacles = Vec::new();
-    for backend in BACKENDS.iter().filter(|backend| backend.probe == probe && backend.built) {
-        let unmet = unmet(facts, backend.needs);
-        if unmet.is_empty() {
-            return granted(facts, backend);
+fn choose(facts: &Facts, probe: Probe, part: Part, forced: &Forced) -> Choice {
+    let mut choice = Choice { part, candidates: Vec::new(), refused: Vec::new() };
+    let of_part = |backend: &&Backend| backend.probe == probe && backend.part == part && backend.built;
+    for backend in BACKENDS.iter().filter(of_part) {
+        match unmet(facts, backend.needs).into_iter().next() {
+            None => choice.candidates.push(backend),
+            Some(obstacle) => choice.refused.push((backend, obstacle)),
         }
-        obstacles.extend(unmet);
     }
-    obstacles.dedup();
-    Assessment { probe, backend: None, extras: Vec::new(), misses: Vec::new(), obstacles }
+    let wanted = forced.name(probe, part);
+    choice.candidates.sort_by_key(|backend| (Some(backend.name) != wanted, (backend.blind)(facts)));
+    choice
 }
 
-fn granted(facts: &Facts, backend: &'static Backend) -> Assessment {
-    let mut granted = Assessment {
-        probe: backend.probe,
-        backend: Some(backend),
-        extras: Vec::new(),
-        misses: sentences(facts, backend.misses),
-        obstacles: Vec::new(),
-    };
-    for extra in backend.extras {
-        let unmet = unmet(facts, extra.needs);
-        if unmet.is_empty() {
-            granted.extras.push(extra);
-            granted.misses.extend(sentences(facts, extra.misses));
-        } else {
-            granted.misses.push(extra.without.to_owned());
-            granted.obstacles.extend(unmet);
+fn describe(facts: &Facts, probe: Probe, choices: Vec<Choice>) -> Assessment {
+    let mut found =
+        Assessment { probe, choices, extras: Vec::new(), misses: Vec::new(), obstacles: Vec::new() };
+    for choice in &found.choices {
+        match choice.candidates.first() {
+            Some(backend) => {
+                found.misses.extend(sentences(facts, backend.misses));
+                for extra in backend.extras {
+                    let unmet = unmet(facts, extra.needs);
+                    if unmet.is_empty() {
+                        found.extras.push(extra);
+                        found.misses.extend(sentences(facts, extra.misses));
+                    } else {
+                        found.misses.push(extra.without.to_owned());
+                        found.obstacles.extend(unmet);
+                    }
+                }
+            }
+            None => {
+                found.misses.extend(without(choice.part).map(str::to_owned));
+                found.obstacles.extend(choice.refused.iter().map(|(_, obstacle)| obstacle.clone()));
+            }
         }
     }
-    granted
+    once(&mut found.misses);
+    once(&mut found.obstacles);
+    if !found.runs() {
+        found.misses.clear();
+    }
+    found
+}
+
+/// What a part that does not run leaves unseen; nothing where the probe has no parts.
+const fn without(part: Part) -> Option<&'static str> {
+    match part {
+        Part::Whole => None,
+        Part::Spin => Some("Waits for spinlocks and rwlocks are not measured at all."),
+        Part::Sleep => Some("Waits for mutexes and rwsems are not measured at all."),
+    }
+}
+
+/// Keeps the first of equals.
+fn once<T: PartialEq + Clone>(list: &mut Vec<T>) {
+    let mut kept: Vec<T> = Vec::with_capacity(list.len());
+    list.retain(|entry| {
+        let new = !kept.contains(entry);
+        if new {
+            kept.push(entry.clone());
+        }
+        new
+    });
 }
 
 fn unmet(facts: &Facts, needs: &[Need]) -> Vec<Obstacle> {

@@ -20,6 +20,11 @@ pub enum Need {
     ContentionTracepoints,
     /// Kernel functions can be probed.
     Kprobes,
+    /// A program at a function's entry is not entered again from below itself: without that guard a program
+    /// that waits for a spinlock hangs the CPU.
+    RecursionGuard,
+    /// A task may sleep in a function that a trampoline called, and the trampoline outlives that.
+    SleepingTrampolines,
     /// Software events can be opened on every CPU.
     PerfEvents,
     /// A hardware cycle counter.
@@ -35,13 +40,18 @@ impl Need {
             Self::Btf => facts.btf.trouble().map(|cause| obstacle(&cause, BTF_MEND)),
             Self::ContentionTracepoints => (!facts.contention).then(|| {
                 let cause = format!("kernel {} has no contention tracepoints", facts.release);
-                obstacle(
-                    &cause,
-                    "Linux 5.19 or newer; meanwhile leave the lock probe out with --probe syscall,cpu",
-                )
+                obstacle(&cause, "Linux 5.19 or newer")
             }),
             Self::Kprobes => (facts.kprobes.known() == Some(&false)).then(|| {
                 obstacle("this kernel is built without kprobes", "a kernel with CONFIG_KPROBE_EVENTS")
+            }),
+            Self::RecursionGuard => (facts.version < RECURSION_GUARD).then(|| {
+                let cause = format!("kernel {} runs fentry programs without recursion guard", facts.release);
+                obstacle(&cause, "Linux 5.12 or newer")
+            }),
+            Self::SleepingTrampolines => (!facts.sleeping_trampolines).then(|| {
+                let cause = format!("kernel {} frees trampolines that tasks sleep in", facts.release);
+                obstacle(&cause, "Linux 5.12 or newer, or a stable release of 5.10")
             }),
             Self::PerfEvents => perf_obstacle(facts),
             Self::CycleCounter => (facts.cycles != Trial::Works).then(|| {
@@ -50,6 +60,9 @@ impl Need {
         }
     }
 }
+
+/// First kernel with it; a vendor that carries it back is judged too low, which is safe.
+const RECURSION_GUARD: (u32, u32) = (5, 12);
 
 const BTF_MEND: &str = "a kernel built with CONFIG_DEBUG_INFO_BTF";
 

@@ -27,6 +27,7 @@ pub(crate) fn capable() -> Facts {
         unprivileged_bpf_disabled: Told::Is(2),
         kprobes: Told::Is(true),
         contention: true,
+        sleeping_trampolines: true,
         spin_locks: SpinLocks::Paravirtual,
         cgroup_layout: CgroupLayout::V2,
         load: Trial::Works,
@@ -64,6 +65,19 @@ pub(crate) fn old_kernel() -> Facts {
     }
 }
 
+/// The notes of the plan, as a capture's header keeps them.
+fn plan(facts: &Facts, probes: &[Probe]) -> Vec<ProbePlan> {
+    probes.iter().map(|probe| assess(facts, *probe, &Forced::default()).note()).collect()
+}
+
+/// The names of a part's candidates in order.
+fn candidates(facts: &Facts, part: Part, forced: &[&str]) -> Vec<&'static str> {
+    let typed: Vec<String> = forced.iter().map(|text| (*text).to_owned()).collect();
+    let assessed = assess(facts, Probe::Lock, &Forced::parse(&typed).unwrap());
+    let choice = assessed.choices.iter().find(|choice| choice.part == part).unwrap();
+    choice.candidates.iter().map(|backend| backend.name).collect()
+}
+
 fn active(plans: &[ProbePlan]) -> Vec<&str> {
     plans.iter().filter(|plan| plan.active).map(|plan| plan.probe.as_str()).collect()
 }
@@ -77,8 +91,8 @@ fn everything_runs_on_a_capable_machine() {
     let plans = plan(&capable(), Probe::ALL);
     assert_eq!(active(&plans), ["syscall", "lock", "cpu"]);
     assert_eq!(plans[0].backend, "raw-tracepoint + btf-tracepoint");
-    assert_eq!(plans[1].backend, "btf-tracepoint");
-    assert_eq!(plans[2].backend, "perf cpu-clock");
+    assert_eq!(plans[1].backend, "contention");
+    assert_eq!(plans[2].backend, "cpu-clock");
     assert!(!plans.iter().any(|plan| told(plan, "mend")), "{plans:?}");
 }
 
@@ -102,11 +116,56 @@ fn without_rights_nothing_runs_and_each_probe_names_the_mend() {
 }
 
 #[test]
-fn linux_5_10_has_no_contention_tracepoints_and_a_bounded_number_of_threads() {
+fn linux_5_10_waits_by_slow_paths_and_has_a_bounded_number_of_threads() {
     let plans = plan(&old_kernel(), Probe::ALL);
-    assert_eq!(active(&plans), ["syscall", "cpu"]);
+    assert_eq!(active(&plans), ["syscall", "lock", "cpu"]);
     assert!(told(&plans[0], "16,384 at once"), "{plans:?}");
-    assert!(told(&plans[1], "Linux 5.19"), "{plans:?}");
+    assert_eq!(plans[1].backend, "spin kprobe + sleep fentry");
+    assert!(told(&plans[1], "rt-mutexes"), "{plans:?}");
+}
+
+#[test]
+fn a_program_that_could_deadlock_is_no_candidate_even_when_forced() {
+    // No recursion guard before 5.12, and trampolines that are freed under a sleeper.
+    let facts = Facts { sleeping_trampolines: false, ..old_kernel() };
+    assert_eq!(candidates(&facts, Part::Spin, &["lock=fentry"]), ["kprobe"]);
+    assert_eq!(candidates(&facts, Part::Sleep, &["lock=fentry"]), ["kprobe"]);
+    let assessed = assess(&facts, Probe::Lock, &Forced::default());
+    let refused = |choice: &Choice| choice.refused.iter().any(|(backend, _)| backend.name == "fentry");
+    assert!(assessed.choices.iter().all(refused), "{assessed:?}");
+}
+
+#[test]
+fn where_the_tracepoints_are_blind_spins_go_by_the_slow_path() {
+    for spin_locks in [SpinLocks::Native, SpinLocks::TestAndSet, SpinLocks::Unknown(String::new())] {
+        let facts = Facts { spin_locks, ..capable() };
+        assert_eq!(candidates(&facts, Part::Spin, &[]), ["fentry", "kprobe", "contention"]);
+        assert_eq!(candidates(&facts, Part::Sleep, &[]), ["contention", "fentry", "kprobe"]);
+    }
+    assert_eq!(candidates(&capable(), Part::Spin, &[]), ["contention", "fentry", "kprobe"]);
+}
+
+#[test]
+fn what_is_forced_goes_first_and_the_others_stay_behind_it() {
+    assert_eq!(candidates(&capable(), Part::Spin, &["lock=kprobe"]), ["kprobe", "contention", "fentry"]);
+    assert_eq!(
+        candidates(&capable(), Part::Sleep, &["lock.spin=kprobe"]),
+        ["contention", "fentry", "kprobe"]
+    );
+}
+
+#[test]
+fn what_is_seen_follows_the_backends_that_in_fact_run() {
+    let facts = Facts { spin_locks: SpinLocks::TestAndSet, kprobes: Told::Is(false), ..capable() };
+    let planned = assess(&facts, Probe::Lock, &Forced::default());
+    assert_eq!(planned.backend_name(), "spin fentry + sleep contention");
+    let contention: Vec<_> = BACKENDS.iter().filter(|backend| backend.name == "contention").collect();
+    let settled = planned.settled(&facts, &contention);
+    assert_eq!(settled.backend_name(), "contention");
+    assert!(told(&settled.note(), "waits are unseen"), "{settled:?}");
+    let half = planned.settled(&facts, &contention[1..]);
+    assert!(told(&half.note(), "not measured at all") && half.note().active, "{half:?}");
+    assert!(!planned.settled(&facts, &[]).note().active);
 }
 
 #[test]
@@ -138,8 +197,10 @@ fn lockdown_confidentiality_takes_the_stacks_of_waits_and_is_named() {
 #[test]
 fn what_the_lock_probe_misses_depends_on_the_spinlocks() {
     let sentence = |spin_locks| {
-        let plans = plan(&Facts { spin_locks, ..capable() }, &[Probe::Lock]);
-        plans[0].misses.iter().find(|sentence| sentence.contains("pinlock")).cloned()
+        let facts = Facts { spin_locks, ..capable() };
+        let forced = Forced::parse(&["lock=contention".to_owned()]).unwrap();
+        let plan = assess(&facts, Probe::Lock, &forced).note();
+        plan.misses.iter().find(|sentence| sentence.contains("pinlock")).cloned()
     };
     assert_eq!(sentence(SpinLocks::Paravirtual), None);
     assert!(sentence(SpinLocks::Native).is_some_and(|text| text.contains("first waiter")));
@@ -165,8 +226,8 @@ fn root_that_is_refused_learns_where_to_look() {
 #[test]
 fn each_probe_has_a_backend_and_names_are_unique_within_it() {
     for probe in Probe::ALL {
-        let mut names: Vec<_> =
-            BACKENDS.iter().filter(|backend| backend.probe == *probe).map(|backend| backend.name).collect();
+        let of_probe = BACKENDS.iter().filter(|backend| backend.probe == *probe);
+        let mut names: Vec<_> = of_probe.map(|backend| (backend.part, backend.name)).collect();
         assert!(!names.is_empty(), "{probe}");
         let all = names.len();
         names.sort_unstable();

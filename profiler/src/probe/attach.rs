@@ -8,13 +8,16 @@ use std::io::Read as _;
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
-use aya::programs::{BtfTracePoint, Iter, PerfEvent, Program, RawTracePoint};
+use aya::programs::{BtfTracePoint, Iter, PerfEvent, RawTracePoint};
 use aya::util::online_cpus;
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
+use super::backend::{one_line, unload};
 use super::globals::Globals;
-use super::{Request, object};
+use super::{Request, log, object};
 use crate::failure::Failure;
+use crate::plan::backends::{Backend, SYSCALL};
+use crate::plan::{self, Assessment};
 
 /// The attached kernel side. Dropping it detaches everything.
 pub struct Probes {
@@ -22,8 +25,12 @@ pub struct Probes {
     pub ebpf: Ebpf,
     /// Monotonic time of the load, ns.
     pub start_ns: u64,
-    btf: Option<Btf>,
+    pub(super) btf: Option<Btf>,
     request: Request,
+    /// The backends that run.
+    pub attached: Vec<&'static Backend>,
+    /// What the backends that were tried could not do, one sentence each.
+    pub fallen: Vec<(plan::Probe, String)>,
     /// What did not attach, with the reason.
     pub refused: Vec<(&'static str, String)>,
 }
@@ -51,11 +58,25 @@ impl Probes {
         } else {
             object::without_task_storage()?
         };
-        let ebpf = loader.load(&object).map_err(|error| refusal(&error))?;
-        let mut probes = Self { ebpf, start_ns: globals.attach_ns, btf: None, request, refused: Vec::new() };
+        let mut ebpf = loader.load(&object).map_err(|error| refusal(&error))?;
+        if request.log
+            && let Err(error) = log::follow(&mut ebpf)
+        {
+            tracing::warn!("{error:#}");
+        }
+        let mut probes = Self {
+            ebpf,
+            start_ns: globals.attach_ns,
+            btf: None,
+            request,
+            attached: Vec::new(),
+            fallen: Vec::new(),
+            refused: Vec::new(),
+        };
         probes.add_tgids()?;
         if probes.request.syscall {
-            probes.raw_tracepoints(&[("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")])?;
+            // The only backend there is, and counting must not wait for the plan.
+            probes.raw_tracepoints(SYSCALL)?;
         }
         probes.raw_tracepoints(&[
             ("process_exec", "sched_process_exec"),
@@ -68,11 +89,12 @@ impl Probes {
         Ok(probes)
     }
 
-    /// Attaches the rest: stacks of waits, locks, samples; seeds the calls in flight.
+    /// Attaches the rest: stacks of waits, locks, samples; seeds the calls in flight. Each part of a probe
+    /// gets the first of its candidates that the kernel takes.
     ///
     /// # Errors
     /// Nothing that was asked for can be measured; what is refused beside that is noted in `refused`.
-    pub fn complete(&mut self) -> Result<(), Failure> {
+    pub fn complete(&mut self, plan: &[Assessment]) -> Result<(), Failure> {
         match Btf::from_sys_fs() {
             Ok(btf) => self.btf = Some(btf),
             Err(error) => self.refuse("btf", &anyhow!(error)),
@@ -81,10 +103,12 @@ impl Probes {
             // A sleep that a switch begins must find its wakeup seen.
             self.try_btf("sched_switch", &["sched_wakeup", "sched_switch"]);
         }
-        if self.request.lock {
-            self.try_btf("lock", &["contention_end", "contention_begin"]);
+        for assessment in plan {
+            self.attach_parts(assessment);
         }
-        if (self.request.cpu || self.request.syscall)
+        // Without rows of their own, samples still label slow calls.
+        if self.request.syscall
+            && !self.request.cpu
             && let Err(error) = self.samples()
         {
             self.refuse("cpu", &error);
@@ -95,6 +119,27 @@ impl Probes {
             self.refuse("in_flight", &error);
         }
         self.useful()
+    }
+
+    /// The probe is refused when none of its parts runs.
+    fn attach_parts(&mut self, assessment: &Assessment) {
+        let probe = assessment.probe;
+        let mut runs = false;
+        for choice in &assessment.choices {
+            runs |= self.attach_first(probe, choice);
+        }
+        if !runs {
+            let fallen =
+                self.fallen.iter().filter(|(fallen, _)| *fallen == probe).map(|(_, why)| why.clone());
+            let causes = assessment.obstacles.iter().map(|obstacle| obstacle.cause.clone());
+            let why: Vec<String> = fallen.chain(causes).collect();
+            self.refused.push((probe.name(), why.join("; ")));
+        }
+    }
+
+    /// Whether the verifier's last lines are wanted.
+    pub(super) fn verbose(&self) -> bool {
+        self.request.verbose
     }
 
     /// Whether a part attached.
@@ -116,8 +161,9 @@ impl Probes {
     }
 
     fn refuse(&mut self, part: &'static str, error: &anyhow::Error) {
-        tracing::warn!("{part}: {error:#}");
-        self.refused.push((part, format!("{error:#}")));
+        let why = one_line(error);
+        tracing::warn!("{part}: {why}");
+        self.refused.push((part, why));
     }
 
     fn add_tgids(&mut self) -> Result<(), Failure> {
@@ -154,7 +200,7 @@ impl Probes {
     }
 
     /// As [`Self::raw_tracepoints`].
-    fn btf_tracepoints(&mut self, names: &[&str]) -> anyhow::Result<()> {
+    pub(super) fn btf_tracepoints(&mut self, names: &[&str]) -> anyhow::Result<()> {
         let btf = self.btf.as_ref().context("the kernel has no BTF")?;
         for name in names {
             let program: &mut BtfTracePoint =
@@ -169,7 +215,7 @@ impl Probes {
         Ok(())
     }
 
-    fn samples(&mut self) -> anyhow::Result<()> {
+    pub(super) fn samples(&mut self) -> anyhow::Result<()> {
         let cpus = match &self.request.cpus {
             Some(cpus) => cpus.clone(),
             None => online_cpus().map_err(|(path, error)| anyhow!("{path}: {error}"))?,
@@ -212,14 +258,7 @@ impl Probes {
     /// Detaches every program; the maps stay to be drained.
     pub fn stop(&mut self) {
         for (_, program) in self.ebpf.programs_mut() {
-            // Unloading drops the links, too; a program that was never loaded has nothing to lose.
-            let _ = match program {
-                Program::RawTracePoint(program) => program.unload(),
-                Program::BtfTracePoint(program) => program.unload(),
-                Program::PerfEvent(program) => program.unload(),
-                Program::Iter(program) => program.unload(),
-                _ => Ok(()),
-            };
+            unload(program);
         }
     }
 }
@@ -228,10 +267,14 @@ impl Probes {
 fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     let unused = [
         (request.syscall, ["LATENCY", "ERRORS", "SLOW", "PARTS"].as_slice()),
-        (request.lock, ["LOCKS"].as_slice()),
+        (request.lock, ["LOCKS", "OWNERS"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),
     ];
+    if !request.log {
+        // The smallest ring there is.
+        loader.map_max_entries("AYA_LOGS", 4096);
+    }
     for name in unused.iter().filter(|(used, _)| !used).flat_map(|(_, maps)| *maps) {
         loader.map_max_entries(name, 1);
     }

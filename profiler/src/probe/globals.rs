@@ -7,8 +7,8 @@ use profiler_common::COMM_BYTES;
 use profiler_common::global::{CGROUPS, COMMS, CPU_WORDS, Offsets};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::Request;
 use super::offsets::{self, Hierarchy};
+use super::{Request, log};
 use crate::failure::Failure;
 
 /// Every injected value.
@@ -24,6 +24,7 @@ pub struct Globals {
     comm_count: u32,
     by_cpu: u32,
     have_offsets: u32,
+    log_level: u8,
     task_storage: u32,
     syscall_rows: u32,
     cpu_rows: u32,
@@ -69,6 +70,7 @@ impl Globals {
             comm_count: filter.comms.len() as u32,
             by_cpu: u32::from(request.cpus.is_some()),
             have_offsets: u32::from(layout.is_some()),
+            log_level: if request.log { log::DEBUG } else { log::OFF },
             // Nothing is known without types: most kernels have it.
             task_storage: u32::from(layout.is_none_or(|layout| layout.task_storage)),
             syscall_rows: u32::from(request.syscall),
@@ -134,6 +136,7 @@ impl Globals {
             .override_global("BY_CPU", &self.by_cpu, true)
             .override_global("HAVE_OFFSETS", &self.have_offsets, true)
             .override_global("TASK_STORAGE", &self.task_storage, true)
+            .override_global(aya_log::LEVEL, &self.log_level, true)
             .override_global("SYSCALL_ROWS", &self.syscall_rows, true)
             .override_global("CPU_ROWS", &self.cpu_rows, true)
             .override_global("IGNORE_SWITCHES", &self.ignore_switches, true)

@@ -4,9 +4,11 @@
 //! says which backend each probe got and what it misses. Detached when dropped.
 
 mod attach;
+mod backend;
 mod btf;
 mod floor;
 mod globals;
+mod log;
 mod object;
 pub mod offsets;
 
@@ -39,6 +41,8 @@ pub struct Request {
     pub filter: Filter,
     /// Print the verifier's log when a program is refused.
     pub verbose: bool,
+    /// Follow what the kernel side logs.
+    pub log: bool,
 }
 
 /// Who is measured: kinds AND, entries OR, empty = everybody.

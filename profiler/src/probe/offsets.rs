@@ -71,7 +71,9 @@ impl Drop for Mapped {
 }
 
 fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
-    const WANTED: [&str; 8] = [
+    const WANTED: [&str; 10] = [
+        "mutex",
+        "rw_semaphore",
         "bpf_func_id",
         "task_struct",
         "thread_info",
@@ -105,6 +107,8 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
         kn_id: types.offset("kernfs_node", "id")?,
         ancestor_ids: u32::from(ancestors.is_none()),
         task_stack: task("stack")?,
+        mutex_owner: types.offset("mutex", "owner")?,
+        rwsem_owner: types.offset("rw_semaphore", "owner")?,
     };
     // The helper that came last of those that the programs call where there is task storage.
     let task_storage = types.variant("bpf_func_id", "BPF_FUNC_task_pt_regs").is_some();

@@ -102,8 +102,14 @@ classes! {
     StackRingFull = "stacks whose frames never arrived", Lost, of Stacks;
     /// Process events lost in the ring buffer.
     EventRingFull = "process events lost, ring buffer full", Lost, of None;
+    /// Children of the target without room in its set.
+    TargetFull = "children of the target not measured, no room for them", Lost, of None;
     /// Nested deeper than a thread's state.
     LockNestingFull = "lock waits nested too deep", Lost, of LockWaits;
+    /// The end of a wait never came.
+    LockEndMissed = "lock waits whose end was skipped", Lost, of LockWaits;
+    /// No room for a holder.
+    LockOwnerFull = "lock waits without room for their holder", Lost, of LockWaits;
     /// Programs of the `syscall` probe skipped because they were already running on that CPU.
     RecursionMiss = "enters and exits skipped by the kernel's recursion guard", Lost, of Calls;
     /// The same of the `lock` probe.
@@ -142,6 +148,8 @@ classes! {
     Restarted = "interrupted calls joined with their restart", Class, of Calls;
     /// Off the CPU without being preempted, asleep or woken.
     RunnableUnwoken = "waits for a CPU without a wakeup (signal pending, yield)", Class, of None;
+    /// A pid that came again with another process.
+    PidReused = "pids given to another process meanwhile: rows of both under its name", Class, of None;
     /// Frames that had to wait for room in the ring buffer.
     StackDeferred = "stacks sent again, the ring buffer was full", Class, of Stacks;
     /// Own locks, events.

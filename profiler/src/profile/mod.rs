@@ -3,6 +3,7 @@
 //! In: [`Chunk`]s, in the order they were recorded (live or replayed).
 //! Out: [`Profile`], from which everything is rendered.
 
+pub mod axis;
 pub mod chunk;
 pub mod cost;
 pub mod environment;
@@ -18,6 +19,7 @@ pub mod target;
 
 use std::collections::HashSet;
 
+pub use axis::TimeAxis;
 pub use chunk::{Chunk, End, Header, Interval, ProbePlan};
 pub use cost::{Cost, ProgramCost};
 pub use environment::{CgroupLimits, Counters, Environment};
@@ -25,7 +27,9 @@ pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
 pub use parts::{Part, Parts};
 pub use process::{Pid, Process, ProcessTable, Tid};
-pub use rows::{CpuRow, CpuRows, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows};
+pub use rows::{
+    CpuRow, CpuRows, Holder, HolderRow, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows,
+};
 pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
 pub use target::TargetNote;
 
@@ -44,6 +48,8 @@ pub struct Profile {
     pub syscall: SyscallRows,
     /// The slowest calls, the longest first.
     pub slowest: Vec<slowest::SlowestCall>,
+    /// Latencies of system calls over time.
+    pub axis: TimeAxis,
     /// Lock waits.
     pub lock: LockRows,
     /// CPU samples.
@@ -90,6 +96,7 @@ impl Profile {
             self.processes.see(process);
         }
         self.stacks.extend(interval.modules, interval.frames, interval.stacks);
+        self.axis.add(interval.start_ns, interval.end_ns, &interval.syscall);
         self.syscall.add(&interval.syscall);
         self.slowest.extend(interval.slowest);
         slowest::keep_longest(&mut self.slowest);

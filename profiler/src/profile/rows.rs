@@ -188,11 +188,48 @@ pub struct LockRow {
     pub wait: Histogram,
 }
 
+/// Who held a lock when a wait for it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Holder {
+    /// A process, inside the target or outside.
+    Process(Pid),
+    /// Readers: the kernel does not keep who they are.
+    Readers,
+}
+
+/// Which waits a [`HolderRow`] sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HolderKey {
+    /// Process that waited.
+    pub pid: Pid,
+    /// Kind of lock.
+    pub kind: LockKind,
+    /// Address of a static lock, else 0.
+    pub lock: u64,
+    /// Kernel stack at the begin of the wait.
+    pub kernel: StackId,
+    /// Who held it.
+    pub holder: Holder,
+}
+
+/// Waits for what one process held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderRow {
+    /// Waits.
+    pub waits: u64,
+    /// Sum of waits, ns.
+    pub total_ns: u64,
+}
+
 /// Lock waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockRows {
     /// By lock and stacks.
     pub rows: BTreeMap<LockKey, LockRow>,
+    /// By holder, of the waits whose holder was known.
+    #[serde(default)]
+    pub holders: BTreeMap<HolderKey, HolderRow>,
 }
 
 impl LockRows {
@@ -200,6 +237,11 @@ impl LockRows {
     pub fn add(&mut self, delta: &Self) {
         for (key, row) in &delta.rows {
             self.rows.entry(*key).or_default().wait.merge(&row.wait);
+        }
+        for (key, row) in &delta.holders {
+            let total = self.holders.entry(*key).or_default();
+            total.waits = total.waits.saturating_add(row.waits);
+            total.total_ns = total.total_ns.saturating_add(row.total_ns);
         }
     }
 }

@@ -7,19 +7,23 @@
 pub mod counters;
 mod parts;
 mod rule;
+mod slow;
+mod total;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use rule::{Confidence, Finding, Rule, rank};
 pub use window::Window;
 
 use super::fold::Folder;
+use super::group::{self, Group};
 use super::name::kernel_functions;
 use super::rows::{self, CpuLine, LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
-use super::{clean, humane, locks};
-use crate::profile::rows::{CallNumber, InFlightCall, LockContext};
+use super::tracing::Tracing;
+use super::{clean, holders, humane, locks};
+use crate::profile::rows::{InFlightCall, LockContext};
 use crate::profile::{Histogram, Pid, Profile, StackId};
 
 /// Functions that only say "asleep": what called them is what matters.
@@ -87,7 +91,17 @@ pub fn telling_function(profile: &Profile, kernel: StackId) -> Option<&str> {
 const TOLD: usize = 5;
 
 /// Rules about rows; those about counters are in [`counters::RULES`].
-const RULES: &[Rule] = &[stuck, slowest, second_slowest, nothing_slow, lock_waits, user_locks, cpu];
+const RULES: &[Rule] = &[
+    stuck,
+    total::much_in_one_call,
+    slowest,
+    second_slowest,
+    nothing_slow,
+    lock_waits,
+    tracing,
+    user_locks,
+    cpu,
+];
 
 /// All findings, the most telling first.
 pub fn all(profile: &Profile, ranked: &Ranked<'_>) -> Vec<Finding> {
@@ -119,7 +133,7 @@ fn slow_work<'r, 'p>(ranked: &'r Ranked<'p>) -> Vec<&'r SyscallLine<'p>> {
 
 fn slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let work = slow_work(ranked);
-    work.first().map(|line| slow_finding(profile, ranked, line, ("slow_call", rank::SLOW)))
+    work.first().map(|line| slow::finding(profile, ranked, line, ("slow_call", rank::SLOW)))
 }
 
 /// The second is worth a sentence only beside the first: a tenth of all.
@@ -127,60 +141,7 @@ fn second_slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let work = slow_work(ranked);
     let all: u64 = work.iter().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
     let second = work.get(1).filter(|line| line.slow.total_ns.saturating_mul(10) >= all);
-    second.map(|line| slow_finding(profile, ranked, line, ("slow_call_too", rank::SLOW_TOO)))
-}
-
-fn slow_finding(
-    profile: &Profile,
-    ranked: &Ranked<'_>,
-    line: &SyscallLine<'_>,
-    (rule, rank): (&'static str, u8),
-) -> Finding {
-    // Captures of version 1 have no parts.
-    parts::finding(profile, ranked, line, (rule, rank)).unwrap_or_else(|| Finding {
-        rule,
-        rank,
-        sentence: slow_call(profile, line),
-        confidence: Confidence::High,
-        threshold: "calls ≥ slow_ns",
-        evidence: vec![
-            ("calls", line.slow.count),
-            ("total_ns", line.slow.total_ns),
-            ("off_cpu_ns", line.slow.off_cpu_ns),
-            ("max_ns", line.slow.max_ns),
-            ("slow_ns", profile.header.slow_ns),
-        ],
-    })
-}
-
-fn slow_call(profile: &Profile, line: &SyscallLine<'_>) -> String {
-    let place = mostly_in(profile, line.pid, line.nr).map_or_else(String::new, |place| format!("; {place}"));
-    format!(
-        "{} in {} (pid {}): {} call{}{}, {} in all ({} off the CPU), longest {}{place}.",
-        line.name,
-        process(profile, line.pid),
-        line.pid.0,
-        humane::count(line.slow.count),
-        if line.slow.count == 1 { "" } else { "s" },
-        threshold(profile),
-        humane::duration(line.slow.total_ns),
-        humane::part(line.slow.off_cpu_ns, line.slow.total_ns),
-        humane::duration(line.slow.max_ns),
-    )
-}
-
-fn mostly_in(profile: &Profile, pid: Pid, nr: CallNumber) -> Option<String> {
-    let mut weights: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut total = 0u64;
-    for (key, row) in profile.syscall.slow.iter().filter(|(key, _)| (key.pid, key.nr) == (pid, nr)) {
-        total = total.saturating_add(row.total_ns);
-        if let Some(function) = telling_function(profile, key.kernel) {
-            let weight = weights.entry(function).or_default();
-            *weight = weight.saturating_add(row.total_ns);
-        }
-    }
-    let (function, weight) = weights.into_iter().max_by_key(|(_, weight)| *weight)?;
-    Some(format!("{} of it in {}", humane::part(weight, total), clean::name(function)))
+    second.map(|line| slow::finding(profile, ranked, line, ("slow_call_too", rank::SLOW_TOO)))
 }
 
 /// That nothing was slow is an answer, too.
@@ -232,7 +193,7 @@ fn stuck(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
     let place = telling_function(profile, oldest.kernel);
     let sentence = format!(
         "{} had not returned at the end, the oldest after {}{}: {} in {} (pid {}, tid {}){}.",
-        plural(calls.len() as u64, "call"),
+        humane::plural(calls.len() as u64, "call"),
         if oldest.at_least { "more than " } else { "" },
         humane::duration(oldest.age_ns),
         syscalls::name(oldest.nr),
@@ -259,7 +220,7 @@ fn lock_waits(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let little = all < profile.duration_ns / 1000;
     let sentence = if little {
         let all = humane::duration(all);
-        format!("Kernel locks: next to nothing, {all} waited in {}.", plural(waits, "wait"))
+        format!("Kernel locks: next to nothing, {all} waited in {}.", humane::plural(waits, "wait"))
     } else {
         worst_lock(profile, worst, all)
     };
@@ -284,20 +245,36 @@ fn worst_lock(profile: &Profile, worst: &LockLine, all: u64) -> String {
         LockContext::Task => format!("{} (pid {})", process(profile, worst.pid), worst.pid.0),
         LockContext::Softirq | LockContext::Hardirq | LockContext::Nmi => "interrupts".to_owned(),
     };
+    let held = holders::phrase(profile, (worst.pid, worst.wait.total_ns), &worst.holders);
+    let held = if held.is_empty() { held } else { format!("; held by {held}") };
     format!(
-        "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}.",
+        "Kernel locks: {} waited in all, {} of it by {who} for the {} [{}]{}: {}, longest {}{held}.",
         humane::duration(all),
         humane::part(worst.wait.total_ns, all),
         worst.kind.name(),
         clean::name(&worst.name.lock),
         caller(&worst.name.caller),
-        plural(worst.wait.count(), "wait"),
+        humane::plural(worst.wait.count(), "wait"),
         humane::duration(worst.wait.max_ns),
     )
 }
 
 fn caller(caller: &str) -> String {
     if caller.is_empty() { String::new() } else { format!(" in {}", clean::name(caller)) }
+}
+
+/// Contention that would not be there without another tracer.
+fn tracing(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
+    let found = Tracing::of(profile);
+    let sentence = found.sentence(profile.duration_ns / 1000)?;
+    Some(Finding {
+        rule: "other_tracers",
+        rank: rank::TRACING,
+        sentence,
+        confidence: Confidence::High,
+        threshold: "≥ 0.1 % of the time and ≥ 1 % of lock wait",
+        evidence: vec![("total_ns", found.total_ns), ("of_ns", found.of_ns)],
+    })
 }
 
 fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
@@ -308,7 +285,7 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let total = lines().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
     let sentence = format!(
         "User locks (futex): {}{}, {} in all (parked threads included), {} of it in {} (pid {}).",
-        plural(calls, "wait"),
+        humane::plural(calls, "wait"),
         threshold(profile),
         humane::duration(total),
         humane::part(worst.slow.total_ns, total),
@@ -326,17 +303,22 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
 }
 
 fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
-    let (pid, samples) = cpu_by_process(&ranked.cpu).into_iter().next()?;
-    let top = ranked.cpu.iter().find(|line| line.pid == pid)?;
+    let processes = cpu_by_process(&ranked.cpu);
+    let groups = group::groups(&processes, |(pid, _)| group::key(profile, *pid, ()), |(_, samples)| *samples);
+    let worst = groups.first()?;
+    let ((pid, _), samples) = (*worst.first(), worst.weight());
+    let who = match worst.lines().len() {
+        1 => format!("pid {}", pid.0),
+        many => format!("{} processes", humane::count(many as u64)),
+    };
+    let (function, in_function) = top_function(ranked, worst);
     let all: u64 = ranked.cpu.iter().map(|line| line.samples).fold(0, u64::saturating_add);
     let sentence = format!(
-        "CPU: {} of {} samples in {} (pid {}), {} of those in {}.",
+        "CPU: {} of {} samples in {} ({who}), {} of those in {function}.",
         humane::part(samples, all),
         humane::count(all),
         process(profile, pid),
-        pid.0,
-        humane::part(top.samples, samples),
-        top.function,
+        humane::part(in_function, samples),
     );
     Some(Finding {
         rule: "cpu",
@@ -344,8 +326,19 @@ fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
         sentence,
         confidence: Confidence::High,
         threshold: "",
-        evidence: vec![("samples", samples), ("all_samples", all), ("function_samples", top.samples)],
+        evidence: vec![("samples", samples), ("all_samples", all), ("function_samples", in_function)],
     })
+}
+
+/// The function most samples of a group fell into.
+pub fn top_function<'r>(ranked: &'r Ranked<'_>, group: &Group<'_, (Pid, u64)>) -> (&'r str, u64) {
+    let pids: BTreeSet<Pid> = group.lines().iter().map(|(pid, _)| *pid).collect();
+    let mut functions: BTreeMap<&str, u64> = BTreeMap::new();
+    for line in ranked.cpu.iter().filter(|line| pids.contains(&line.pid)) {
+        let sum = functions.entry(&line.function).or_default();
+        *sum = sum.saturating_add(line.samples);
+    }
+    functions.into_iter().max_by_key(|(_, samples)| *samples).unwrap_or_default()
 }
 
 /// Samples per process, most first.
@@ -358,8 +351,4 @@ pub fn cpu_by_process(lines: &[CpuLine]) -> Vec<(Pid, u64)> {
     let mut sums: Vec<_> = sums.into_iter().collect();
     sums.sort_by_key(|(_, samples)| std::cmp::Reverse(*samples));
     sums
-}
-
-fn plural(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", humane::count(number), if number == 1 { "" } else { "s" })
 }

@@ -38,6 +38,11 @@ fn three_digits(value: f64) -> String {
     }
 }
 
+/// So many of them: `1 call`, `1,204 calls`.
+pub fn plural(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// A count with thousands separators: `12,345`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();

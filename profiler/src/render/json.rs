@@ -3,7 +3,8 @@
 //! In: the profile. Out: one JSON object, a row to a line. Strings are what was recorded, with
 //! everything a terminal would obey escaped.
 
-use std::borrow::Cow;
+mod row;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -12,14 +13,12 @@ use serde::{Serialize, Serializer};
 use super::findings::{self, Confidence, Finding, Ranked, Window};
 use super::fold::Folder;
 use super::layout::Layout;
-use super::parts::{Breakdown, PartsRow};
-use super::rows::{self, CpuLine, LockLine, SyscallLine};
+use super::rows;
 use super::slowest::{self, SlowestRow};
-use super::syscalls::{self, CallClass};
-use super::{Probe, Rendering, errno, probe};
+use super::tracing::Tracing;
+use super::{Probe, Rendering, probe};
 use crate::profile::ledger::Class;
-use crate::profile::rows::{InFlightCall, LockContext};
-use crate::profile::{Cost, Environment, LossKind, Pid, ProbePlan, Profile, SlowRow, StackId, TargetNote};
+use crate::profile::{Cost, Environment, LossKind, ProbePlan, Profile, TargetNote};
 
 /// The schema's name and version.
 pub const SCHEMA: &str = "profiler-summary/1";
@@ -45,7 +44,8 @@ struct Document<'p> {
     classes: Vec<Loss>,
     elided: BTreeMap<&'static str, f64>,
     cost: CostRow<'p>,
-    in_flight: Vec<InFlight<'p>>,
+    in_flight: Vec<row::InFlight<'p>>,
+    lock_waits_of_tracing: Tracing,
     probes: Probes<'p>,
 }
 
@@ -69,16 +69,25 @@ struct Target<'p> {
 #[derive(Serialize)]
 struct Probes<'p> {
     syscall: SyscallProbe<'p>,
-    lock: Rows<LockRow<'p>>,
-    cpu: Rows<CpuRow<'p>>,
+    lock: Rows<row::LockRow<'p>>,
+    cpu: Rows<row::CpuRow<'p>>,
 }
 
 #[derive(Serialize)]
 struct SyscallProbe<'p> {
     unit: &'static str,
-    rows: Vec<SyscallRow<'p>>,
+    rows: Vec<row::SyscallRow<'p>>,
     slow: Slow<'p>,
     slowest: Vec<SlowestRow<'p>>,
+    time_axis: Axis,
+}
+
+/// How much the capture's time axis holds, and what it had to sum up.
+#[derive(Serialize)]
+struct Axis {
+    columns: usize,
+    calls: usize,
+    other_calls: u64,
 }
 
 #[derive(Serialize)]
@@ -104,94 +113,6 @@ struct CostRow<'p> {
     process_share: f64,
 }
 
-/// Who a row belongs to.
-#[derive(Serialize)]
-struct Owner<'p> {
-    pid: Pid,
-    comm: &'p str,
-    container: &'p str,
-}
-
-#[derive(Serialize)]
-struct SyscallRow<'p> {
-    #[serde(flatten)]
-    owner: Owner<'p>,
-    syscall: &'p str,
-    nr: u32,
-    class: &'static str,
-    count: u64,
-    errors: BTreeMap<String, u64>,
-    total_ns: u64,
-    p50_ns: u64,
-    p99_ns: u64,
-    max_ns: u64,
-    slow: SlowSum,
-    #[serde(flatten)]
-    parts: Breakdown,
-}
-
-#[derive(Serialize)]
-struct SlowSum {
-    count: u64,
-    total_ns: u64,
-    off_cpu_ns: u64,
-    max_ns: u64,
-}
-
-#[derive(Serialize)]
-struct SlowStack<'p> {
-    #[serde(flatten)]
-    owner: Owner<'p>,
-    syscall: Cow<'static, str>,
-    class: &'static str,
-    #[serde(flatten)]
-    sum: SlowSum,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parts: Option<PartsRow>,
-    stack: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct LockRow<'p> {
-    #[serde(flatten)]
-    owner: Owner<'p>,
-    kind: &'static str,
-    lock: &'p str,
-    caller: &'p str,
-    context: LockContext,
-    count: u64,
-    errors: BTreeMap<String, u64>,
-    total_ns: u64,
-    p50_ns: u64,
-    p99_ns: u64,
-    max_ns: u64,
-    stack: Vec<String>,
-    stack_ns: u64,
-}
-
-#[derive(Serialize)]
-struct CpuRow<'p> {
-    #[serde(flatten)]
-    owner: Owner<'p>,
-    function: &'p str,
-    samples: u64,
-    stack: Vec<String>,
-    stack_samples: u64,
-}
-
-#[derive(Serialize)]
-struct InFlight<'p> {
-    pid: Pid,
-    tid: u32,
-    comm: &'p str,
-    container: &'p str,
-    syscall: String,
-    class: &'static str,
-    age_ns: u64,
-    at_least: bool,
-    stack: Vec<String>,
-}
-
 /// Slow calls by stacks: made and written one by one, there may be many.
 struct Slow<'p>(&'p Profile);
 
@@ -200,15 +121,7 @@ impl Serialize for Slow<'_> {
         let mut folder = Folder::new(self.0);
         serializer.collect_seq(rows::slow(self.0).into_iter().map(|(key, row)| {
             probe::syscall::push(key, &mut folder);
-            let stack = folder.take();
-            SlowStack {
-                owner: owner(self.0, key.pid),
-                syscall: syscalls::name(key.nr),
-                class: syscalls::class(key.nr).name(),
-                sum: slow_sum(row),
-                parts: PartsRow::new(&row.parts),
-                stack,
-            }
+            row::slow_stack(self.0, key, row, folder.take())
         }))
     }
 }
@@ -263,21 +176,27 @@ fn document<'a>(
             programs_share: profile.cost.programs_share(),
             process_share: profile.cost.process_share(profile.duration_ns),
         },
-        in_flight: profile.in_flight.iter().map(|call| in_flight(profile, call, folder)).collect(),
+        in_flight: profile.in_flight.iter().map(|call| row::in_flight(profile, call, folder)).collect(),
+        lock_waits_of_tracing: Tracing::of(profile),
         probes: Probes {
             syscall: SyscallProbe {
                 unit: Probe::Syscall.unit(),
-                rows: ranked.syscalls.iter().map(|line| syscall_row(profile, line)).collect(),
+                rows: ranked.syscalls.iter().map(|line| row::syscall_row(profile, line)).collect(),
                 slow: Slow(profile),
                 slowest: slowest::rows(profile, folder),
+                time_axis: Axis {
+                    columns: profile.axis.columns().len(),
+                    calls: profile.axis.calls().count(),
+                    other_calls: profile.axis.other().count(),
+                },
             },
             lock: Rows {
                 unit: Probe::Lock.unit(),
-                rows: ranked.locks.iter().map(|line| lock_row(profile, line, folder)).collect(),
+                rows: ranked.locks.iter().map(|line| row::lock_row(profile, line, folder)).collect(),
             },
             cpu: Rows {
                 unit: Probe::Cpu.unit(),
-                rows: ranked.cpu.iter().map(|line| cpu_row(profile, line, folder)).collect(),
+                rows: ranked.cpu.iter().map(|line| row::cpu_row(profile, line, folder)).collect(),
             },
         },
     }
@@ -307,87 +226,4 @@ fn ledger(profile: &Profile) -> impl Iterator<Item = Loss> {
         count: ledger.get(class),
         share: ledger.share(class),
     })
-}
-
-fn owner(profile: &Profile, pid: Pid) -> Owner<'_> {
-    Owner { pid, comm: profile.processes.comm(pid), container: profile.processes.container(pid) }
-}
-
-const fn slow_sum(row: &SlowRow) -> SlowSum {
-    SlowSum { count: row.count, total_ns: row.total_ns, off_cpu_ns: row.off_cpu_ns, max_ns: row.max_ns }
-}
-
-fn syscall_row<'p>(profile: &'p Profile, line: &'p SyscallLine<'_>) -> SyscallRow<'p> {
-    let latency = &line.row.latency;
-    SyscallRow {
-        owner: owner(profile, line.pid),
-        syscall: &line.name,
-        nr: line.nr,
-        class: line.class.name(),
-        count: latency.count(),
-        errors: line
-            .row
-            .errors
-            .iter()
-            .map(|(errno, count)| (errno::name(*errno).into_owned(), *count))
-            .collect(),
-        total_ns: latency.total_ns,
-        p50_ns: latency.percentile_ns(500),
-        p99_ns: latency.percentile_ns(990),
-        max_ns: latency.max_ns,
-        slow: slow_sum(&line.slow),
-        parts: Breakdown::new(profile, line),
-    }
-}
-
-fn lock_row<'p>(profile: &'p Profile, line: &'p LockLine, folder: &mut Folder<'_>) -> LockRow<'p> {
-    probe::lock::push(profile, &line.heaviest, folder);
-    LockRow {
-        owner: match line.context {
-            LockContext::Task => owner(profile, line.pid),
-            LockContext::Softirq | LockContext::Hardirq | LockContext::Nmi => {
-                Owner { pid: line.pid, comm: "interrupt", container: "" }
-            }
-        },
-        kind: line.kind.name(),
-        lock: &line.name.lock,
-        caller: &line.name.caller,
-        context: line.context,
-        count: line.wait.count(),
-        errors: BTreeMap::new(),
-        total_ns: line.wait.total_ns,
-        p50_ns: line.wait.percentile_ns(500),
-        p99_ns: line.wait.percentile_ns(990),
-        max_ns: line.wait.max_ns,
-        stack: folder.take(),
-        stack_ns: line.heaviest_ns,
-    }
-}
-
-fn cpu_row<'p>(profile: &'p Profile, line: &'p CpuLine, folder: &mut Folder<'_>) -> CpuRow<'p> {
-    probe::cpu::push(&line.heaviest, folder);
-    CpuRow {
-        owner: owner(profile, line.pid),
-        function: &line.function,
-        samples: line.samples,
-        stack: folder.take(),
-        stack_samples: line.heaviest_samples,
-    }
-}
-
-fn in_flight<'p>(profile: &'p Profile, call: &'p InFlightCall, folder: &mut Folder<'_>) -> InFlight<'p> {
-    let missing = (call.kernel == StackId::NONE).then_some("[kernel stack missing]");
-    folder.stack(call.kernel, missing);
-    let class: CallClass = syscalls::class(call.nr);
-    InFlight {
-        pid: call.pid,
-        tid: call.tid.0,
-        comm: &call.comm,
-        container: profile.processes.container(call.pid),
-        syscall: syscalls::name(call.nr).into_owned(),
-        class: class.name(),
-        age_ns: call.age_ns,
-        at_least: call.at_least,
-        stack: folder.take(),
-    }
 }

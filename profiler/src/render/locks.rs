@@ -136,6 +136,8 @@ const SPINNING: &[(&str, &str)] = &[
     ("net_tx_action", "network queue lock"),
     ("___slab_alloc", "slab list lock"),
     ("__slab_free", "slab list lock"),
+    ("*htab_*", "BPF map lock"),
+    ("*bpf_ringbuf_*", "BPF ring buffer lock"),
     ("get_partial_*", "slab list lock"),
     ("*hrtimer_*", "timer base lock"),
     ("*mod_timer*", "timer base lock"),
@@ -291,7 +293,7 @@ pub fn base(function: &str) -> &str {
 }
 
 /// Matches a name against a pattern with `*` at its ends or in its middle.
-fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };

@@ -11,6 +11,9 @@ mod environment;
 pub mod errno;
 mod findings;
 mod fold;
+mod group;
+mod heat;
+pub mod holders;
 pub mod humane;
 mod json;
 mod layout;
@@ -28,6 +31,7 @@ mod summary;
 mod svg;
 pub mod syscalls;
 mod tables;
+mod tracing;
 mod tree;
 
 use std::cell::OnceCell;
@@ -50,6 +54,8 @@ pub enum Format {
     Folded(Probe),
     /// The flame graph of one probe.
     Svg(Probe),
+    /// Heat maps of the latencies of system calls over time.
+    Heat,
     /// The flame graph without its script: for goldens and for viewers that refuse scripts.
     PlainSvg(Probe),
 }
@@ -84,6 +90,7 @@ impl<'p> Rendering<'p> {
             Format::Text => summary::write(self, out)?,
             Format::Json => json::write(self, out)?,
             Format::Folded(probe) => self.folded(probe).write(out)?,
+            Format::Heat => heat::write(self.profile, out)?,
             Format::Svg(probe) => svg::write(self, probe, true, out)?,
             Format::PlainSvg(probe) => svg::write(self, probe, false, out)?,
         }

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::fold::Folder;
+use super::holders::{self, Held};
 use super::locks::LockName;
 use super::probe::{cpu, lock};
 use super::syscalls::{self, CallClass};
@@ -85,10 +86,13 @@ pub struct LockLine {
     pub heaviest: LockKey,
     /// Its total, ns.
     pub heaviest_ns: u64,
+    /// Who held it, where that is known, longest first.
+    pub holders: Vec<Held>,
 }
 
 /// Lock waits, longest total first.
 pub fn locks(profile: &Profile) -> Vec<LockLine> {
+    let mut holders = holders::by_place(profile);
     let mut groups = BTreeMap::new();
     for (key, row) in &profile.lock.rows {
         let name = lock::lock_name(profile, key);
@@ -100,13 +104,18 @@ pub fn locks(profile: &Profile) -> Vec<LockLine> {
             wait: Histogram::default(),
             heaviest: *key,
             heaviest_ns: 0,
+            holders: Vec::new(),
         });
         line.wait.merge(&row.wait);
         if row.wait.total_ns > line.heaviest_ns {
             (line.heaviest, line.heaviest_ns) = (*key, row.wait.total_ns);
         }
     }
-    let mut lines: Vec<_> = groups.into_values().collect();
+    let with_holders = |(place, line): (holders::Place, LockLine)| LockLine {
+        holders: holders.remove(&place).unwrap_or_default(),
+        ..line
+    };
+    let mut lines: Vec<_> = groups.into_iter().map(with_holders).collect();
     lines.sort_by_key(|line| Reverse(line.wait.total_ns));
     lines
 }

@@ -10,7 +10,7 @@ use super::fold::Folder;
 use super::name::{kernel_functions, nameless};
 use super::page::{Page, WIDTH};
 use super::syscalls::{self, CallClass};
-use super::{clean, findings, humane, locks, parts, rows};
+use super::{clean, findings, holders, humane, locks, parts, rows};
 use crate::profile::rows::{CpuKey, SlowKey, StackSource};
 use crate::profile::{Profile, SlowRow, StackId};
 
@@ -55,7 +55,7 @@ fn stack_line(folder: &mut Folder<'_>, id: StackId) -> String {
 }
 
 fn labelled(page: &mut Page<'_>, label: &str, line: &str) -> io::Result<()> {
-    if line.is_empty() { Ok(()) } else { page.line(&format!("      {label:<7}{}", cut_at_function(line))) }
+    if line.is_empty() { Ok(()) } else { page.line(&format!("      {label:<6} {}", cut_at_function(line))) }
 }
 
 /// Cuts a line of functions after a whole one.
@@ -140,6 +140,7 @@ pub fn lock_waits(
         ))?;
         labelled(page, "kernel", &whole_kernel_line(profile, line.heaviest.kernel))?;
         labelled(page, "user", &stack_line(folder, line.heaviest.user))?;
+        labelled(page, "held by", &holders::phrase(profile, (line.pid, line.wait.total_ns), &line.holders))?;
     }
     Ok(())
 }
@@ -155,9 +156,9 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> i
     }
     for (key, samples) in lines.into_iter().take(STACKS) {
         page.line(&format!(
-            "  {:>8}  {} samples in {} (pid {})",
+            "  {:>8}  {} in {} (pid {})",
             humane::part(samples, all),
-            humane::count(samples),
+            humane::plural(samples, "sample"),
             process(profile, key.pid),
             key.pid.0
         ))?;

@@ -80,7 +80,7 @@ fn subtitle(profile: &Profile, probe: Probe, picture: &Picture) -> String {
     clean::line(&parts.join(" · "), SUBTITLE_CHARS).into_owned()
 }
 
-fn place(profile: &Profile) -> String {
+pub(super) fn place(profile: &Profile) -> String {
     let environment = &profile.header.environment;
     format!(
         "{} · Linux {} · {}",
@@ -103,7 +103,7 @@ fn weight(probe: Probe, total: u128) -> String {
 }
 
 /// The worst loss with its share, and how many more there are.
-fn losses(profile: &Profile, probe: Probe) -> String {
+pub(super) fn losses(profile: &Profile, probe: Probe) -> String {
     let ledger = &profile.ledger;
     let mut losses: Vec<_> = ledger
         .losses()
@@ -142,6 +142,6 @@ fn write_empty(profile: &Profile, probe: Probe, title: &str, out: &mut dyn Write
     )
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -2,15 +2,17 @@
 //!
 //! In: ranked rows. Out: at most [`ROWS`] lines each, the rest counted with its weight.
 
+use std::borrow::Cow;
 use std::io;
 
-use super::findings::{Finding, Ranked, cpu_by_process, process};
+use super::findings::{Finding, Ranked, cpu_by_process, process, top_function};
+use super::group::{self, Group};
 use super::page::{Page, number, text};
 use super::rows::{LockLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::{clean, errno, findings, humane};
 use crate::profile::rows::LockContext;
-use crate::profile::{Profile, SyscallRow};
+use crate::profile::{Histogram, Pid, Profile, SyscallRow};
 
 /// Rows of a table at most.
 pub const ROWS: usize = 15;
@@ -50,23 +52,41 @@ fn syscall_table(
         number("p99"),
         number("max"),
     ];
-    let row = |line: &&SyscallLine<'_>| {
-        let latency = &line.row.latency;
+    let key = |line: &&SyscallLine<'_>| group::key(profile, line.pid, line.nr);
+    let groups = group::groups(lines, key, |line| line.row.latency.total_ns);
+    let row = |group: &Group<'_, &SyscallLine<'_>>| {
+        let (line, sum) = (group.first(), summed(group));
+        let latency = &sum.latency;
         vec![
             process(profile, line.pid),
-            line.pid.0.to_string(),
+            group.pid(|line| line.pid),
             line.name.to_string(),
             humane::count(latency.count()),
-            errors(line.row),
+            errors(&sum),
             humane::duration(latency.total_ns),
             humane::duration(latency.percentile_ns(500)),
             humane::duration(latency.percentile_ns(990)),
             humane::duration(latency.max_ns),
         ]
     };
-    let weights: Vec<_> = lines.iter().map(|line| line.row.latency.total_ns).collect();
-    let rows: Vec<_> = lines.iter().take(limit).map(row).collect();
+    let weights: Vec<_> = groups.iter().map(Group::weight).collect();
+    let rows: Vec<_> = groups.iter().take(limit).map(row).collect();
     ranked_table(page, &columns, &rows, &weights)
+}
+
+/// The calls of a group as one row.
+fn summed<'l>(group: &Group<'l, &SyscallLine<'l>>) -> Cow<'l, SyscallRow> {
+    let [first, others @ ..] = group.lines() else { return Cow::Owned(SyscallRow::default()) };
+    let mut sum = Cow::Borrowed(first.row);
+    for line in others {
+        let sum = sum.to_mut();
+        sum.latency.merge(&line.row.latency);
+        for (&errno, &count) in &line.row.errors {
+            let total = sum.errors.entry(errno).or_default();
+            *total = total.saturating_add(count);
+        }
+    }
+    sum
 }
 
 /// The most frequent error with its count; `+` when there are others.
@@ -106,7 +126,7 @@ fn rest(page: &mut Page<'_>, shown: usize, weights: &[u64]) -> io::Result<()> {
 }
 
 /// Lock waits.
-pub fn locks(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io::Result<()> {
+pub fn locks<'p>(page: &mut Page<'_>, profile: &'p Profile, ranked: &'p Ranked<'_>) -> io::Result<()> {
     page.heading("KERNEL LOCKS: time waited")?;
     let columns = [
         text("kind"),
@@ -119,27 +139,35 @@ pub fn locks(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io:
         number("p99"),
         number("max"),
     ];
-    let row = |line: &LockLine| {
+    let key = |line: &'p LockLine| {
+        group::key(profile, line.pid, (line.kind, line.context, &line.name.lock, &line.name.caller))
+    };
+    let groups = group::groups(&ranked.locks, key, |line| line.wait.total_ns);
+    let row = |group: &Group<'_, LockLine>| {
+        let line = group.first();
+        let mut wait = Histogram::default();
+        group.lines().iter().for_each(|line| wait.merge(&line.wait));
         vec![
             line.kind.name().to_owned(),
             clean::name(&line.name.lock).into_owned(),
             clean::name(&line.name.caller).into_owned(),
-            waiter(profile, line),
-            humane::count(line.wait.count()),
-            humane::duration(line.wait.total_ns),
-            humane::duration(line.wait.percentile_ns(500)),
-            humane::duration(line.wait.percentile_ns(990)),
-            humane::duration(line.wait.max_ns),
+            waiter(profile, group),
+            humane::count(wait.count()),
+            humane::duration(wait.total_ns),
+            humane::duration(wait.percentile_ns(500)),
+            humane::duration(wait.percentile_ns(990)),
+            humane::duration(wait.max_ns),
         ]
     };
-    let weights: Vec<_> = ranked.locks.iter().map(|line| line.wait.total_ns).collect();
-    let rows: Vec<_> = ranked.locks.iter().take(ROWS).map(row).collect();
+    let weights: Vec<_> = groups.iter().map(Group::weight).collect();
+    let rows: Vec<_> = groups.iter().take(ROWS).map(row).collect();
     ranked_table(page, &columns, &rows, &weights)
 }
 
-fn waiter(profile: &Profile, line: &LockLine) -> String {
+fn waiter(profile: &Profile, group: &Group<'_, LockLine>) -> String {
+    let line = group.first();
     match line.context {
-        LockContext::Task => format!("{} {}", process(profile, line.pid), line.pid.0),
+        LockContext::Task => format!("{} {}", process(profile, line.pid), group.pid(|line| line.pid)),
         LockContext::Softirq => "(softirq)".to_owned(),
         LockContext::Hardirq => "(hardirq)".to_owned(),
         LockContext::Nmi => "(nmi)".to_owned(),
@@ -158,20 +186,21 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io::R
         number("of it"),
     ];
     let processes = cpu_by_process(&ranked.cpu);
-    let weights: Vec<_> = processes.iter().map(|(_, samples)| *samples).collect();
+    let groups = group::groups(&processes, |(pid, _)| group::key(profile, *pid, ()), |(_, samples)| *samples);
+    let weights: Vec<_> = groups.iter().map(Group::weight).collect();
     let all: u64 = weights.iter().fold(0, |sum, samples| sum.saturating_add(*samples));
-    let row = |(pid, samples): &(crate::profile::Pid, u64)| {
-        let top = ranked.cpu.iter().find(|line| line.pid == *pid);
+    let row = |group: &Group<'_, (Pid, u64)>| {
+        let (function, samples) = top_function(ranked, group);
         vec![
-            process(profile, *pid),
-            pid.0.to_string(),
-            humane::count(*samples),
-            humane::part(*samples, all),
-            top.map_or_else(String::new, |line| line.function.clone()),
-            top.map_or_else(String::new, |line| humane::part(line.samples, *samples)),
+            process(profile, group.first().0),
+            group.pid(|(pid, _)| *pid),
+            humane::count(group.weight()),
+            humane::part(group.weight(), all),
+            function.to_owned(),
+            humane::part(samples, group.weight()),
         ]
     };
-    let rows: Vec<_> = processes.iter().take(ROWS).map(row).collect();
+    let rows: Vec<_> = groups.iter().take(ROWS).map(row).collect();
     ranked_table(page, &columns, &rows, &weights)
 }
 

@@ -1,6 +1,6 @@
 //! A session made by hand, chunk by chunk, as a capture would hold it.
 //!
-//! In: nothing. Out: [`session`], with hostile names, and [`wide`], with many stacks.
+//! In: nothing. Out: [`session`], with hostile names, and what other scenes are made of.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use std::sync::Arc;
 use profiler::profile::chunk::{Chunk, End, Header, Interval};
 use profiler::profile::ledger::Population;
 use profiler::profile::parts::{Part, PartKey, Parts};
-use profiler::profile::rows::{CpuKey, LockContext, LockKey, LockKind, SlowKey, StackSource};
+use profiler::profile::rows::{
+    CpuKey, Holder, HolderKey, HolderRow, LockContext, LockKey, LockKind, SlowKey, StackSource,
+};
 use profiler::profile::slowest::SlowestCall;
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::{
@@ -22,9 +24,9 @@ pub const HOSTILE: &str = "a;b\n<script>\x1b[31m";
 
 /// Builds stacks frame by frame, leaf first, as a capture holds them.
 #[derive(Default)]
-struct Stacks {
-    interval: Interval,
-    symbols: Symbols,
+pub struct Stacks {
+    pub interval: Interval,
+    pub symbols: Symbols,
     known: BTreeMap<String, FrameId>,
 }
 
@@ -54,22 +56,22 @@ impl Stacks {
         StackId(id)
     }
 
-    fn kernel(&mut self, id: u64, functions: &[&str]) -> StackId {
+    pub fn kernel(&mut self, id: u64, functions: &[&str]) -> StackId {
         self.stack(id, FrameSpace::Kernel, functions)
     }
 
-    fn user(&mut self, id: u64, functions: &[&str]) -> StackId {
+    pub fn user(&mut self, id: u64, functions: &[&str]) -> StackId {
         self.stack(id, FrameSpace::Module(ModuleId(0)), functions)
     }
 }
 
 const ENTRY: [&str; 2] = ["do_syscall_64", "entry_SYSCALL_64_after_hwframe"];
 
-fn with_entry(functions: &[&'static str]) -> Vec<&'static str> {
+pub fn with_entry(functions: &[&'static str]) -> Vec<&'static str> {
     functions.iter().copied().chain(ENTRY).collect()
 }
 
-fn header() -> Header {
+pub fn header() -> Header {
     Header {
         version: "0.1.0".into(),
         arguments: vec!["record".into(), "--container".into(), "web".into()],
@@ -160,7 +162,7 @@ fn counters(step: u64) -> BTreeMap<String, u64> {
     .into()
 }
 
-fn processes() -> Vec<Process> {
+pub fn processes() -> Vec<Process> {
     [(812, "api", "web"), (813, HOSTILE, "web"), (33, "java", ""), (7, "kworker/0:1", "")]
         .map(|(pid, comm, container)| Process {
             pid: Pid(pid),
@@ -171,14 +173,14 @@ fn processes() -> Vec<Process> {
         .into()
 }
 
-fn calls(interval: &mut Interval, pid: u32, nr: u32, latencies: &[(u64, u64)]) {
+pub fn calls(interval: &mut Interval, pid: u32, nr: u32, latencies: &[(u64, u64)]) {
     let row: &mut SyscallRow = interval.syscall.rows.entry((Pid(pid), nr)).or_default();
     for &(ns, count) in latencies {
         (0..count).for_each(|_| row.latency.record(ns));
     }
 }
 
-fn slow(
+pub fn slow(
     interval: &mut Interval,
     (pid, nr): (u32, u32),
     (kernel, user): (StackId, StackId),
@@ -200,7 +202,7 @@ fn slow(
     }
 }
 
-fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {
+pub fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {
     let mut row = LockRow::default();
     for &(ns, count) in waits {
         (0..count).for_each(|_| row.wait.record(ns));
@@ -284,6 +286,16 @@ fn locks(stacks: &mut Stacks) {
     );
     let softirq = stacks
         .kernel(7, &["native_queued_spin_lock_slowpath", "_raw_spin_lock", "rcu_core", "handle_softirqs"]);
+    let traced = stacks.kernel(
+        10,
+        &with_entry(&[
+            "native_queued_spin_lock_slowpath",
+            "_raw_spin_lock_irqsave",
+            "htab_map_update_elem",
+            "bpf_prog_77ef5357e7b45301_count_calls",
+            "bpf_trace_run2",
+        ]),
+    );
     let user = StackId(21);
     let key =
         |pid, kind, context, lock, kernel, user| LockKey { pid: Pid(pid), kind, context, lock, kernel, user };
@@ -295,6 +307,13 @@ fn locks(stacks: &mut Stacks) {
         key(0, LockKind::Spin, LockContext::Softirq, 0xffff_ffff_8200_0000, softirq, StackId::NONE),
         &[(900, 70)],
     );
+    lock(at, key(812, LockKind::Spin, LockContext::Task, 0, traced, StackId::NONE), &[(600 * 1_000, 700)]);
+    // Held by a process with an attacking name, by itself, and by readers it is not.
+    for (holder, waits, total_ns) in [(813, 320, 900 * MS), (812, 40, 250 * MS)] {
+        let (holder, kind) = (Holder::Process(Pid(holder)), LockKind::Mutex);
+        let key = HolderKey { pid: Pid(812), kind, lock: 0, kernel: pipe, holder };
+        at.lock.holders.insert(key, HolderRow { waits, total_ns });
+    }
     stacks.symbols.locks.push((0xffff_ffff_8200_0000, Arc::from("rcu_state")));
 }
 
@@ -374,35 +393,5 @@ pub fn session() -> Profile {
     profile.apply(Chunk::Interval(Box::new(stacks.interval)));
     profile.apply(Chunk::Symbols(stacks.symbols));
     profile.apply(Chunk::End(Box::new(end())));
-    profile
-}
-
-/// `count` distinct stacks of 40 frames that share their first ten.
-pub fn wide(count: u64) -> Profile {
-    let mut stacks = Stacks::default();
-    for frame in 0..4_000u32 {
-        let space = FrameSpace::Module(ModuleId(0));
-        stacks.interval.frames.push(Frame { space, address: u64::from(frame) });
-        stacks
-            .symbols
-            .frames
-            .push((FrameId(frame), Resolution::Named(vec![Arc::from(format!("function_{frame}"))])));
-    }
-    for id in 1..=count {
-        let frames = (0..40u64).map(|depth| {
-            let spread = if depth < 30 {
-                id.wrapping_mul(2_654_435_761).rotate_left(depth as u32) % 4_000
-            } else {
-                depth
-            };
-            FrameId(spread as u32)
-        });
-        stacks.interval.stacks.push(Stack { id: StackId(id), frames: frames.collect(), truncated: false });
-        let key = CpuKey { pid: Pid(1), kernel: StackId::NONE, user: StackId(id) };
-        stacks.interval.cpu.rows.insert(key, CpuRow { samples: 1 + u64::from(id == 1) * count });
-    }
-    let mut profile = Profile::default();
-    profile.apply(Chunk::Interval(Box::new(stacks.interval)));
-    profile.apply(Chunk::Symbols(stacks.symbols));
     profile
 }

@@ -22,7 +22,12 @@ impl Tally {
     /// A step that passes or fails as a whole.
     pub fn run_step(&mut self, name: &str, step: &mut Command) {
         println!("\n== {name}");
-        match command::run(step) {
+        self.outcome(name, command::run(step));
+    }
+
+    /// Something that was tested elsewhere.
+    pub fn outcome(&mut self, name: &str, outcome: anyhow::Result<()>) {
+        match outcome {
             Ok(()) => self.passed += 1,
             Err(error) => self.failures.push(format!("{name}: {error:#}")),
         }

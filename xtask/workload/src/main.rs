@@ -53,6 +53,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   crowded-late-reads N MS  as late-reads, likewise
   held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
   disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
+  stalled-inode N MS       an inode's rwsem held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
   demo MS                  late pipes, contention and CPU together";
 
@@ -123,6 +124,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
         ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
         ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
+        ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),
         ("demo", &[ms]) => contend::demo(ms),
         _ => Err(io::Error::other(USAGE)),

@@ -4,7 +4,7 @@
 //! `vm.unprivileged_userfaultfd=1`.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     os::fd::AsRawFd,
     sync::mpsc::{Receiver, Sender, channel},
@@ -23,6 +23,8 @@ const UFFDIO_REGISTER: u64 = 0xc020_aa00;
 const UFFDIO_ZEROPAGE: u64 = 0xc020_aa04;
 const UFFD_API: u64 = 0xaa;
 const REGISTER_MODE_MISSING: u64 = 1;
+/// How often a thread's call is looked at, ten times a millisecond.
+const POLLS: u32 = 100_000;
 /// Bytes of one message read from the descriptor.
 const MESSAGE: usize = 32;
 
@@ -88,7 +90,8 @@ pub fn pipe(count: u64, ms: u64) -> io::Result<Report> {
     let [reading, writing] = system::pipe(0)?;
     let page = StallingPage::new()?;
     let address = page.address;
-    stall(&page, (count, ms), move || write_stalled(writing, address), move || read_behind_stall(reading))
+    let hold = move || write_stalled(writing, address);
+    stall(&page, (count, ms), hold, (libc::SYS_read, move || read_behind_stall(reading)))
 }
 
 /// One `read` of a file holds its position's lock over the fault, another waits for it.
@@ -97,7 +100,18 @@ pub fn file_position(count: u64, ms: u64) -> io::Result<Report> {
     let file = zeros.as_raw_fd();
     let page = StallingPage::new()?;
     let address = page.address;
-    stall(&page, (count, ms), move || read_stalled(file, address), move || read_behind_stall(file))
+    let hold = move || read_stalled(file, address);
+    stall(&page, (count, ms), hold, (libc::SYS_read, move || read_behind_stall(file)))
+}
+
+/// A write to a file holds its inode's rwsem over the fault, another waits for it.
+pub fn inode(count: u64, ms: u64) -> io::Result<Report> {
+    let zeros = shared_memory_file(1)?;
+    let file = zeros.as_raw_fd();
+    let page = StallingPage::new()?;
+    let address = page.address;
+    let hold = move || write_file_stalled(file, address);
+    stall(&page, (count, ms), hold, (libc::SYS_pwrite64, move || write_behind_stall(file)))
 }
 
 /// A tmpfs file of zeros. It is opened a second time by its name, because only a file that went through
@@ -122,6 +136,15 @@ fn write_stalled(fd: i32, address: usize) -> u64 {
     now() - begin
 }
 
+/// At a position of its own: the file's is not locked.
+#[inline(never)]
+fn write_file_stalled(fd: i32, address: usize) -> u64 {
+    let begin = now();
+    // SAFETY: the page is mapped; the kernel reads one byte of it.
+    unsafe { system::call(libc::SYS_pwrite64, [fd as usize, address, 1, 0, 0, 0]) };
+    now() - begin
+}
+
 #[inline(never)]
 fn read_stalled(fd: i32, address: usize) -> u64 {
     let begin = now();
@@ -138,21 +161,32 @@ fn read_behind_stall(fd: i32) -> u64 {
     now() - begin
 }
 
+#[inline(never)]
+fn write_behind_stall(fd: i32) -> u64 {
+    let byte = [0_u8];
+    let begin = now();
+    // SAFETY: the kernel reads one byte, alive here.
+    unsafe { system::call(libc::SYS_pwrite64, [fd as usize, byte.as_ptr() as usize, 1, 0, 0, 0]) };
+    now() - begin
+}
+
 fn stall(
     page: &StallingPage,
     (count, ms): (u64, u64),
     hold: impl Fn() -> u64 + Send + 'static,
-    wait: impl Fn() -> u64 + Send + 'static,
+    (call, wait): (i64, impl Fn() -> u64 + Send + 'static),
 ) -> io::Result<Report> {
+    let gone = |_| io::Error::other("a thread died");
     let (holder, held) = worker(hold);
     let (waiter, waited) = worker(wait);
-    let gone = |_| io::Error::other("a thread died");
+    let (_, waiting) = (held.recv().map_err(gone)?, waited.recv().map_err(gone)?);
     let (mut held_ns, mut waits) = (0, Vec::new());
     for _ in 0..count {
         page.empty();
         holder.send(()).map_err(|_| io::Error::other("a thread died"))?;
         page.await_fault()?;
         waiter.send(()).map_err(|_| io::Error::other("a thread died"))?;
+        await_call(waiting, call)?;
         system::nanosleep(ms * 1_000_000);
         page.fill()?;
         held_ns += held.recv().map_err(gone)?;
@@ -161,11 +195,26 @@ fn stall(
     Ok(Report::new().with("held_ns", held_ns).with_calls(waits))
 }
 
-/// A thread that runs `work` once for every order and reports how long it took.
+/// Until a thread is blocked in that call: on a busy machine it may get a CPU late.
+fn await_call(tid: u64, call: i64) -> io::Result<()> {
+    let path = format!("/proc/self/task/{tid}/syscall");
+    let number = call.to_string();
+    for _ in 0..POLLS {
+        if fs::read_to_string(&path)?.split(' ').next() == Some(&number) {
+            return Ok(());
+        }
+        system::nanosleep(100_000);
+    }
+    Err(io::Error::other("the waiter does not wait"))
+}
+
+/// A thread that tells its tid, then runs `work` once for every order and reports how long it took.
 fn worker(work: impl Fn() -> u64 + Send + 'static) -> (Sender<()>, Receiver<u64>) {
     let (order, orders) = channel::<()>();
     let (result, results) = channel();
     thread::spawn(move || {
+        // SAFETY: takes nothing and cannot fail.
+        let _ = result.send(unsafe { libc::gettid() } as u64);
         while orders.recv().is_ok() {
             if result.send(work()).is_err() {
                 return;

@@ -1,4 +1,8 @@
-//! In: a kernel stack. Out: what was interrupted when it was taken, if anything was.
+//! Who waited for a lock: the task, or an interrupt on its CPU.
+//!
+//! In: a kernel stack. Out: its [`LockContext`], by the names of the functions that enter interrupts.
+
+use profiler_common::processor::{INTERRUPT_ENTRIES, NMI_ENTRIES, SOFTIRQ_ENTRIES};
 
 use crate::profile::rows::LockContext;
 use crate::symbol::KernelSymbols;
@@ -6,18 +10,17 @@ use crate::symbol::KernelSymbols;
 /// Whether a kernel stack was taken in an interrupt: the innermost function that tells does. On its way out
 /// of an interrupt the kernel switches tasks and does the task's own work; that is the task again.
 pub fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
+    let (begins, ends) = INTERRUPT_ENTRIES;
     let entry = |address: &u64| {
         let name = kernel.resolve(*address)?.name;
         match name {
-            "handle_softirqs" | "__do_softirq" | "__softirqentry_text_start" => Some(LockContext::Softirq),
-            "exc_nmi" | "asm_exc_nmi" => Some(LockContext::Nmi),
+            _ if SOFTIRQ_ENTRIES.contains(&name) => Some(LockContext::Softirq),
+            _ if NMI_ENTRIES.contains(&name) => Some(LockContext::Nmi),
             "irqentry_exit" | "irqentry_exit_to_user_mode" | "exit_to_user_mode_loop" => {
                 Some(LockContext::Task)
             }
-            _ if name.starts_with("asm_sysvec_")
-                || name.starts_with("sysvec_")
-                || name.starts_with("__sysvec_")
-                || name.ends_with("common_interrupt") =>
+            _ if begins.iter().any(|begin| name.starts_with(begin))
+                || ends.iter().any(|end| name.ends_with(end)) =>
             {
                 Some(LockContext::Hardirq)
             }

@@ -3,7 +3,9 @@
 //! In: validated settings. Out: the summary on stdout, files in the output directory.
 
 mod context;
+mod haste;
 mod header;
+mod identity;
 mod launch;
 mod object;
 mod output;
@@ -20,6 +22,8 @@ use crate::cli::settings::RecordSettings;
 use crate::collect::Meter;
 use crate::failure::Failure;
 use crate::probe::{Probes, Request};
+use haste::Haste;
+use header::Plan;
 use launch::Launched;
 use output::Output;
 use progress::Progress;
@@ -48,21 +52,27 @@ pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
 
 async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     online(settings.cpus.as_deref())?;
+    // Before anything is attached: what is typed wrongly is told at once.
+    header::forced(settings)?;
     let launched = Launched::prepare(&settings.command)?;
+    // After the fork: the command must not inherit it.
+    let haste = Haste::begin();
     let scope = scope::resolve(settings, launched.as_ref())?;
     let mut stop = Stop::new()?;
     // Before the output: who may not measure at all is told that, and not about a directory.
     let mut probes = Probes::start(request(settings, &scope))?;
     let output = Output::create(settings)?;
-    probes.complete()?;
+    let plan = Plan::new(settings)?;
+    probes.complete(&plan.assessments)?;
     let meter = Meter::new(online_cpus(), possible_cpus());
-    let mut recorder = Recorder::new(settings, scope, probes, meter, output)?;
+    let mut recorder = Recorder::new(settings, scope, (probes, plan), meter, output)?;
     let mut launched = launched.map(Launched::start).transpose()?;
     stop.start(settings.duration);
     let mut progress = Progress::new(settings);
     let finished = measure(&mut recorder, &mut stop, &mut launched, &mut progress).await;
     progress.clear();
     launch::tell_running(launched.as_ref());
+    drop(haste);
     // Whatever ended the loop, what was measured is kept.
     let result = recorder.finish(settings).await;
     finished?;
@@ -111,6 +121,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         ignore_switches: settings.ignore_switches,
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
+        log: settings.verbosity > 1,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The output directory: the growing capture, then the pictures beside it.
 //!
-//! In: chunks. Out: `capture.profiler`, `summary.json` and per probe `NAME.folded`, `NAME.svg`.
+//! In: chunks. Out: `capture.profiler`, `summary.json` and per probe `NAME.folded`, `NAME.svg`;
+//! `syscall-heat.svg`.
 
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};

@@ -12,13 +12,15 @@ use profiler_common::syscall::Slot;
 use tokio::io::unix::AsyncFd;
 
 use super::context::context;
-use super::header::header;
+use super::header::{Plan, header};
+use super::identity::Identities;
 use super::object;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
 use crate::collect::{
-    Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running, wait_for_programs,
+    self, Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+    wait_for_programs,
 };
 use crate::environment::Watch;
 use crate::failure::Failure;
@@ -42,6 +44,8 @@ const LATE_LOCKS: usize = 16_384;
 
 /// The machine's counters are read in one interval of so many, the target's in each.
 const ALL_COUNTERS_EVERY: u64 = 10;
+/// How the names of the `lock` probe's programs begin.
+const LOCK_PROGRAMS: [&str; 5] = ["contention_", "enter_", "leave_", "kprobe_", "kretprobe_"];
 
 /// One session being recorded.
 pub struct Recorder {
@@ -58,6 +62,7 @@ pub struct Recorder {
     /// Lock rows whose kernel stack has not arrived yet: until then nobody knows whether an interrupt waited.
     late_locks: Vec<LockEntry>,
     owners: Owners,
+    identities: Identities,
     watch: Watch,
     intervals: u64,
     /// Processes that were gone before they could be asked for, with their cgroups.
@@ -77,7 +82,7 @@ impl Recorder {
     pub fn new(
         settings: &RecordSettings,
         mut scope: Scope,
-        mut probes: Probes,
+        (mut probes, plan): (Probes, Plan),
         meter: Meter,
         output: Output,
     ) -> Result<Self, Failure> {
@@ -89,7 +94,7 @@ impl Recorder {
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
-        let header = header(settings, &mut scope, &probes);
+        let header = header(settings, &mut scope, plan.notes(&probes));
         let mut recorder = Self {
             rows,
             slots: PerCpuArray::try_from(slots).context("SLOTS")?,
@@ -104,6 +109,7 @@ impl Recorder {
             contexts: HashMap::new(),
             late_locks: Vec::new(),
             owners: scope.owners,
+            identities: Identities::default(),
             watch: scope.watch,
             intervals: 0,
             unowned: Vec::new(),
@@ -164,7 +170,12 @@ impl Recorder {
                     self.contexts.insert(id, context(&self.kernel, &addresses));
                     self.interner.kernel_stack(id, &addresses, truncated);
                 }
-                Some(Event::Process { pid, comm, cgroup }) => self.see(pid, comm, cgroup),
+                Some(Event::Process { pid, time_ns, comm, cgroup }) => {
+                    if self.identities.announce(pid, time_ns) {
+                        self.pending.ledger.count(Class::PidReused, 1);
+                    }
+                    self.see(pid, comm, cgroup);
+                }
                 None => self.pending.ledger.count(Class::Implausible, 1),
             }
         }
@@ -183,6 +194,21 @@ impl Recorder {
         }
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
         self.pending.processes.push(Process { pid, comm, container, cgroup });
+    }
+
+    /// Names the holders of locks, most of them outside the target.
+    fn see_holders(&mut self, drained: &Drained) {
+        for (key, _) in &drained.owners {
+            let (pid, comm) = (Pid(key.holder.tgid), key.holder.comm);
+            let known = |process: &Process| process.pid == pid;
+            if key.holder.tgid != profiler_common::lock::READERS
+                && self.profile.processes.get(pid).is_none()
+                && !self.pending.processes.iter().any(known)
+            {
+                let comm: Vec<u8> = comm.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                self.see(pid, collect::comm(&comm), 0);
+            }
+        }
     }
 
     /// Asks again for the owners of processes that were gone when they came into view.
@@ -207,6 +233,7 @@ impl Recorder {
         // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
         self.find_owners();
+        self.see_holders(&drained);
         self.hold_back(&mut drained.locks);
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
@@ -276,6 +303,9 @@ impl Recorder {
         self.probes.stop();
         self.stopped = true;
         end.duration_ns = self.elapsed_ns();
+        // Announcements first: a name that is read now is newer.
+        self.take_events();
+        self.pending.processes.extend(self.identities.renamed(&self.profile.processes));
         self.interval().await?;
         end.counters = self.watch.all();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
@@ -336,8 +366,10 @@ impl Recorder {
         end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
         for program in &end.cost.programs {
             let class = match program.program.as_str() {
-                "contention_begin" | "contention_end" => Class::LockRecursionMiss,
                 "cpu_sample" => Class::SampleRecursionMiss,
+                name if LOCK_PROGRAMS.iter().any(|prefix| name.starts_with(prefix)) => {
+                    Class::LockRecursionMiss
+                }
                 _ => Class::RecursionMiss,
             };
             end.ledger.count(class, program.recursion_misses);

@@ -63,6 +63,8 @@ pub mod rank {
     pub const STEAL: u8 = 37;
     /// Lock waits.
     pub const LOCKS: u8 = 40;
+    /// Waits that another tracer causes.
+    pub const TRACING: u8 = 41;
     /// The network.
     pub const NETWORK: u8 = 42;
     /// The machine as a whole.

@@ -1,0 +1,129 @@
+//! Who a pid stands for as time goes by: processes rename themselves, and pids are given again.
+//!
+//! In: when the kernel side announced each process; procfs. Out: names that changed without an exec, and
+//! whether a pid that is announced again belongs to another process now.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::profile::{Pid, Process, ProcessTable};
+
+/// Ticks of `/proc/PID/stat` are hundredths of a second on every architecture Linux has.
+const NS_PER_TICK: u64 = 10_000_000;
+/// Processes that are asked for their name at the end, at most.
+const ASKED: usize = 1 << 16;
+/// Longest name a process can give itself, bytes; kernel workers show longer ones in procfs.
+const NAME: usize = 15;
+
+/// Announced processes.
+#[derive(Default)]
+pub struct Identities {
+    /// When each was announced first, monotonic ns.
+    announced: HashMap<Pid, u64>,
+}
+
+/// A process as procfs tells it.
+#[derive(Debug, PartialEq, Eq)]
+struct Living {
+    name: String,
+    /// At the earliest, monotonic ns: procfs keeps ticks.
+    started_ns: u64,
+}
+
+impl Identities {
+    /// Takes note of an announcement; true when the pid was another process's before. Of one that is gone
+    /// already that cannot be told: then it was an exec.
+    pub fn announce(&mut self, pid: Pid, time_ns: u64) -> bool {
+        let Some(&first_ns) = self.announced.get(&pid) else {
+            self.announced.insert(pid, time_ns);
+            return false;
+        };
+        let other = living(pid).is_some_and(|living| living.started_ns > first_ns);
+        if other {
+            self.announced.insert(pid, time_ns);
+        }
+        other
+    }
+
+    /// Processes that are alive and call themselves otherwise than when they were announced.
+    pub fn renamed(&self, known: &ProcessTable) -> Vec<Process> {
+        let changed = |(&pid, &first_ns): (&Pid, &u64)| {
+            let old = known.get(pid)?;
+            let now = living(pid).filter(|now| now.started_ns <= first_ns)?;
+            let renamed = now.name != old.comm && !now.name.is_empty() && now.name.len() <= NAME;
+            (renamed && !old.comm.starts_with("kworker/")).then(|| Process {
+                pid,
+                comm: now.name,
+                ..Process::default()
+            })
+        };
+        self.announced.iter().take(ASKED).filter_map(changed).collect()
+    }
+}
+
+fn living(pid: Pid) -> Option<Living> {
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{}/stat", pid.0)).ok()?.take(1024).read_to_end(&mut bytes).ok()?;
+    parse(&bytes, asleep_ns())
+}
+
+/// `PID (any name) state …`: the name ends at the last bracket, the start is the 20th field after it.
+fn parse(stat: &[u8], asleep_ns: u64) -> Option<Living> {
+    let begin = stat.iter().position(|byte| *byte == b'(')? + 1;
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let name = String::from_utf8_lossy(stat.get(begin..end)?).into_owned();
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    let ticks: u64 = rest.split_whitespace().nth(19)?.parse().ok()?;
+    Some(Living { name, started_ns: ticks.checked_mul(NS_PER_TICK)?.saturating_sub(asleep_ns) })
+}
+
+/// How long this machine was suspended since it booted: starts are counted with it, announcements without.
+fn asleep_ns() -> u64 {
+    let ns = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    };
+    ns(ClockId::Boottime).saturating_sub(ns(ClockId::Monotonic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_is_found_behind_any_name() {
+        let stat = b"7 (a) R 1\n() S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 250 900 80";
+        let living = parse(stat, 500_000_000).unwrap();
+        assert_eq!(living, Living { name: "a) R 1\n(".into(), started_ns: 2_000_000_000 });
+        assert_eq!(parse(b"7 (a", 0), None);
+        assert_eq!(parse(b")(", 0), None);
+    }
+
+    #[test]
+    fn an_exec_is_no_other_process() {
+        let own = Pid(std::process::id());
+        let mut identities = Identities::default();
+        assert!(!identities.announce(own, crate::probe::now_ns()));
+        assert!(!identities.announce(own, crate::probe::now_ns()));
+        // A pid announced when the machine booted cannot be this process.
+        let mut identities = Identities { announced: [(own, 1)].into() };
+        assert!(identities.announce(own, crate::probe::now_ns()));
+    }
+
+    #[test]
+    fn a_new_name_is_told_once_known() {
+        let own = Pid(std::process::id());
+        let mut table = ProcessTable::default();
+        table.see(Process { pid: own, comm: "before".into(), ..Process::default() });
+        let identities = Identities { announced: [(own, crate::probe::now_ns())].into() };
+        let renamed = identities.renamed(&table);
+        assert_eq!(renamed.len(), 1);
+        table.see(renamed[0].clone());
+        assert!(identities.renamed(&table).is_empty());
+        let stranger = Identities { announced: [(own, 1)].into() };
+        assert!(stranger.renamed(&ProcessTable::default()).is_empty());
+    }
+}

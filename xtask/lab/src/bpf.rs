@@ -1,0 +1,60 @@
+//! In: the kernel's tables of BPF objects. Out: the ids of all programs, maps and links, so that what a recording
+//! leaves behind is seen.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail};
+
+use crate::wait;
+
+/// `BPF_PROG_GET_NEXT_ID`, `BPF_MAP_GET_NEXT_ID`, `BPF_LINK_GET_NEXT_ID` of linux/bpf.h.
+const TABLES: [(&str, i64); 3] = [("programs", 11), ("maps", 12), ("links", 31)];
+
+/// All ids at one moment, by table.
+#[derive(PartialEq, Eq)]
+pub struct Objects([BTreeSet<u32>; 3]);
+
+impl Objects {
+    pub fn now() -> Self {
+        Self(TABLES.map(|(_, command)| ids(command)))
+    }
+
+    /// Waits until all that came since then is gone: the kernel frees some of it after a grace period.
+    ///
+    /// # Errors
+    /// When something stays, with how much of what.
+    pub fn await_gone_since(&self) -> Result<()> {
+        let gone = wait::until("BPF objects to be gone", wait::USUAL, || {
+            Ok(Self::now().0.iter().zip(&self.0).all(|(now, then)| now.is_subset(then)).then_some(()))
+        });
+        let Err(error) = gone else { return Ok(()) };
+        let left: Vec<String> = Self::now()
+            .0
+            .iter()
+            .zip(&self.0)
+            .zip(TABLES)
+            .map(|((now, then), (name, _))| format!("{} {name}", now.difference(then).count()))
+            .collect();
+        bail!("{error}: {} stayed", left.join(", "))
+    }
+}
+
+fn ids(command: i64) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    let mut after = 0;
+    while let Some(next) = next_id(command, after) {
+        found.insert(next);
+        after = next;
+    }
+    found
+}
+
+fn next_id(command: i64, after: u32) -> Option<u32> {
+    // start_id, next_id, open_flags, and zeros up to what any kernel may read.
+    let mut attributes = [0_u32; 32];
+    attributes[0] = after;
+    // SAFETY: the kernel reads and writes at most the size that is passed, all of it ours.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size_of_val(&attributes)) };
+    (result == 0).then_some(attributes[1])
+}

@@ -1,0 +1,43 @@
+//! What runs inside a guest of the lab.
+//!
+//! In: `lab matrix [NAME]` or `lab soak CYCLES KILLS`, with `profiler` and `workload` on PATH. Out: a line beginning with `@cell` for each result;
+//! exit code 0 if all is well, 1 if something failed, 2 for wrong usage.
+
+mod bpf;
+mod cells;
+mod clock;
+mod judge;
+mod kernel;
+mod matrix;
+mod recording;
+mod soak;
+mod wait;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::{Result, bail};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words, &mut io::stdout()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "lab: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(words: &[&str], out: &mut dyn Write) -> Result<bool> {
+    match words {
+        ["matrix"] => matrix::run("", out),
+        ["matrix", only] => matrix::run(only, out),
+        ["soak", cycles, kills] => soak::run(cycles.parse()?, kills.parse()?, out),
+        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS"),
+    }
+}

@@ -1,0 +1,169 @@
+//! In: the table of cells and the guest's kernel. Out: one line per cell, `@cell` and its fields by tabs: what was
+//! measured, what this kernel cannot have, what failed. A cell that fails leaves the others.
+
+use std::{collections::BTreeSet, io::Write, path::Path, process::Command};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{
+    bpf::Objects,
+    cells::{CELLS, Cell, HERTZ, Witness},
+    clock::Clock,
+    judge::{Off, Run, Spins},
+    kernel::{self, Counter, Kprobe},
+    recording::{Recording, Workload},
+};
+
+const DIRECTORY: &str = "/tmp/cell";
+/// The slow path of spinlocks without a paravirtual host.
+const SLOW_PATH: &str = "native_queued_spin_lock_slowpath";
+/// Only spinlocks.
+const SPINS: &str = "flags == 1";
+
+/// Runs them all, or those whose place, backend or load contains `only`; whether none failed.
+///
+/// # Errors
+/// When the output is closed, or `profiler check` cannot be read.
+pub fn run(only: &str, out: &mut dyn Write) -> Result<bool> {
+    let (version, offered) = (kernel::version()?, offered()?);
+    let mut well = true;
+    for cell in CELLS {
+        let names = [cell.place, cell.backend, cell.load];
+        if !names.iter().any(|name| name.contains(only)) {
+            continue;
+        }
+        let (state, detail) = outcome(cell, version, &offered);
+        well &= state != "FAILED";
+        tell(out, (cell.place, cell.backend, cell.load), (state, &detail))?;
+    }
+    for choice in offered.iter().filter(|choice| CELLS.iter().all(|cell| cell.choice() != **choice)) {
+        well = false;
+        let (place, backend) = choice.split_once('=').unwrap_or((choice, ""));
+        tell(
+            out,
+            (place, backend, "any"),
+            ("FAILED", "offered by `profiler check`, but no cell measures it"),
+        )?;
+    }
+    Ok(well)
+}
+
+fn outcome(cell: &Cell, version: (u32, u32), offered: &BTreeSet<String>) -> (&'static str, String) {
+    let absent = cell.since.filter(|(since, _)| version < *since);
+    match absent {
+        Some((_, why)) if offered.contains(&cell.choice()) => {
+            ("FAILED", format!("`profiler check` offers it, but the table of cells says: {why}"))
+        }
+        Some((_, why)) => ("none", why.to_owned()),
+        None => match measure_twice(cell) {
+            Ok(found) => ("ok", found),
+            Err(error) => ("FAILED", format!("{error:#}")),
+        },
+    }
+}
+
+/// Writes one result.
+///
+/// # Errors
+/// When the output is closed.
+pub fn tell(
+    out: &mut dyn Write,
+    (place, backend, load): (&str, &str, &str),
+    end: (&str, &str),
+) -> Result<()> {
+    let (state, detail) = end;
+    let detail: String =
+        detail.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    writeln!(out, "@cell\t{place}\t{backend}\t{load}\t{state}\t{detail}")?;
+    Ok(out.flush()?)
+}
+
+/// Every backend that `profiler check` says can run here, as `--backend` takes it.
+///
+/// # Errors
+/// When it does not say.
+pub fn offered() -> Result<BTreeSet<String>> {
+    // Exit code 3 says that a probe cannot run, which is a fact like others here.
+    let output =
+        Command::new("profiler").args(["check", "--json"]).output().context("starting profiler check")?;
+    let report: Value = serde_json::from_slice(&output.stdout).context("reading check --json")?;
+    let probes = report["probes"].as_array().context("no probes in check --json")?;
+    let candidates = probes.iter().filter_map(|probe| probe["candidates"].as_array()).flatten();
+    Ok(candidates.filter_map(|candidate| candidate.as_str().map(str::to_owned)).collect())
+}
+
+/// An emulator that shares its CPU stalls a thread between its own clock and the kernel's function. So a time that is
+/// off is measured once more, and said; a count that is off is wrong at once.
+fn measure_twice(cell: &Cell) -> Result<String> {
+    match measure(cell) {
+        Err(error) if error.is::<Off>() => Ok(format!("{}; first {error}", measure(cell)?)),
+        found => found,
+    }
+}
+
+fn measure(cell: &Cell) -> Result<String> {
+    let (before, complaints) = (Objects::now(), kernel::complaints().len());
+    let run = record(cell)?;
+    require_backend(cell, &run.summary)?;
+    let found = (cell.judge)(&run)?;
+    before.await_gone_since()?;
+    let logged = kernel::complaints();
+    ensure!(logged.len() <= complaints, "the kernel complained: {}", logged[complaints]);
+    Ok(found)
+}
+
+fn record(cell: &Cell) -> Result<Run> {
+    let directory = Path::new(DIRECTORY);
+    let spins = cell.witness == Witness::Spins;
+    let kprobe = spins.then(|| Kprobe::place(SLOW_PATH)).transpose()?;
+    let mut workload = Workload::start(cell.words, directory)?;
+    let pid = workload.pid();
+    let (pid_text, choice) = (pid.to_string(), cell.choice());
+    let mut arguments = vec!["--pid", &pid_text, "--probe", cell.probe(), "--backend", &choice];
+    arguments.extend(cell.arguments);
+    let recording = Recording::start(&arguments, directory)?;
+    let counters = kprobe.as_ref().map(|_| Counters::start(pid)).transpose()?;
+    let clock = (cell.witness == Witness::Ticks).then(|| Clock::start(pid, HERTZ.parse()?)).transpose()?;
+    workload.go()?;
+    let truth = workload.truth()?;
+    let spins = kprobe.as_ref().zip(counters).map(|(kprobe, counters)| counters.stop(kprobe)).transpose()?;
+    let ticks = clock.as_ref().map(Clock::count);
+    let (summary, folded) = recording.stop(cell.probe())?;
+    Ok(Run { summary, folded, truth, pid, spins, ticks })
+}
+
+/// The kernel's own counters of one window.
+struct Counters {
+    contention: Option<Counter>,
+    entries: Counter,
+}
+
+impl Counters {
+    fn start(pid: u32) -> Result<Self> {
+        // Where there is no such tracepoint, no backend claims to use it.
+        let contention = Counter::start("lock/contention_begin", SPINS, pid).ok();
+        Ok(Self { contention, entries: Counter::start(Kprobe::EVENT, "", pid)? })
+    }
+
+    fn stop(self, kprobe: &Kprobe) -> Result<Spins> {
+        let contention = self.contention.map(Counter::count).transpose()?;
+        Ok(Spins { contention, profile: kprobe.hits()?, entries: self.entries.count()? })
+    }
+}
+
+/// A forced backend that failed is no success of the one behind it.
+fn require_backend(cell: &Cell, summary: &Value) -> Result<()> {
+    let plans = summary["backends"].as_array().context("no backends in the summary")?;
+    let plan =
+        plans.iter().find(|plan| plan["probe"] == cell.probe()).context("the probe is not in the summary")?;
+    let names: Vec<&str> = plan["backend"].as_str().unwrap_or_default().split(" + ").collect();
+    let part = cell.place.split_once('.').map(|(_, part)| format!("{part} {}", cell.backend));
+    // Parts that run by the same backend are told as one.
+    let runs =
+        names.first() == Some(&cell.backend) || part.is_some_and(|part| names.contains(&part.as_str()));
+    if !runs || plan["active"] != true {
+        bail!("it ran by {}: {}", plan["backend"], plan["misses"]);
+    }
+    Ok(())
+}

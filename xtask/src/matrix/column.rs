@@ -1,0 +1,166 @@
+//! In: one kernel and a job of the lab's driver. Out: its cells, one per line that begins with `@cell`, counted in the
+//! tally. Whatever goes wrong with a guest is counted as well, and leaves the others.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Result, anyhow, bail};
+
+use crate::{
+    test::tally::Tally,
+    vm::{
+        self,
+        guest::{Ending, Guest},
+        image::Job,
+    },
+    workspace::Workspace,
+};
+
+/// With fewer, few threads wait for a spinlock.
+const CPUS: &str = "4";
+
+/// What one kernel gave.
+pub struct Column {
+    pub kernel: String,
+    /// The full release; empty if it could not be had.
+    pub release: String,
+    pub cells: Vec<Cell>,
+}
+
+/// One line of the guest's driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    pub probe: String,
+    pub backend: String,
+    pub load: String,
+    pub state: State,
+    /// Figures, or what is wrong.
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Measured, and right.
+    Measured,
+    /// This kernel cannot have it.
+    Absent,
+    Failed,
+}
+
+impl Cell {
+    fn parse(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.trim_end().split('\t').collect();
+        let [_, probe, backend, load, state, detail] = fields[..] else { return None };
+        let state = match state {
+            "ok" => State::Measured,
+            "none" => State::Absent,
+            _ => State::Failed,
+        };
+        let [probe, backend, load, detail] = [probe, backend, load, detail].map(str::to_owned);
+        Some(Self { probe, backend, load, state, detail })
+    }
+
+    /// As the tally names it.
+    fn name(&self, kernel: &str) -> String {
+        format!("{kernel}: {} by {}, {}", self.probe, self.backend, self.load)
+    }
+}
+
+/// What the driver is to do in one guest.
+pub struct Task {
+    pub job: Job,
+    pub limit: Duration,
+}
+
+impl Task {
+    /// `lab WORDS`, with this checkout's binaries.
+    ///
+    /// # Errors
+    /// When they cannot be built.
+    pub fn new(workspace: &Workspace, words: &[&str], limit: Duration) -> Result<Self> {
+        let command = ["lab"].iter().chain(words).map(|word| (*word).to_owned()).collect();
+        Ok(Self { job: Job { command, files: vm::binaries(workspace)? }, limit })
+    }
+}
+
+/// Boots one guest and counts what it says.
+pub fn run(workspace: &Workspace, kernel: &str, task: &Task, tally: &mut Tally) -> Column {
+    println!("\n== {kernel}: {}", task.job.command.join(" "));
+    let mut column = Column { kernel: kernel.to_owned(), release: String::new(), cells: Vec::new() };
+    let run = measure(workspace, task, &mut column);
+    for cell in &column.cells {
+        match cell.state {
+            State::Measured => tally.outcome(&cell.name(kernel), Ok(())),
+            State::Failed => tally.outcome(&cell.name(kernel), Err(anyhow!("{}", cell.detail))),
+            // Known and listed: nothing was tested, and nothing is amiss.
+            State::Absent => {}
+        }
+    }
+    match run {
+        // The driver ends with 1 if a cell failed, which is counted by now.
+        Ok(1) if column.cells.iter().any(|cell| cell.state == State::Failed) => {}
+        Ok(0) if !column.cells.is_empty() => {}
+        Ok(code) => tally.outcome(
+            &format!("{kernel}: the guest"),
+            Err(anyhow!("the driver ended with {code} after {} cells", column.cells.len())),
+        ),
+        Err(error) => tally.outcome(&format!("{kernel}: the guest"), Err(error)),
+    }
+    column
+}
+
+fn measure(workspace: &Workspace, task: &Task, column: &mut Column) -> Result<u8> {
+    let mut guest = vm::prepare(workspace, &column.kernel, false, &task.job)?;
+    guest.smp = CPUS.to_owned();
+    guest.limit = Some(task.limit);
+    column.release.clone_from(&guest.name);
+    let mut pending = Vec::new();
+    let ending = guest.run(&mut |bytes| {
+        pending.extend_from_slice(bytes);
+        while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            take_line(&String::from_utf8_lossy(&line), column);
+        }
+    });
+    let _ = fs::remove_file(&guest.initrd);
+    judge(&ending?, &guest)
+}
+
+fn take_line(line: &str, column: &mut Column) {
+    let cell = line.starts_with("@cell\t").then(|| Cell::parse(line)).flatten();
+    match cell {
+        Some(cell) => {
+            println!(
+                "{:8} {} by {}, {}: {}",
+                format!("{:?}", cell.state),
+                cell.probe,
+                cell.backend,
+                cell.load,
+                cell.detail
+            );
+            column.cells.push(cell);
+        }
+        None => print!("{line}"),
+    }
+}
+
+fn judge(ending: &Ending, guest: &Guest) -> Result<u8> {
+    let code = ending.code(guest)?;
+    match ending.stream.complaint() {
+        Some(complaint) => bail!("{}: the kernel complained: {complaint}", guest.name),
+        None => Ok(code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_driver_become_cells() {
+        let cell = Cell::parse("@cell\tlock\tkprobe\ta mutex held\tok\t30 waits\n").unwrap();
+        assert_eq!((cell.state, cell.detail.as_str()), (State::Measured, "30 waits"));
+        assert_eq!(Cell::parse("@cell\ta\tb\tc\tFAILED\tlost\n").unwrap().state, State::Failed);
+        assert_eq!(Cell::parse("@cell\ta\tb\tc\tsomething new\tlost\n").unwrap().state, State::Failed);
+        assert_eq!(Cell::parse("@cell\ta\tb\n"), None);
+    }
+}
