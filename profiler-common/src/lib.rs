@@ -9,6 +9,7 @@ pub mod event;
 pub mod global;
 pub mod histogram;
 pub mod lock;
+pub mod lsm;
 pub mod outcome;
 pub mod part;
 pub mod processor;

@@ -60,6 +60,18 @@ outcomes! {
     LockOwnerFull,
     /// Discarded: a contention end without its begin (in progress at attach).
     LockUnmatchedEnd,
+    /// Lost: no room for a new row of LSM time.
+    LsmRowFull,
+    /// Lost: no room for a new row of LSM stacks; its time is in the rows.
+    LsmStackRowFull,
+    /// Lost: a function returned on a CPU where two programs of the probe were at work already.
+    LsmLevelsTaken,
+    /// Lost: functions entered whose returns were missed, given up when a thread's record was full.
+    LsmNestingFull,
+    /// Lost: functions entered whose returns were missed, found when one below returned.
+    LsmReturnMissed,
+    /// Discarded: a function returned that was not seen entered (in progress at attach).
+    LsmUnmatchedReturn,
     /// Missing: the kernel could not give the kernel stack.
     KernelStackMissing,
     /// Missing: the kernel could not give the user stack.

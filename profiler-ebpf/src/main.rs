@@ -12,6 +12,8 @@ mod global;
 mod in_flight;
 mod lock;
 mod lock_part;
+mod lsm;
+mod lsm_row;
 mod maps;
 mod outcome;
 mod owner;
@@ -34,8 +36,10 @@ mod unmatched;
 mod wait;
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::macros::{btf_tracepoint, perf_event, raw_tracepoint};
-use aya_ebpf::programs::{BtfTracePointContext, PerfEventContext, RawTracePointContext};
+use aya_ebpf::macros::{btf_tracepoint, fentry, fexit, perf_event, raw_tracepoint};
+use aya_ebpf::programs::{
+    BtfTracePointContext, FEntryContext, FExitContext, PerfEventContext, RawTracePointContext,
+};
 
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn sys_enter(ctx: RawTracePointContext) -> Result<(), ()> {
@@ -95,6 +99,20 @@ fn contention_begin(ctx: BtfTracePointContext) -> Result<(), ()> {
 #[btf_tracepoint(function = "contention_end")]
 fn contention_end(ctx: BtfTracePointContext) -> Result<(), ()> {
     lock::end(ctx.arg::<u64>(0));
+    Ok(())
+}
+
+/// Loaded once per site by `probe::lsm`, as fentry or as kprobe: it does not look into its context.
+#[fentry]
+fn lsm_enter(_ctx: FEntryContext) -> Result<(), ()> {
+    lsm::enter();
+    Ok(())
+}
+
+/// As fexit or as kretprobe.
+#[fexit]
+fn lsm_exit(ctx: FExitContext) -> Result<(), ()> {
+    lsm::exit(ctx.as_ptr());
     Ok(())
 }
 

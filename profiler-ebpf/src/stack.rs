@@ -39,6 +39,10 @@ pub enum Buffer {
     MutexInterruptible = 11,
     SemaphoreRead = 12,
     SemaphoreWrite = 13,
+    /// A function of the security layer.
+    Lsm = 14,
+    /// One that runs on top of such a program.
+    LsmOnTop = 15,
 }
 
 /// How many buffers there are.

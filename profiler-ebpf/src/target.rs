@@ -37,6 +37,15 @@ pub fn admits(task: Task) -> bool {
         && admits_task(task)
 }
 
+/// Whether the running task, of this process, is measured on this CPU; asks for the task only where the
+/// target is one of cgroups or names.
+#[inline(always)]
+pub fn admits_process(tgid: u32) -> bool {
+    admits_this_cpu()
+        && admits_tgid(tgid)
+        && (global::cgroup_count() == 0 && global::comm_count() == 0 || admits_task(task::current()))
+}
+
 #[inline(always)]
 fn admits_task(task: Task) -> bool {
     (global::cgroup_count() == 0 || cgroup::selected(task))

@@ -18,7 +18,7 @@ use crate::global::{self, offset};
 pub type Task = *mut task_struct;
 
 /// `PF_KTHREAD` (include/linux/sched.h): the task has no user space.
-const KERNEL_THREAD: u32 = 0x0020_0000;
+pub const KERNEL_THREAD: u32 = 0x0020_0000;
 
 /// The running task.
 #[inline(always)]

@@ -86,7 +86,10 @@ fn weigh_rows(profile: &Profile) -> u64 {
         .map(|row| buckets(&row.latency) + row.errors.len() as u64 * 24 + ENTRY)
         .sum();
     let locks: u64 = profile.lock.rows.values().map(|row| buckets(&row.wait) + ENTRY).sum();
-    calls
-        + locks
-        + (profile.syscall.slow.len() + profile.syscall.parts.len() + profile.cpu.rows.len()) as u64 * ENTRY
+    let lsm: u64 = profile.lsm.rows.values().map(|row| buckets(&row.time) + ENTRY).sum();
+    let stacks = profile.syscall.slow.len()
+        + profile.syscall.parts.len()
+        + profile.lsm.stacks.len()
+        + profile.cpu.rows.len();
+    calls + locks + lsm + stacks as u64 * ENTRY
 }

@@ -19,7 +19,7 @@ pub fn judge(facts: &Facts) -> Vec<Line> {
         kernel(facts),
         btf(&facts.btf),
         lockdown(&facts.lockdown),
-        lsms(&facts.lsms),
+        lsms(&facts.lsms, facts.bpf_lsm_programs),
         place(facts.place),
         capabilities(facts),
         trial("bpf()", facts.load, "programs load", "programs cannot be loaded"),
@@ -93,13 +93,23 @@ fn lockdown(lockdown: &Told<String>) -> Line {
     }
 }
 
-fn lsms(lsms: &Told<Vec<String>>) -> Line {
-    match lsms {
-        Told::Not(why) => untold("LSMs", why, MOUNT_SECURITYFS),
-        Told::Is(names) if names.iter().any(|name| name == "bpf") => line(Mark::Ok, "LSMs", names.join(", ")),
-        Told::Is(names) => line(Mark::Ok, "LSMs", names.join(", ")).note(
-            "without bpf: LSM programs would attach and never fire; no probe of this version uses them",
-        ),
+/// A program of the bpf module attaches on every kernel and fires only where that module is active.
+fn lsms(lsms: &Told<Vec<String>>, programs: usize) -> Line {
+    let names = match lsms {
+        Told::Not(why) => return untold("LSMs", why, MOUNT_SECURITYFS),
+        Told::Is(names) => names,
+    };
+    let told = line(Mark::Ok, "LSMs", names.join(", "));
+    let plural = if programs == 1 { "" } else { "s" };
+    match (names.iter().any(|name| name == "bpf"), programs) {
+        (true, 0) => told,
+        (true, _) => told.note(&format!("{programs} BPF program{plural} for LSM hooks loaded by others")),
+        (false, 0) => told.note("without bpf: BPF programs for LSM hooks would attach and never fire"),
+        (false, _) => Line { mark: Mark::Warn, ..told }
+            .note(&format!(
+                "{programs} BPF program{plural} for LSM hooks loaded; without bpf they never fire"
+            ))
+            .mend("boot with bpf in the list of lsm="),
     }
 }
 
@@ -242,7 +252,8 @@ fn kprobes(kprobes: &Told<bool>) -> Line {
     match kprobes {
         Told::Not(why) => untold("kprobes", why, "mount -t sysfs sysfs /sys"),
         Told::Is(true) => line(Mark::Ok, "kprobes", "available"),
-        Told::Is(false) => line(Mark::Ok, "kprobes", "none").note("one way less to see lock waits"),
+        Told::Is(false) => line(Mark::Ok, "kprobes", "none")
+            .note("one way less to see lock waits; the lsm probe has only fentry"),
     }
 }
 

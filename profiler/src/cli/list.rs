@@ -45,25 +45,50 @@ pub(super) fn pid(text: &str) -> Result<u32, String> {
 /// Probes by name; an empty list is all of them.
 pub(super) fn probes(names: &[String]) -> Result<Probes, String> {
     if names.is_empty() {
-        return Ok(Probes { syscall: true, lock: true, cpu: true });
+        return Ok(Probes { syscall: true, lock: true, lsm: true, cpu: true });
     }
     let mut chosen = Probes::default();
     for name in names {
         match probe(name)? {
             Probe::Syscall => chosen.syscall = true,
             Probe::Lock => chosen.lock = true,
+            Probe::Lsm => chosen.lsm = true,
             Probe::Cpu => chosen.cpu = true,
         }
     }
     Ok(chosen)
 }
 
+/// Names of LSM hooks, with or without `security_`, each once.
+pub(super) fn hooks(names: &[String]) -> Result<Vec<String>, String> {
+    let mut hooks = Vec::new();
+    for name in names {
+        let hook = name.strip_prefix("security_").unwrap_or(name);
+        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if hook.is_empty() || hook.len() > HOOK_MAX || !hook.bytes().all(known) {
+            return Err(format!("{name:?} is no hook; write it like socket_sendmsg or file_open"));
+        }
+        if !hooks.iter().any(|known| known == hook) {
+            hooks.push(hook.to_owned());
+        }
+    }
+    if hooks.len() > HOOKS_MAX {
+        return Err(format!("{} hooks at once are too many; name at most {HOOKS_MAX}", hooks.len()));
+    }
+    Ok(hooks)
+}
+
+/// Longest name of a hook, bytes: no kernel has one of half that length.
+const HOOK_MAX: usize = 100;
+/// Hooks of one session: each takes two programs, and two for every module below it.
+const HOOKS_MAX: usize = 48;
+
 /// One probe by name.
 pub(super) fn probe(name: &str) -> Result<Probe, String> {
     Probe::ALL
         .into_iter()
         .find(|probe| probe.name() == name)
-        .ok_or_else(|| format!("there is no probe {name:?}; there are syscall, lock and cpu"))
+        .ok_or_else(|| format!("there is no probe {name:?}; there are syscall, lock, lsm and cpu"))
 }
 
 /// One picture by name.
@@ -71,7 +96,7 @@ pub(super) fn picture(name: &str) -> Result<Picture, String> {
     if name == "latency" {
         return Ok(Picture::Latency);
     }
-    let unknown = |_| format!("there is no picture {name:?}; there are syscall, lock, cpu and latency");
+    let unknown = |_| format!("there is no picture {name:?}; there are syscall, lock, lsm, cpu and latency");
     probe(name).map(Picture::Probe).map_err(unknown)
 }
 
@@ -96,9 +121,20 @@ mod tests {
     }
 
     #[test]
+    fn hooks_are_plain_names() {
+        let names = ["security_file_open", "file_open", "socket_bind"].map(str::to_owned);
+        assert_eq!(hooks(&names), Ok(vec!["file_open".to_owned(), "socket_bind".to_owned()]));
+        for text in ["", "security_", "a b", "file;open", "File", "\u{1b}[2J"] {
+            assert!(hooks(&[text.to_owned()]).is_err(), "{text:?}");
+        }
+        let many: Vec<String> = (0..49).map(|index| format!("hook_{index}")).collect();
+        assert!(hooks(&many).is_err());
+    }
+
+    #[test]
     fn no_list_means_every_probe() {
-        assert_eq!(probes(&[]), Ok(Probes { syscall: true, lock: true, cpu: true }));
+        assert_eq!(probes(&[]), Ok(Probes { syscall: true, lock: true, lsm: true, cpu: true }));
         assert_eq!(probes(&["lock".into()]), Ok(Probes { lock: true, ..Probes::default() }));
-        assert!(probes(&["lsm".into()]).is_err());
+        assert!(probes(&["disk".into()]).is_err());
     }
 }

@@ -9,6 +9,8 @@ pub struct Probes {
     pub syscall: bool,
     /// Lock waits.
     pub lock: bool,
+    /// Time in the security layer.
+    pub lsm: bool,
     /// CPU samples.
     pub cpu: bool,
 }
@@ -20,19 +22,22 @@ pub enum Probe {
     Syscall,
     /// Lock waits.
     Lock,
+    /// Time in the security layer.
+    Lsm,
     /// CPU samples.
     Cpu,
 }
 
 impl Probe {
     /// All probes, in the order they are shown.
-    pub const ALL: [Self; 3] = [Self::Syscall, Self::Lock, Self::Cpu];
+    pub const ALL: [Self; 4] = [Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu];
 
     /// Its one name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Syscall => "syscall",
             Self::Lock => "lock",
+            Self::Lsm => "lsm",
             Self::Cpu => "cpu",
         }
     }

@@ -57,6 +57,8 @@ pub struct RecordSettings {
     pub probes: Probes,
     /// Backends that are forced, `PROBE=NAME` or `PROBE.PART=NAME` as typed.
     pub backends: Vec<String>,
+    /// LSM hooks to time, without `security_`; empty: those of sockets.
+    pub lsm_hooks: Vec<String>,
     /// Recorded time, above zero; none: until Ctrl-C or the command's end.
     pub duration: Option<Duration>,
     /// Calls at least this long keep their stacks; zero: all.
@@ -150,6 +152,10 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
     if limit == Some(Duration::ZERO) {
         return Err(wrong("--duration", "0 records nothing; leave it out to record until Ctrl-C"));
     }
+    let probes = flag("--probe", list::probes(&typed.probe))?;
+    if !typed.lsm_hooks.is_empty() && !probes.lsm {
+        return Err(wrong("--lsm-hooks", "the lsm probe is off; add lsm to --probe"));
+    }
     let pids: Result<Vec<u32>, String> = typed.pid.iter().map(|text| list::pid(text)).collect();
     Ok(RecordSettings {
         containers: typed.container,
@@ -158,7 +164,8 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
         units: typed.unit,
         pids: flag("--pid", pids)?,
         comms: typed.comm,
-        probes: flag("--probe", list::probes(&typed.probe))?,
+        probes,
+        lsm_hooks: flag("--lsm-hooks", list::hooks(&typed.lsm_hooks))?,
         backends: typed.backend,
         duration: limit,
         slow: flag("--slow", duration::parse(&typed.slow))?,
@@ -176,7 +183,7 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
 fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
     let probe = typed.probe.as_deref().map(|name| flag("--probe", list::picture(name))).transpose()?;
     let need =
-        || wrong("--format", "folded and svg show one probe: add --probe syscall, lock, cpu or latency");
+        || wrong("--format", "folded and svg show one probe: add --probe syscall, lock, lsm, cpu or latency");
     let format = match (typed.format, probe) {
         (typed::Format::Text, None) => ReportFormat::Text,
         (typed::Format::Json, None) => ReportFormat::Json,

@@ -3,14 +3,15 @@
 //! In: one epoch's [`Drained`] rows. Out: the delta of an interval and its populations.
 
 use profiler_common::lock::{READERS, flag};
+use profiler_common::lsm;
 use profiler_common::syscall::source;
 
 use super::drain::Drained;
 use crate::profile::ledger::Population;
 use crate::profile::parts::{Part, PartKey, Parts};
 use crate::profile::rows::{
-    CpuKey, CpuRow, CpuRows, Holder, HolderKey, LockContext, LockKey, LockKind, LockRows, SlowKey,
-    StackSource, SyscallRows,
+    CpuKey, CpuRow, CpuRows, Holder, HolderKey, LockContext, LockKey, LockKind, LockRows, LsmKey, LsmRows,
+    LsmStackKey, SlowKey, StackSource, SyscallRows,
 };
 use crate::profile::slowest::{SlowestCall, keep_longest};
 use crate::profile::{Class, Interval, Ledger, Pid, StackId, Tid};
@@ -21,6 +22,7 @@ impl Drained {
     pub fn add_to(&self, interval: &mut Interval, context: impl Fn(StackId) -> LockContext) {
         self.syscalls(&mut interval.syscall, &mut interval.ledger);
         self.lock_waits(&mut interval.lock, &mut interval.ledger, context);
+        self.lsm_times(&mut interval.lsm, &mut interval.ledger);
         self.holders(&mut interval.lock);
         self.cpu_samples(&mut interval.cpu, &mut interval.ledger);
     }
@@ -111,6 +113,24 @@ impl Drained {
                 user: if in_task { StackId(key.user) } else { StackId::NONE },
             };
             rows.rows.entry(key).or_default().wait.add_octave(octave, &row.slots, row.total_ns, row.max_ns);
+        }
+    }
+
+    fn lsm_times(&self, rows: &mut LsmRows, ledger: &mut Ledger) {
+        let key = |tgid, site, nr| LsmKey {
+            pid: Pid(tgid),
+            site,
+            nr: (nr != lsm::NO_NR && tgid != 0).then(|| u32::from(nr)),
+        };
+        for (from, row) in &self.lsm {
+            ledger.grow(Population::LsmReturns, row.slots.iter().map(|count| u64::from(*count)).sum());
+            let total = rows.rows.entry(key(from.tgid, from.site, from.nr)).or_default();
+            total.time.add_octave(from.octave as u8, &row.slots, row.total_ns, row.max_ns);
+        }
+        for (from, ns) in &self.lsm_stacks {
+            let row = key(from.tgid, from.site, from.nr);
+            let key = LsmStackKey { row, kernel: StackId(from.kernel), user: StackId(from.user) };
+            *rows.stacks.entry(key).or_default() += ns;
         }
     }
 

@@ -20,6 +20,8 @@ const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 pub struct Meter {
     cost: Cost,
     programs: BTreeMap<String, (ProgramCost, Reading)>,
+    /// Programs beside those of the object, by name.
+    others: Vec<(String, OwnedFd)>,
     window: Option<(OwnedFd, Instant)>,
     start: (u64, u64),
     possible_cpus: u64,
@@ -39,9 +41,17 @@ impl Meter {
         Self {
             cost: Cost { cpus, ..Cost::default() },
             programs: BTreeMap::new(),
+            others: Vec::new(),
             window: None,
             start: own_cpu_ns(),
             possible_cpus: u64::from(possible_cpus.max(1)),
+        }
+    }
+
+    /// Measures a program that is not in the object too; without a descriptor of our own it goes unmeasured.
+    pub fn watch(&mut self, name: &str, program: BorrowedFd<'_>) {
+        if let Ok(own) = program.try_clone_to_owned() {
+            self.others.push((name.to_owned(), own));
         }
     }
 
@@ -63,8 +73,10 @@ impl Meter {
     }
 
     fn each(&mut self, ebpf: &Ebpf, mut note: impl FnMut(&mut ProgramCost, Reading, Reading)) {
-        for (name, program) in ebpf.programs() {
-            let Some(now) = program_fd(program).and_then(read) else { continue };
+        let own = ebpf.programs().filter_map(|(name, program)| Some((name, program_fd(program)?)));
+        let others = self.others.iter().map(|(name, program)| (name.as_str(), program.as_fd()));
+        for (name, program) in own.chain(others) {
+            let Some(now) = read(program) else { continue };
             let (cost, before) = self.programs.entry(name.to_owned()).or_default();
             cost.program = name.to_owned();
             cost.recursion_misses = now.misses;
@@ -78,6 +90,8 @@ impl Meter {
     pub fn finish(&mut self, ebpf: &Ebpf) -> Cost {
         self.close_window(ebpf);
         self.each(ebpf, |_, _, _| {});
+        // What still holds a program keeps it loaded.
+        self.others.clear();
         let mut cost = self.cost.clone();
         cost.programs = self.programs.values().map(|(cost, _)| cost.clone()).collect();
         let (user, system) = own_cpu_ns();

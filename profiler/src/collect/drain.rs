@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
 use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
+use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
 use profiler_common::slowest::{KEPT, Slowest, SlowestCall};
@@ -37,6 +38,10 @@ pub struct Drained {
     pub locks: Vec<(LockKey, LockRow)>,
     /// Time waited by holder.
     pub owners: Vec<(OwnerKey, OwnerRow)>,
+    /// Time in the security layer.
+    pub lsm: Vec<(LsmKey, LatencyRow)>,
+    /// Stacks of it.
+    pub lsm_stacks: Vec<(LsmStackKey, u64)>,
     /// CPU samples.
     pub samples: Vec<(SampleKey, u64)>,
 }
@@ -46,6 +51,7 @@ pub struct Rows {
     maps: HashMap<&'static str, MapData>,
     cache: PerCpuArray<MapData, CachedRows>,
     slowest: PerCpuArray<MapData, Slowest>,
+    lsm_cache: PerCpuArray<MapData, lsm::CachedRows>,
     control: Array<MapData, Control>,
     epoch: u32,
 }
@@ -53,7 +59,8 @@ pub struct Rows {
 /// An epoch that is over.
 pub struct Finished(u32);
 
-const ROW_MAPS: [&str; 7] = ["LATENCY", "ERRORS", "SLOW", "PARTS", "LOCKS", "OWNERS", "SAMPLES"];
+const ROW_MAPS: [&str; 9] =
+    ["LATENCY", "ERRORS", "SLOW", "PARTS", "LOCKS", "OWNERS", "LSM_ROWS", "LSM_STACKS", "SAMPLES"];
 
 impl Rows {
     /// Takes the row maps out of the loaded object.
@@ -71,9 +78,11 @@ impl Rows {
         let control = ebpf.take_map(".bss").context("the object has no .bss")?;
         let cache = ebpf.take_map("CACHE").context("the object has no CACHE")?;
         let slowest = ebpf.take_map("SLOWEST").context("the object has no SLOWEST")?;
+        let lsm_cache = ebpf.take_map("LSM_CACHE").context("the object has no LSM_CACHE")?;
         Ok(Self {
             maps,
             cache: PerCpuArray::try_from(cache)?,
+            lsm_cache: PerCpuArray::try_from(lsm_cache)?,
             slowest: PerCpuArray::try_from(slowest)?,
             control: Array::try_from(control)?,
             epoch: 0,
@@ -113,6 +122,8 @@ impl Rows {
     pub fn take_epoch(&mut self, Finished(finished): Finished) -> Result<Drained> {
         let mut latency = self.take("LATENCY", |key: &LatencyKey| epoch_of(key.writer) == finished)?;
         self.take_cached(finished, &mut latency)?;
+        let mut lsm = self.take("LSM_ROWS", |key: &LsmKey| epoch_of(key.writer) == finished)?;
+        self.take_cached_lsm(finished, &mut lsm)?;
         Ok(Drained {
             latency,
             errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
@@ -121,6 +132,8 @@ impl Rows {
             slowest: self.take_slowest(finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
             owners: self.take("OWNERS", |key: &OwnerKey| epoch_of(key.writer) == finished)?,
+            lsm,
+            lsm_stacks: self.take("LSM_STACKS", |key: &LsmStackKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
         })
     }
@@ -140,6 +153,23 @@ impl Rows {
         let empty = PerCpuValues::try_from(vec![[SlowestCall::default(); KEPT]; kept.len()])?;
         self.slowest.set(finished, empty, 0).context("clearing the slowest calls")?;
         Ok(calls)
+    }
+
+    /// The same of the `lsm` probe, on every level.
+    fn take_cached_lsm(&mut self, finished: u32, rows: &mut Vec<(LsmKey, LatencyRow)>) -> Result<()> {
+        for level in 0..LEVELS as u32 {
+            let at = finished + 2 * level;
+            // One place where the probe is off.
+            let Ok(cached) = self.lsm_cache.get(&at, 0) else { continue };
+            let found = cached.iter().flat_map(|cpu| cpu.rows.iter()).filter(|cached| cached.tag != 0);
+            let before = rows.len();
+            rows.extend(found.map(|cached| (LsmKey::of(cached.tag, 0), cached.row)));
+            if rows.len() > before {
+                let empty = PerCpuValues::try_from(vec![lsm::CachedRows::default(); cached.len()])?;
+                self.lsm_cache.set(at, empty, 0).context("clearing the LSM rows at hand")?;
+            }
+        }
+        Ok(())
     }
 
     fn take<K, V>(&self, name: &str, finished: impl Fn(&K) -> bool) -> Result<Vec<(K, V)>>

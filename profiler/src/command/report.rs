@@ -74,6 +74,7 @@ fn format(chosen: ReportFormat) -> Format {
     let probe = |picture| match picture {
         Picture::Probe(Probe::Syscall) => render::Probe::Syscall,
         Picture::Probe(Probe::Lock) => render::Probe::Lock,
+        Picture::Probe(Probe::Lsm) => render::Probe::Lsm,
         Picture::Probe(Probe::Cpu) => render::Probe::Cpu,
         Picture::Latency => render::Probe::Latency,
     };

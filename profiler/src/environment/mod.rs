@@ -21,6 +21,8 @@ pub use watch::Watch;
 
 /// Kernel modules that are listed at most.
 const MODULES: usize = 2048;
+/// Longest label that is kept, bytes.
+const LABEL: usize = 512;
 /// Vulnerabilities that are listed at most.
 const MITIGATIONS: usize = 128;
 
@@ -84,6 +86,19 @@ fn machine_of(reading: &mut Reading, mounts: &str) -> Environment {
             mounted => mounted.name().to_owned(),
         },
         ..Environment::default()
+    }
+}
+
+/// The AppArmor profile or SELinux context of a process; empty when it has none or is gone.
+pub fn security_label(pid: u32) -> String {
+    let read = |file: &str| match machine::read(&format!("/proc/{pid}/attr/{file}"), LABEL as u64) {
+        Ok(text) => machine::line(text.trim_end_matches(['\0', '\n', '?']), LABEL),
+        Err(_) => String::new(),
+    };
+    // Where several modules label processes, `current` is the first one's.
+    match read("current") {
+        label if label.is_empty() => read("apparmor/current"),
+        label => label,
     }
 }
 

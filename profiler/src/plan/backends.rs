@@ -77,7 +77,7 @@ impl Probe {
     pub const fn parts(self) -> &'static [Part] {
         match self {
             Self::Lock => &[Part::Spin, Part::Sleep],
-            Self::Syscall | Self::Cpu => &[Part::Whole],
+            Self::Syscall | Self::Lsm | Self::Cpu => &[Part::Whole],
         }
     }
 }
@@ -122,6 +122,17 @@ const UNNAMED: Miss = Miss {
     applies: |facts| !facts.kernel_names.readable(),
     text: "Names of kernel functions and locks: kernel addresses only, and interrupts not told from tasks.",
 };
+
+const LSM_MISSES: &[Miss] = &[
+    always("Hooks other than those of sockets, unless --lsm-hooks names them."),
+    always("Functions of a module that the compiler has put into others."),
+    always("What timing a module's function costs is in the time of its hook."),
+    Miss {
+        applies: |facts| facts.lsms.known().is_none(),
+        text: "What each module takes: which are active is not told (is securityfs mounted?).",
+    },
+    UNNAMED,
+];
 
 const FEW_THREADS: Miss = Miss {
     applies: |facts| facts.version < TASK_STORAGE,
@@ -258,6 +269,28 @@ pub const BACKENDS: &[Backend] = &[
             GUARDED,
             UNNAMED,
         ],
+        extras: &[],
+        built: true,
+    },
+    Backend {
+        probe: Probe::Lsm,
+        part: Part::Whole,
+        name: "fentry",
+        hooks: Hooks::SecurityTrampolines,
+        needs: &[Need::LoadPrograms, Need::Btf, Need::Trampolines],
+        blind: SEEING,
+        misses: LSM_MISSES,
+        extras: &[],
+        built: true,
+    },
+    Backend {
+        probe: Probe::Lsm,
+        part: Part::Whole,
+        name: "kprobe",
+        hooks: Hooks::SecurityKprobes,
+        needs: &[Need::LoadPrograms, Need::Kprobes],
+        blind: SEEING,
+        misses: LSM_MISSES,
         extras: &[],
         built: true,
     },

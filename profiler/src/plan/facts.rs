@@ -30,6 +30,8 @@ pub struct Facts {
     pub lockdown: Told<String>,
     /// Active LSMs in order.
     pub lsms: Told<Vec<String>>,
+    /// Loaded BPF programs for LSM hooks; none where this user may not list programs.
+    pub bpf_lsm_programs: usize,
     /// Effective capabilities.
     pub capabilities: CapabilitySet,
     /// Whether a seccomp filter is on this process.
@@ -50,6 +52,8 @@ pub struct Facts {
     pub unprivileged_bpf_disabled: Told<i64>,
     /// Whether the kernel has kprobes.
     pub kprobes: Told<bool>,
+    /// Attaching a program to a kernel function through a trampoline.
+    pub trampolines: Trial,
     /// Whether the kernel has the contention tracepoints.
     pub contention: bool,
     /// Whether trampolines outlive the tasks that sleep in what they called.
@@ -156,6 +160,7 @@ impl Facts {
             btf: read_btf(),
             lockdown: machine::lockdown(),
             lsms: machine::lsms(),
+            bpf_lsm_programs: bpf_lsm_programs(),
             capabilities: field(&status, "CapEff:").and_then(CapabilitySet::parse).unwrap_or_default(),
             seccomp: field(&status, "Seccomp:").is_some_and(|mode| mode != "0"),
             place: read_place(&mounts),
@@ -166,6 +171,7 @@ impl Facts {
             perf_event_max_stack: machine::number("/proc/sys/kernel/perf_event_max_stack"),
             unprivileged_bpf_disabled: machine::number("/proc/sys/kernel/unprivileged_bpf_disabled"),
             kprobes: kprobes(),
+            trampolines: trial::trampoline(),
             contention: version >= CONTENTION || btf_names("btf_trace_contention_begin"),
             sleeping_trampolines: version >= SLEEPING_TRAMPOLINES || has_symbol("__bpf_tramp_enter"),
             spin_locks: spinlock::read(),
@@ -198,6 +204,14 @@ pub fn version(release: &str) -> (u32, u32) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
         _ => (0, 0),
     }
+}
+
+/// Programs of a list that are looked at, at most.
+const PROGRAMS: usize = 4096;
+
+fn bpf_lsm_programs() -> usize {
+    let programs = aya::programs::loaded_programs().take(PROGRAMS).flatten();
+    programs.filter(|program| format!("{:?}", program.program_type()).ends_with("_LSM")).count()
 }
 
 fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {

@@ -15,11 +15,19 @@ pub enum Hooks {
     Trampolines(&'static [SlowPath]),
     /// Entry and return of functions, through breakpoints.
     Kprobes(&'static [SlowPath]),
+    /// Functions of the security layer, those of a session, through trampolines where they can be.
+    SecurityTrampolines,
+    /// The same, through breakpoints only.
+    SecurityKprobes,
     /// The perf event of the CPU clock.
     CpuClock,
     /// The perf event of the cycle counter.
     Cycles,
 }
+
+/// Where the `lsm` probe hooks, unless others are named.
+const SECURITY: &[&str] =
+    &["security_socket_*", "security_unix_*", "security_sock_rcv_skb", "MODULE_socket_*"];
 
 /// A function whose whole run is a wait for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +62,7 @@ impl Hooks {
             Self::Trampolines(paths) | Self::Kprobes(paths) => {
                 paths.iter().filter_map(|path| path.functions.first().copied()).collect()
             }
+            Self::SecurityTrampolines | Self::SecurityKprobes => SECURITY.to_vec(),
             Self::CpuClock => vec!["cpu-clock"],
             Self::Cycles => vec!["cpu-cycles"],
         }

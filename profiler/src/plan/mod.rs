@@ -33,19 +33,22 @@ pub enum Probe {
     Syscall,
     /// Waits for kernel locks.
     Lock,
+    /// Time in the security layer.
+    Lsm,
     /// What burns CPU.
     Cpu,
 }
 
 impl Probe {
     /// All probes in the order they are shown.
-    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Cpu];
+    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu];
 
     /// The name users type.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Syscall => "syscall",
             Self::Lock => "lock",
+            Self::Lsm => "lsm",
             Self::Cpu => "cpu",
         }
     }

@@ -18,6 +18,8 @@ pub enum Need {
     Btf,
     /// The contention tracepoints exist.
     ContentionTracepoints,
+    /// Programs can be attached to kernel functions through trampolines.
+    Trampolines,
     /// Kernel functions can be probed.
     Kprobes,
     /// A program at a function's entry is not entered again from below itself: without that guard a program
@@ -41,6 +43,9 @@ impl Need {
             Self::ContentionTracepoints => (!facts.contention).then(|| {
                 let cause = format!("kernel {} has no contention tracepoints", facts.release);
                 obstacle(&cause, "Linux 5.19 or newer")
+            }),
+            Self::Trampolines => facts.trampolines.trouble("attaching to a kernel function").map(|cause| {
+                obstacle(&cause, "a kernel with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, not locked down")
             }),
             Self::Kprobes => (facts.kprobes.known() == Some(&false)).then(|| {
                 obstacle("this kernel is built without kprobes", "a kernel with CONFIG_KPROBE_EVENTS")

@@ -16,6 +16,7 @@ pub(crate) fn capable() -> Facts {
         btf: Btf::Readable,
         lockdown: Told::Is("none".to_owned()),
         lsms: Told::Is(vec!["lockdown".to_owned(), "apparmor".to_owned(), "bpf".to_owned()]),
+        bpf_lsm_programs: 0,
         capabilities: CapabilitySet(u64::MAX),
         seccomp: false,
         place: Place::Host,
@@ -26,6 +27,7 @@ pub(crate) fn capable() -> Facts {
         perf_event_max_stack: Told::Is(127),
         unprivileged_bpf_disabled: Told::Is(2),
         kprobes: Told::Is(true),
+        trampolines: Trial::Works,
         contention: true,
         sleeping_trampolines: true,
         spin_locks: SpinLocks::Paravirtual,
@@ -46,6 +48,7 @@ pub(crate) fn unprivileged() -> Facts {
         capabilities: CapabilitySet(0),
         kernel_names: KernelNames::Hidden,
         spin_locks: SpinLocks::Unknown("the boot log is not readable by this user".to_owned()),
+        trampolines: Trial::Refused(libc::EPERM),
         load: Trial::Refused(libc::EPERM),
         read_kernel: Trial::Refused(libc::EPERM),
         cpu_clock: Trial::Refused(libc::EACCES),
@@ -89,10 +92,11 @@ fn told(plan: &ProbePlan, words: &str) -> bool {
 #[test]
 fn everything_runs_on_a_capable_machine() {
     let plans = plan(&capable(), Probe::ALL);
-    assert_eq!(active(&plans), ["syscall", "lock", "cpu"]);
+    assert_eq!(active(&plans), ["syscall", "lock", "lsm", "cpu"]);
     assert_eq!(plans[0].backend, "raw-tracepoint + btf-tracepoint");
     assert_eq!(plans[1].backend, "contention");
-    assert_eq!(plans[2].backend, "cpu-clock");
+    assert_eq!(plans[2].backend, "fentry");
+    assert_eq!(plans[3].backend, "cpu-clock");
     assert!(!plans.iter().any(|plan| told(plan, "mend")), "{plans:?}");
 }
 
@@ -112,13 +116,13 @@ fn without_rights_nothing_runs_and_each_probe_names_the_mend() {
         assert_eq!(plan.backend, "");
     }
     assert!(told(&plans[0], "CAP_BPF and CAP_PERFMON missing"), "{plans:?}");
-    assert!(told(&plans[2], "perf_event_open() is refused (EACCES)"), "{plans:?}");
+    assert!(told(&plans[3], "perf_event_open() is refused (EACCES)"), "{plans:?}");
 }
 
 #[test]
 fn linux_5_10_waits_by_slow_paths_and_has_a_bounded_number_of_threads() {
     let plans = plan(&old_kernel(), Probe::ALL);
-    assert_eq!(active(&plans), ["syscall", "lock", "cpu"]);
+    assert_eq!(active(&plans), ["syscall", "lock", "lsm", "cpu"]);
     assert!(told(&plans[0], "16,384 at once"), "{plans:?}");
     assert_eq!(plans[1].backend, "spin kprobe + sleep fentry");
     assert!(told(&plans[1], "rt-mutexes"), "{plans:?}");
@@ -169,16 +173,26 @@ fn what_is_seen_follows_the_backends_that_in_fact_run() {
 }
 
 #[test]
+fn without_trampolines_the_security_layer_goes_by_kprobe() {
+    let facts = Facts { trampolines: Trial::Refused(libc::EPERM), ..capable() };
+    assert_eq!(plan(&facts, &[Probe::Lsm])[0].backend, "kprobe");
+    let none = Facts { kprobes: Told::Is(false), ..facts };
+    let plan = &plan(&none, &[Probe::Lsm])[0];
+    assert!(!plan.active && told(plan, "kernel function is refused (EPERM)"), "{plan:?}");
+    assert!(told(plan, "without kprobes"), "{plan:?}");
+}
+
+#[test]
 fn a_carried_back_tracepoint_counts_on_an_old_release() {
     let facts =
         Facts { release: "5.14.0-427.el9".to_owned(), contention: true, version: (5, 14), ..old_kernel() };
-    assert_eq!(active(&plan(&facts, Probe::ALL)), ["syscall", "lock", "cpu"]);
+    assert_eq!(active(&plan(&facts, Probe::ALL)), ["syscall", "lock", "lsm", "cpu"]);
 }
 
 #[test]
 fn without_btf_calls_are_counted_but_their_waits_have_no_stack() {
     let plans = plan(&Facts { btf: Btf::Missing, ..capable() }, Probe::ALL);
-    assert_eq!(active(&plans), ["syscall", "cpu"]);
+    assert_eq!(active(&plans), ["syscall", "lsm", "cpu"]);
     assert_eq!(plans[0].backend, "raw-tracepoint");
     assert!(told(&plans[0], "no kernel stack of their wait"), "{plans:?}");
     assert!(told(&plans[1], "CONFIG_DEBUG_INFO_BTF"), "{plans:?}");

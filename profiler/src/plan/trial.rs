@@ -80,6 +80,11 @@ struct ProgramLoad {
     kernel_version: u32,
     flags: u32,
     name: [u8; 16],
+    interface: u32,
+    attach_type: u32,
+    debug: [u64; 4],
+    line_info_count: u32,
+    attach_btf_id: u32,
 }
 
 /// What the trial's programs are called in a list of programs, while they exist.
@@ -87,10 +92,26 @@ pub const PROGRAM: &str = "profiler_trial";
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_TYPE_RAW_TRACEPOINT: u32 = 17;
+const BPF_PROG_TYPE_TRACING: u32 = 26;
+const BPF_TRACE_FENTRY: u32 = 24;
 
 /// Whether a tracing program of no effect loads.
 pub fn load() -> Trial {
     load_program(&RETURN_ZERO)
+}
+
+/// Whether programs for the entry of kernel functions load: this one names a type that is no function,
+/// so a kernel that would let it through says that, and one that refuses such programs says so first.
+pub fn trampoline() -> Trial {
+    match load_as(&ProgramLoad {
+        program_type: BPF_PROG_TYPE_TRACING,
+        attach_type: BPF_TRACE_FENTRY,
+        attach_btf_id: 1,
+        ..program(&RETURN_ZERO)
+    }) {
+        Trial::Refused(libc::EINVAL) => Trial::Works,
+        other => other,
+    }
 }
 
 /// Whether a tracing program that reads kernel memory loads.
@@ -99,21 +120,29 @@ pub fn read_kernel() -> Trial {
 }
 
 fn load_program(instructions: &[Instruction]) -> Trial {
+    load_as(&program(instructions))
+}
+
+/// A raw tracepoint's program.
+fn program(instructions: &[Instruction]) -> ProgramLoad {
     let mut name = [0; 16];
     // The last byte stays NUL; the name is shorter.
     name[..PROGRAM.len()].copy_from_slice(PROGRAM.as_bytes());
-    let attributes = ProgramLoad {
+    ProgramLoad {
         program_type: BPF_PROG_TYPE_RAW_TRACEPOINT,
         instruction_count: instructions.len() as u32,
         instructions: instructions.as_ptr() as u64,
         licence: c"Dual MIT/GPL".as_ptr() as u64,
         name,
         ..ProgramLoad::default()
-    };
+    }
+}
+
+fn load_as(attributes: &ProgramLoad) -> Trial {
     // SAFETY: the attributes, the instructions and the licence outlive the call, the size given is
     // the structure's own, and the kernel writes to none of them (no log buffer is named).
     close(unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const attributes, size_of::<ProgramLoad>())
+        libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, std::ptr::from_ref(attributes), size_of::<ProgramLoad>())
     })
 }
 

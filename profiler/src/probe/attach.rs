@@ -14,6 +14,7 @@ use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::backend::{one_line, unload};
 use super::globals::Globals;
+use super::lsm::{Lsm, LsmRequest};
 use super::{Request, log, object};
 use crate::failure::Failure;
 use crate::plan::backends::{Backend, SYSCALL};
@@ -27,6 +28,8 @@ pub struct Probes {
     pub start_ns: u64,
     pub(super) btf: Option<Btf>,
     request: Request,
+    /// The `lsm` probe, when it attached.
+    pub lsm: Option<Lsm>,
     /// The backends that run.
     pub attached: Vec<&'static Backend>,
     /// What the backends that were tried could not do, one sentence each.
@@ -69,6 +72,7 @@ impl Probes {
             start_ns: globals.attach_ns,
             btf: None,
             request,
+            lsm: None,
             attached: Vec::new(),
             fallen: Vec::new(),
             refused: Vec::new(),
@@ -137,6 +141,11 @@ impl Probes {
         }
     }
 
+    /// What of the security layer is asked for.
+    pub(super) fn security_request(&self) -> Option<&LsmRequest> {
+        self.request.lsm.as_ref()
+    }
+
     /// Whether the verifier's last lines are wanted.
     pub(super) fn verbose(&self) -> bool {
         self.request.verbose
@@ -149,8 +158,9 @@ impl Probes {
 
     fn useful(&self) -> Result<(), Failure> {
         let Request { syscall, lock, cpu, .. } = self.request;
-        if [("syscall", syscall), ("lock", lock), ("cpu", cpu)].iter().any(|(part, on)| *on && self.has(part))
-        {
+        let lsm = self.request.lsm.is_some();
+        let parts = [("syscall", syscall), ("lock", lock), ("lsm", lsm), ("cpu", cpu)];
+        if parts.iter().any(|(part, on)| *on && self.has(part)) {
             return Ok(());
         }
         let why: Vec<String> = self.refused.iter().map(|(part, why)| format!("{part}: {why}")).collect();
@@ -257,6 +267,8 @@ impl Probes {
 
     /// Detaches every program; the maps stay to be drained.
     pub fn stop(&mut self) {
+        // Closing its descriptors detaches.
+        self.lsm = None;
         for (_, program) in self.ebpf.programs_mut() {
             unload(program);
         }
@@ -268,6 +280,7 @@ fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     let unused = [
         (request.syscall, ["LATENCY", "ERRORS", "SLOW", "PARTS"].as_slice()),
         (request.lock, ["LOCKS", "OWNERS"].as_slice()),
+        (request.lsm.is_some(), ["LSM_ROWS", "LSM_CACHE", "LSM_STACKS", "LSM_OPEN"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),
     ];

@@ -8,6 +8,7 @@ use aya::Btf;
 use aya::programs::{FEntry, FExit, KProbe, Program, ProgramError};
 
 use super::attach::Probes;
+use super::lsm::{Lsm, Mechanism};
 use crate::plan::backends::Backend;
 use crate::plan::hooks::{Absent, Hooks, SlowPath};
 use crate::plan::{Choice, Probe};
@@ -60,6 +61,8 @@ impl Probes {
         }
         match backend.hooks {
             Hooks::BtfTracepoints(names) => self.btf_tracepoints(names),
+            Hooks::SecurityTrampolines => self.security_layer(Mechanism::Trampoline),
+            Hooks::SecurityKprobes => self.security_layer(Mechanism::KProbe),
             Hooks::CpuClock => self.samples(),
             Hooks::Trampolines(paths) => self.slow_paths(paths, Self::trampoline),
             Hooks::Kprobes(paths) => self.slow_paths(paths, Self::kprobe),
@@ -117,6 +120,15 @@ impl Probes {
         first_that_loads(path.functions, |function| program.attach(function, 0).map(drop))
     }
 
+    /// Hooks the functions of the security layer.
+    fn security_layer(&mut self, mechanism: Mechanism) -> anyhow::Result<()> {
+        let request = self.security_request().context("not asked for")?;
+        let lsm = Lsm::attach(request, mechanism, &self.ebpf, self.verbose())?;
+        self.fallen.extend(lsm.misses().into_iter().map(|miss| (Probe::Lsm, miss)));
+        self.lsm = Some(lsm);
+        Ok(())
+    }
+
     /// Takes back what a backend that failed half way has attached.
     fn unhook(&mut self, backend: &Backend) {
         let programs = |paths: &[SlowPath], of: fn(&SlowPath) -> (&'static str, &'static str)| {
@@ -126,6 +138,8 @@ impl Probes {
             Hooks::Trampolines(paths) => programs(paths, |path| path.trampoline),
             Hooks::Kprobes(paths) => programs(paths, |path| path.kprobe),
             Hooks::BtfTracepoints(names) => names.to_vec(),
+            // It attaches wholly or not at all.
+            Hooks::SecurityTrampolines | Hooks::SecurityKprobes => Vec::new(),
             Hooks::RawTracepoints(_) | Hooks::CpuClock | Hooks::Cycles => Vec::new(),
         };
         for name in names {

@@ -4,13 +4,14 @@
 //! A full BTF parse takes most of a loader's start; this one reads names of a handful of types
 //! (format: Documentation/bpf/btf.rst of the kernel).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Kinds whose record is followed by members of 12 bytes.
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
 const ENUM: u32 = 6;
 const ENUM64: u32 = 19;
+const FUNCTION: u32 = 12;
 
 /// The kernel's types, as far as they were asked for.
 pub struct Types<'a> {
@@ -125,6 +126,28 @@ impl<'a> Types<'a> {
         })
     }
 }
+
+/// The type ids of functions, by name, of those in `wanted` that the kernel describes.
+pub fn functions(bytes: &[u8], wanted: &HashSet<&str>) -> Option<HashMap<String, u32>> {
+    let types = Types::scan(bytes, &[])?;
+    let mut found = HashMap::new();
+    for (id, start) in types.starts.iter().enumerate().skip(1) {
+        let at = *start as usize;
+        if types.head(at)?.kind != FUNCTION {
+            continue;
+        }
+        let name = types.strings.get(word(types.types, at)? as usize..)?;
+        let end = name.iter().take(LONGEST_NAME).position(|byte| *byte == 0);
+        let name = end.and_then(|end| std::str::from_utf8(name.get(..end)?).ok());
+        if let Some(name) = name.filter(|name| wanted.contains(name)) {
+            found.insert(name.to_owned(), id as u32);
+        }
+    }
+    Some(found)
+}
+
+/// Kernel symbols are not longer (`KSYM_NAME_LEN`), with the NUL.
+const LONGEST_NAME: usize = 512;
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))

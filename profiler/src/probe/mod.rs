@@ -9,14 +9,18 @@ mod btf;
 mod floor;
 mod globals;
 mod log;
+mod lsm;
 mod object;
 pub mod offsets;
+mod raw;
 
 use std::time::Duration;
 
 pub use attach::Probes;
 pub use floor::floor;
 pub use globals::now_ns;
+pub use lsm::site::HOOKS as LSM_HOOKS;
+pub use lsm::{Lsm, LsmRequest};
 pub use object::bytes as object;
 pub use offsets::Hierarchy;
 
@@ -27,6 +31,8 @@ pub struct Request {
     pub syscall: bool,
     /// Lock waits.
     pub lock: bool,
+    /// Time in the security layer.
+    pub lsm: Option<LsmRequest>,
     /// CPU samples as rows.
     pub cpu: bool,
     /// Slow-call threshold; zero = every call.

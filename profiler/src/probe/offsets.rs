@@ -33,10 +33,15 @@ pub struct Layout {
 
 /// Reads the offsets from the kernel's BTF; `None` when it has none or lacks a field.
 pub fn read(hierarchy: &Hierarchy) -> Option<Layout> {
+    with_btf(|bytes| parse(bytes, hierarchy))
+}
+
+/// Hands the kernel's BTF to `scan`; `None` when there is none, or when that finds nothing.
+pub(super) fn with_btf<T>(scan: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
     let file = File::open(BTF_PATH).ok()?;
     match Mapped::new(&file) {
-        Some(mapped) => parse(mapped.bytes(), hierarchy),
-        None => parse(&std::fs::read(BTF_PATH).ok()?, hierarchy),
+        Some(mapped) => scan(mapped.bytes()),
+        None => scan(&std::fs::read(BTF_PATH).ok()?),
     }
 }
 

@@ -8,7 +8,7 @@ use super::cost::Cost;
 use super::environment::{Counters, Environment};
 use super::ledger::Ledger;
 use super::process::Process;
-use super::rows::{CpuRows, InFlightCall, LockRows, SyscallRows};
+use super::rows::{CpuRows, InFlightCall, LockRows, LsmRows, LsmSite, SyscallRows};
 use super::slowest::SlowestCall;
 use super::stack::{Frame, Module, Stack, Symbols};
 use super::target::TargetNote;
@@ -45,6 +45,9 @@ pub struct Header {
     pub target: TargetNote,
     /// Probes, their backends and what they miss.
     pub probes: Vec<ProbePlan>,
+    /// Functions of the security layer that are measured; rows name them by position.
+    #[serde(default)]
+    pub lsm_sites: Vec<LsmSite>,
     /// The machine.
     pub environment: Environment,
 }
@@ -52,7 +55,7 @@ pub struct Header {
 /// One probe of the session: the backend it got and what that backend misses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbePlan {
-    /// `syscall`, `lock`, `cpu`.
+    /// `syscall`, `lock`, `lsm`, `cpu`.
     pub probe: String,
     /// The backend in use; empty when the probe could not run.
     pub backend: String,
@@ -84,6 +87,9 @@ pub struct Interval {
     pub slowest: Vec<SlowestCall>,
     /// Lock waits.
     pub lock: LockRows,
+    /// Time in the security layer.
+    #[serde(default)]
+    pub lsm: LsmRows,
     /// CPU samples.
     pub cpu: CpuRows,
     /// Losses and classes.

@@ -63,6 +63,8 @@ pub enum Population {
     Calls,
     /// Lock waits that ended.
     LockWaits,
+    /// Functions of the security layer that returned.
+    LsmReturns,
     /// CPU samples.
     Samples,
     /// Stacks taken.
@@ -94,6 +96,20 @@ classes! {
     ErrorRowFull = "errors without room for their row", Lost, of Calls;
     /// No room for a lock row.
     LockRowFull = "lock waits without room for their row", Lost, of LockWaits;
+    /// No room for a row of the security layer.
+    LsmRowFull = "LSM functions without room for their row", Lost, of LsmReturns;
+    /// No room for a stack of it; the time is in its row.
+    LsmStackRowFull = "LSM stacks without room for their row", Lost, of Stacks;
+    /// Programs on top of programs on top of programs.
+    LsmLevelsTaken = "LSM functions that returned while two others were being noted", Lost, of LsmReturns;
+    /// A thread's record was full of functions that never returned.
+    LsmNestingFull = "LSM functions given up, their record was full", Lost, of LsmReturns;
+    /// A function below returned first.
+    LsmReturnMissed = "LSM functions whose return was missed", Lost, of LsmReturns;
+    /// Programs skipped.
+    LsmRecursionMiss = "LSM enters and returns skipped by the recursion guard", Lost, of LsmReturns;
+    /// Returned without an enter.
+    LsmUnmatchedReturn = "LSM functions that began before attach", Discarded, of LsmReturns;
     /// No room for a sample row.
     CpuRowFull = "samples without room for their row", Lost, of Samples;
     /// No memory for a thread's state.

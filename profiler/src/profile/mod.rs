@@ -28,7 +28,8 @@ pub use ledger::{Class, Ledger, LossKind};
 pub use parts::{Part, Parts};
 pub use process::{Pid, Process, ProcessTable, Tid};
 pub use rows::{
-    CpuRow, CpuRows, Holder, HolderRow, InFlightCall, LockRow, LockRows, SlowRow, SyscallRow, SyscallRows,
+    CpuRow, CpuRows, Holder, HolderRow, InFlightCall, LockRow, LockRows, LsmRows, LsmSite, SlowRow,
+    SyscallRow, SyscallRows,
 };
 pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
 pub use target::TargetNote;
@@ -52,6 +53,8 @@ pub struct Profile {
     pub axis: TimeAxis,
     /// Lock waits.
     pub lock: LockRows,
+    /// Time in the security layer.
+    pub lsm: LsmRows,
     /// CPU samples.
     pub cpu: CpuRows,
     /// Calls in flight when recording ended.
@@ -81,9 +84,11 @@ impl Profile {
         let parts = self.syscall.parts.keys().map(|key| key.kernel);
         let lock = self.lock.rows.keys().flat_map(|key| [key.kernel, key.user]);
         let cpu = self.cpu.rows.keys().flat_map(|key| [key.kernel, key.user]);
+        let lsm = self.lsm.stacks.keys().flat_map(|key| [key.kernel, key.user]);
         let lost: HashSet<StackId> = slow
             .chain(parts)
             .chain(lock)
+            .chain(lsm)
             .chain(cpu)
             .filter(|stack| *stack != StackId::NONE && self.stacks.frames(*stack).is_none())
             .collect();
@@ -101,6 +106,7 @@ impl Profile {
         self.slowest.extend(interval.slowest);
         slowest::keep_longest(&mut self.slowest);
         self.lock.add(&interval.lock);
+        self.lsm.add(&interval.lsm);
         self.cpu.add(&interval.cpu);
         self.ledger.add(&interval.ledger);
         self.header.environment.at_end.extend(interval.counters);

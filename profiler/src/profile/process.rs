@@ -27,6 +27,9 @@ pub struct Process {
     pub container: String,
     /// Its cgroup path; empty when it was gone before it could be read.
     pub cgroup: String,
+    /// AppArmor profile or SELinux context, raw; empty when no such module is active, or unread.
+    #[serde(default)]
+    pub label: String,
 }
 
 /// Processes by pid.
@@ -42,6 +45,7 @@ impl ProcessTable {
             (&mut known.comm, process.comm),
             (&mut known.container, process.container),
             (&mut known.cgroup, process.cgroup),
+            (&mut known.label, process.label),
         ] {
             if !new.is_empty() {
                 *field = new;
@@ -62,6 +66,11 @@ impl ProcessTable {
     /// Container, empty for the host.
     pub fn container(&self, pid: Pid) -> &str {
         self.0.get(&pid).map_or("", |process| process.container.as_str())
+    }
+
+    /// AppArmor profile or SELinux context, empty when unknown.
+    pub fn label(&self, pid: Pid) -> &str {
+        self.0.get(&pid).map_or("", |process| process.label.as_str())
     }
 
     /// All processes in pid order.

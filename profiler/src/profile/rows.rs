@@ -246,6 +246,68 @@ impl LockRows {
     }
 }
 
+/// A traced function of the kernel's security layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LsmSite {
+    /// The hook, `socket_sendmsg`.
+    pub hook: String,
+    /// The module whose function it is, `apparmor`; empty for the hook itself, which calls them all.
+    pub module: String,
+    /// The kernel's function, `apparmor_socket_sendmsg`.
+    pub function: String,
+}
+
+/// Which times an [`LsmRow`] sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LsmKey {
+    /// Process; `Pid(0)` in interrupts.
+    pub pid: Pid,
+    /// Position in the header's list of sites.
+    pub site: u16,
+    /// The system call it ran in; none in interrupts, and when calls are not measured.
+    pub nr: Option<CallNumber>,
+}
+
+/// Times of one [`LsmKey`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LsmRow {
+    /// Times of the function, what it calls included.
+    pub time: Histogram,
+}
+
+/// Which stacks stand for an amount of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LsmStackKey {
+    /// Whose time.
+    pub row: LsmKey,
+    /// Kernel stack.
+    pub kernel: StackId,
+    /// User stack.
+    pub user: StackId,
+}
+
+/// Time in the security layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LsmRows {
+    /// By process, function and call.
+    pub rows: BTreeMap<LsmKey, LsmRow>,
+    /// The part of it that stacks stand for, ns.
+    pub stacks: BTreeMap<LsmStackKey, u64>,
+}
+
+impl LsmRows {
+    /// Adds a delta.
+    pub fn add(&mut self, delta: &Self) {
+        for (key, row) in &delta.rows {
+            self.rows.entry(*key).or_default().time.merge(&row.time);
+        }
+        for (key, ns) in &delta.stacks {
+            let total = self.stacks.entry(*key).or_default();
+            *total = total.saturating_add(*ns);
+        }
+    }
+}
+
 /// Which samples a [`CpuRow`] sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CpuKey {

@@ -5,21 +5,21 @@
 //! in [`RULES`] and, where none fits, one in [`rank`].
 
 pub mod counters;
+mod cpu;
 mod parts;
 mod rule;
+mod security;
 mod slow;
 mod total;
 mod window;
 
-use std::collections::{BTreeMap, BTreeSet};
-
+pub use cpu::{cpu_by_process, top_function};
 pub use rule::{Confidence, Finding, Rule, rank};
 pub use window::Window;
 
 use super::fold::Folder;
-use super::group::{self, Group};
 use super::name::kernel_functions;
-use super::rows::{self, CpuLine, LockLine, SyscallLine};
+use super::rows::{self, CpuLine, LockLine, LsmLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::tracing::Tracing;
 use super::{clean, holders, humane, locks};
@@ -57,6 +57,8 @@ pub struct Ranked<'p> {
     pub syscalls: Vec<SyscallLine<'p>>,
     /// Lock waits.
     pub locks: Vec<LockLine>,
+    /// Functions of the security layer.
+    pub lsm: Vec<LsmLine<'p>>,
     /// CPU samples.
     pub cpu: Vec<CpuLine>,
 }
@@ -67,6 +69,7 @@ impl<'p> Ranked<'p> {
         Self {
             syscalls: rows::syscalls(profile),
             locks: rows::locks(profile),
+            lsm: rows::lsm(profile),
             cpu: rows::cpu(profile, folder),
         }
     }
@@ -99,8 +102,9 @@ const RULES: &[Rule] = &[
     nothing_slow,
     lock_waits,
     tracing,
+    security::layer,
     user_locks,
-    cpu,
+    cpu::busiest,
 ];
 
 /// All findings, the most telling first.
@@ -300,55 +304,4 @@ fn user_locks(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
         threshold: "waits ≥ slow_ns",
         evidence: vec![("waits", calls), ("total_ns", total), ("worst_total_ns", worst.slow.total_ns)],
     })
-}
-
-fn cpu(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
-    let processes = cpu_by_process(&ranked.cpu);
-    let groups = group::groups(&processes, |(pid, _)| group::key(profile, *pid, ()), |(_, samples)| *samples);
-    let worst = groups.first()?;
-    let ((pid, _), samples) = (*worst.first(), worst.weight());
-    let who = match worst.lines().len() {
-        1 => format!("pid {}", pid.0),
-        many => format!("{} processes", humane::count(many as u64)),
-    };
-    let (function, in_function) = top_function(ranked, worst);
-    let all: u64 = ranked.cpu.iter().map(|line| line.samples).fold(0, u64::saturating_add);
-    let sentence = format!(
-        "CPU: {} of {} samples in {} ({who}), {} of those in {function}.",
-        humane::part(samples, all),
-        humane::count(all),
-        process(profile, pid),
-        humane::part(in_function, samples),
-    );
-    Some(Finding {
-        rule: "cpu",
-        rank: rank::CPU,
-        sentence,
-        confidence: Confidence::High,
-        threshold: "",
-        evidence: vec![("samples", samples), ("all_samples", all), ("function_samples", in_function)],
-    })
-}
-
-/// The function most samples of a group fell into.
-pub fn top_function<'r>(ranked: &'r Ranked<'_>, group: &Group<'_, (Pid, u64)>) -> (&'r str, u64) {
-    let pids: BTreeSet<Pid> = group.lines().iter().map(|(pid, _)| *pid).collect();
-    let mut functions: BTreeMap<&str, u64> = BTreeMap::new();
-    for line in ranked.cpu.iter().filter(|line| pids.contains(&line.pid)) {
-        let sum = functions.entry(&line.function).or_default();
-        *sum = sum.saturating_add(line.samples);
-    }
-    functions.into_iter().max_by_key(|(_, samples)| *samples).unwrap_or_default()
-}
-
-/// Samples per process, most first.
-pub fn cpu_by_process(lines: &[CpuLine]) -> Vec<(Pid, u64)> {
-    let mut sums: BTreeMap<Pid, u64> = BTreeMap::new();
-    for line in lines {
-        let sum = sums.entry(line.pid).or_default();
-        *sum = sum.saturating_add(line.samples);
-    }
-    let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by_key(|(_, samples)| std::cmp::Reverse(*samples));
-    sums
 }

@@ -84,6 +84,16 @@ impl<'p> Folder<'p> {
         path
     }
 
+    /// Whether the pushed frames end with these.
+    pub fn ends_with(&self, frames: &[&str]) -> bool {
+        let pushed = &self.flat[self.begin..];
+        pushed.len() >= frames.len()
+            && pushed[pushed.len() - frames.len()..]
+                .iter()
+                .zip(frames)
+                .all(|(id, name)| self.name(*id) == *name)
+    }
+
     /// Takes the pushed frames back, leaving only the last one.
     pub fn take_leaf(&mut self) -> Option<NameId> {
         let leaf = self.flat[self.begin..].last().copied();

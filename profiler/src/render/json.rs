@@ -16,7 +16,7 @@ use super::layout::Layout;
 use super::rows;
 use super::slowest::{self, SlowestRow};
 use super::tracing::Tracing;
-use super::{Probe, Rendering, probe};
+use super::{Probe, Rendering, probe, security};
 use crate::profile::ledger::Class;
 use crate::profile::{Cost, Environment, LossKind, ProbePlan, Profile, TargetNote};
 
@@ -70,6 +70,7 @@ struct Target<'p> {
 struct Probes<'p> {
     syscall: SyscallProbe<'p>,
     lock: Rows<row::LockRow<'p>>,
+    lsm: security::Probe<'p>,
     cpu: Rows<row::CpuRow<'p>>,
 }
 
@@ -194,6 +195,7 @@ fn document<'a>(
                 unit: Probe::Lock.unit(),
                 rows: ranked.locks.iter().map(|line| row::lock_row(profile, line, folder)).collect(),
             },
+            lsm: security::probe(profile, ranked, folder),
             cpu: Rows {
                 unit: Probe::Cpu.unit(),
                 rows: ranked.cpu.iter().map(|line| row::cpu_row(profile, line, folder)).collect(),

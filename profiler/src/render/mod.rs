@@ -25,6 +25,7 @@ mod parts;
 mod picture;
 pub mod probe;
 mod rows;
+mod security;
 mod slowest;
 mod stacks;
 mod summary;

@@ -79,9 +79,19 @@ impl<'p> FrameNames<'p> {
         if stacks.truncated(id) || own + kept.len() < frames.len() {
             path.push(self.names.intern("[deeper frames cut]"));
         }
-        for &frame in kept.iter().rev() {
+        let mut wrapped = false;
+        for (index, &frame) in kept.iter().enumerate().rev() {
+            // A function that is timed at entry and return appears twice, its trampoline between.
+            let leafward = index.checked_sub(1).and_then(|next| kept.get(next));
+            if is_trampoline(stacks, frame) && leafward.is_some_and(|next| !is_tracer(stacks, *next)) {
+                wrapped = true;
+                continue;
+            }
             let (start, end) = self.range(frame);
             let names = &self.flat[start as usize..end as usize];
+            if std::mem::take(&mut wrapped) && path.last() == names.last() {
+                continue;
+            }
             // A walk that has lost its way says the same nothing over and over: once is enough.
             if names.len() == 1 && path.last() == names.last() && is_faceless(stacks, frame) {
                 continue;
@@ -180,7 +190,19 @@ pub fn kernel_functions(stacks: &StackTable, id: StackId) -> impl Iterator<Item 
         Resolution::Named(functions) => functions.as_slice(),
         Resolution::Unnamed(_) => &[],
     });
-    functions.map(|function| &**function).skip_while(|function| is_tracer_name(function)).take(MAX_FRAMES)
+    let functions = functions.map(|function| &**function).skip_while(|function| is_tracer_name(function));
+    // A function that is timed stands on both sides of its trampoline: the caller's side goes.
+    let (mut last, mut wrapped) = ("", false);
+    let once = functions.filter(move |function| {
+        if function.starts_with(TRAMPOLINE) && !is_tracer_name(last) {
+            wrapped = true;
+            return false;
+        }
+        let again = std::mem::take(&mut wrapped) && last == *function;
+        last = function;
+        !again
+    });
+    once.take(MAX_FRAMES)
 }
 
 /// Why a stack that was taken shows no function; `None` when it does, or when there is no stack.
@@ -199,11 +221,20 @@ fn is_tracer(stacks: &StackTable, id: FrameId) -> bool {
             if functions.last().is_some_and(|function| is_tracer_name(function)))
 }
 
+/// Whether the frame is what calls a function that somebody times.
+fn is_trampoline(stacks: &StackTable, id: FrameId) -> bool {
+    stacks.frame(id).is_some_and(|frame| frame.space == FrameSpace::Kernel)
+        && matches!(stacks.resolution(id), Resolution::Named(functions)
+            if functions.last().is_some_and(|function| function.starts_with(TRAMPOLINE)))
+}
+
+const TRAMPOLINE: &str = "bpf_trampoline_";
+
 /// Functions that are there only because somebody traces.
 fn is_tracer_name(function: &str) -> bool {
     const PREFIXES: &[&str] = &[
         "bpf_prog_",
-        "bpf_trampoline_",
+        TRAMPOLINE,
         "bpf_trace_run",
         "__bpf_trace_",
         "bpf_get_stack",

@@ -33,6 +33,9 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
         tables::locks(&mut page, profile, &ranked)?;
         stacks::lock_waits(&mut page, profile, &mut folder, &ranked)?;
     }
+    if ran(profile, Probe::Lsm) {
+        tables::security(&mut page, profile, &ranked)?;
+    }
     if ran(profile, Probe::Cpu) {
         tables::cpu(&mut page, profile, &ranked)?;
         stacks::cpu(&mut page, profile, &mut folder)?;

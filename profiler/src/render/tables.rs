@@ -8,7 +8,7 @@ use std::io;
 use super::findings::{Finding, Ranked, cpu_by_process, process, top_function};
 use super::group::{self, Group};
 use super::page::{Page, number, text};
-use super::rows::{LockLine, SyscallLine};
+use super::rows::{LockLine, LsmLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::{clean, errno, findings, humane};
 use crate::profile::rows::LockContext;
@@ -172,6 +172,68 @@ fn waiter(profile: &Profile, group: &Group<'_, LockLine>) -> String {
         LockContext::Hardirq => "(hardirq)".to_owned(),
         LockContext::Nmi => "(nmi)".to_owned(),
     }
+}
+
+/// Time in the security layer: hooks, and below each its modules.
+pub fn security(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io::Result<()> {
+    page.heading("SECURITY LAYER: time in LSM hooks, and of it in each module")?;
+    let columns = [
+        text("process"),
+        number("pid"),
+        text("hook, module"),
+        number("count"),
+        number("total"),
+        number("p50"),
+        number("p99"),
+        number("max"),
+        number("of hook"),
+        text("of call"),
+    ];
+    let row = |line: &LsmLine<'_>| {
+        let name = match line.site.module.as_str() {
+            "" => clean::name(&line.site.hook).into_owned(),
+            module => format!("  {}", clean::name(module)),
+        };
+        vec![
+            if line.pid.0 == 0 { "(interrupt)".to_owned() } else { process(profile, line.pid) },
+            line.pid.0.to_string(),
+            name,
+            humane::count(line.time.count()),
+            humane::duration(line.time.total_ns),
+            humane::duration(line.time.percentile_ns(500)),
+            humane::duration(line.time.percentile_ns(990)),
+            humane::duration(line.time.max_ns),
+            line.of_hook.map_or_else(String::new, humane::share),
+            of_call(line),
+        ]
+    };
+    // A module's time is in its hook's already.
+    let weight = |line: &LsmLine<'_>| if line.site.module.is_empty() { line.time.total_ns } else { 0 };
+    let weights: Vec<_> = ranked.lsm.iter().map(weight).collect();
+    let rows: Vec<_> = ranked.lsm.iter().take(ROWS).map(row).collect();
+    ranked_table(page, &columns, &rows, &weights)?;
+    labels(page, profile, &ranked.lsm)
+}
+
+/// The part of the call it took most of, or none when calls were not measured.
+fn of_call(line: &LsmLine<'_>) -> String {
+    line.calls.first().map_or_else(String::new, |call| {
+        let name = syscalls::name(call.nr);
+        let others = if line.calls.len() > 1 { "+" } else { "" };
+        call.share.map_or_else(String::new, |share| format!("{} {name}{others}", humane::share(share)))
+    })
+}
+
+/// The profiles or contexts of the processes above.
+fn labels(page: &mut Page<'_>, profile: &Profile, lines: &[LsmLine<'_>]) -> io::Result<()> {
+    let mut pids: Vec<_> = lines.iter().take(ROWS).map(|line| line.pid).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    for pid in pids.into_iter().filter(|pid| !profile.processes.label(*pid).is_empty()) {
+        let label = clean::line(profile.processes.label(pid), 60);
+        page.line(&format!("  {} (pid {}) runs as {label}", process(profile, pid), pid.0))?;
+    }
+    Ok(())
 }
 
 /// CPU samples by process.

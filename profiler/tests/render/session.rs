@@ -2,6 +2,9 @@
 //!
 //! In: nothing. Out: [`session`], with hostile names, and what other scenes are made of.
 
+#[path = "layer.rs"]
+mod layer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -97,8 +100,10 @@ pub fn header() -> Header {
                 misses: vec!["the first waiter of a spinlock (no paravirtual locks).".into()],
                 active: true,
             },
+            layer::plan(),
             ProbePlan { probe: "cpu".into(), backend: "cpu-clock".into(), misses: vec![], active: true },
         ],
+        lsm_sites: layer::sites(),
         environment: environment(),
     }
 }
@@ -169,6 +174,7 @@ pub fn processes() -> Vec<Process> {
             comm: comm.into(),
             container: container.into(),
             cgroup: String::new(),
+            label: if pid == 812 { "docker-default (enforce)".into() } else { String::new() },
         })
         .into()
 }
@@ -387,6 +393,7 @@ pub fn session() -> Profile {
     stacks.interval.end_ns = 1_000 * MS;
     syscalls(&mut stacks);
     locks(&mut stacks);
+    layer::add(&mut stacks);
     cpu(&mut stacks);
     let mut profile = Profile::default();
     profile.apply(Chunk::Header(Box::new(header())));

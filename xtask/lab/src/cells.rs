@@ -84,6 +84,9 @@ const SPIN: Cell = Cell {
     ..SYSCALL
 };
 
+const DATAGRAMS: Cell =
+    Cell { load: "datagrams sent", words: &["udp-send", "3000"], judge: judge::datagrams, ..SYSCALL };
+
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
     SYSCALL,
@@ -108,6 +111,8 @@ pub const CELLS: &[Cell] = &[
     Cell { since: CONTENTION, judge: judge::spins_by_tracepoint, ..SPIN },
     Cell { backend: "fentry", since: GUARD, ..SPIN },
     Cell { backend: "kprobe", ..SPIN },
+    Cell { place: "lsm", backend: "fentry", ..DATAGRAMS },
+    Cell { place: "lsm", backend: "kprobe", ..DATAGRAMS },
     Cell {
         place: "cpu",
         backend: "cpu-clock",

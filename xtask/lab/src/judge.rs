@@ -72,6 +72,13 @@ impl Run {
         ours.filter_map(|cost| cost["recursion_misses"].as_u64()).sum()
     }
 
+    /// Losses of the classes whose name begins so.
+    fn lost(&self, prefix: &str) -> u64 {
+        let all = self.summary["losses"].as_array().into_iter().flatten();
+        let ours = all.filter(|loss| loss["class"].as_str().is_some_and(|class| class.starts_with(prefix)));
+        ours.filter_map(|loss| loss["count"].as_u64()).sum()
+    }
+
     fn exact(&self, counted: u64, truth: u64) -> Result<()> {
         let missed = self.missed(&["sys_enter", "sys_exit"]);
         ensure!(
@@ -209,4 +216,29 @@ pub fn shares(run: &Run) -> Result<String> {
     ensure!(all.abs_diff(ticks) <= ticks / 20 && ticks >= 100, "{text}");
     ensure!((share - truth).abs() <= 5.0, "{text}");
     Ok(text)
+}
+
+/// Datagrams: each is one run of the hook, and of AppArmor's function below it where that is active.
+pub fn datagrams(run: &Run) -> Result<String> {
+    let rows = run.rows("lsm");
+    let of = |function: &str| rows.iter().find(|row| row["function"] == function);
+    let sent = run.truth("calls")?;
+    let hook = of("security_socket_sendmsg").context("no row of security_socket_sendmsg")?;
+    let mut told = String::new();
+    for row in std::iter::once(hook).chain(of("apparmor_socket_sendmsg")) {
+        let name = row["function"].as_str().unwrap_or_default();
+        let missed =
+            run.missed(&[&format!("lsm_enter {name}"), &format!("lsm_exit {name}")]) + run.lost("lsm_");
+        let count = number(row, "count")?;
+        ensure!(
+            count <= sent && count + missed >= sent,
+            "{name}: {count} counted of {sent}, {missed} recorded as missed"
+        );
+        told = format!("{told}{}{name} {count} of {sent}", if told.is_empty() { "" } else { ", " });
+    }
+    let stack = hook["stack"].to_string();
+    ensure!(stack.contains("security_socket_sendmsg_[k]"), "the hook is not in its stack: {stack}");
+    let received = run.rows("lsm").into_iter().any(|row| row["function"] == "security_socket_recvmsg");
+    ensure!(received, "no row of security_socket_recvmsg");
+    Ok(told)
 }

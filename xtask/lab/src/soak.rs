@@ -16,7 +16,7 @@ use crate::{
 
 const DIRECTORY: &str = "/tmp/soak";
 /// Threads on one file table, and for how long at most, in ms.
-const SPINNERS: &[&str] = &["dup-close", "4", "86400000"];
+const SPINNERS: &[&str] = &["dup-close", "2", "86400000"];
 /// A killed recording has lived for less than this: attaching is a good part of it.
 const LIFE_MS: u64 = 10_000;
 /// What the whole guest may have more of at the end than at the beginning: files that came and went by themselves.

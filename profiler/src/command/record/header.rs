@@ -28,6 +28,7 @@ impl Plan {
         let asked = [
             (settings.probes.syscall, plan::Probe::Syscall),
             (settings.probes.lock, plan::Probe::Lock),
+            (settings.probes.lsm, plan::Probe::Lsm),
             (settings.probes.cpu, plan::Probe::Cpu),
         ];
         let facts = Facts::read();
@@ -77,7 +78,12 @@ fn tell_unusable(assessments: &[Assessment], forced: &Forced) {
 }
 
 /// The header, once everything is attached: counters start where measuring does.
-pub fn header(settings: &RecordSettings, scope: &mut Scope, probes: Vec<ProbePlan>) -> Header {
+pub fn header(
+    settings: &RecordSettings,
+    scope: &mut Scope,
+    attached: &Probes,
+    probes: Vec<ProbePlan>,
+) -> Header {
     scope.environment.network_of = scope.watch.network_of();
     scope.environment.at_start = scope.watch.all();
     Header {
@@ -89,6 +95,7 @@ pub fn header(settings: &RecordSettings, scope: &mut Scope, probes: Vec<ProbePla
         cpus: settings.cpus.clone().unwrap_or_default(),
         target: scope.note.clone(),
         probes,
+        lsm_sites: attached.lsm.as_ref().map(|lsm| lsm.sites.clone()).unwrap_or_default(),
         environment: scope.environment.clone(),
     }
 }

@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use crate::cli::settings::RecordSettings;
 use crate::collect::Meter;
 use crate::failure::Failure;
-use crate::probe::{Probes, Request};
+use crate::probe::{LSM_HOOKS, LsmRequest, Probes, Request};
 use haste::Haste;
 use header::Plan;
 use launch::Launched;
@@ -114,6 +114,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
     Request {
         syscall: settings.probes.syscall,
         lock: settings.probes.lock,
+        lsm: settings.probes.lsm.then(|| lsm_request(settings, scope)),
         cpu: settings.probes.cpu,
         slow: settings.slow,
         frequency_hz: settings.frequency_hz,
@@ -123,6 +124,24 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         verbose: settings.verbosity > 0,
         log: settings.verbosity > 1,
     }
+}
+
+/// Modules that are looked for where the kernel does not tell which are active.
+const UNTOLD_MODULES: [&str; 3] = ["apparmor", "selinux", "smack"];
+
+/// What of the security layer is timed.
+fn lsm_request(settings: &RecordSettings, scope: &scope::Scope) -> LsmRequest {
+    let hooks = match settings.lsm_hooks.as_slice() {
+        [] => LSM_HOOKS.iter().map(|hook| (*hook).to_owned()).collect(),
+        named => named.to_vec(),
+    };
+    let environment = &scope.environment;
+    // Functions of the bpf module are empty where nobody has attached a program to them.
+    let programs = environment.bpf_lsm_programs > 0;
+    let told = !environment.lsms.is_empty();
+    let modules = environment.lsms.iter().map(String::as_str).filter(|module| *module != "bpf" || programs);
+    let modules: Vec<&str> = if told { modules.collect() } else { UNTOLD_MODULES.to_vec() };
+    LsmRequest { hooks, modules: modules.into_iter().map(str::to_owned).collect() }
 }
 
 /// Refuses CPUs that cannot be measured.

@@ -24,7 +24,7 @@ use crate::collect::{
 };
 use crate::environment::Watch;
 use crate::failure::Failure;
-use crate::probe::Probes;
+use crate::probe::{Lsm, Probes};
 use crate::profile::ledger::Population;
 use crate::profile::rows::LockContext;
 use crate::profile::{
@@ -94,7 +94,12 @@ impl Recorder {
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
-        let header = header(settings, &mut scope, plan.notes(&probes));
+        let notes = plan.notes(&probes);
+        let header = header(settings, &mut scope, &probes, notes);
+        let mut meter = meter;
+        for (name, program) in probes.lsm.iter().flat_map(Lsm::programs) {
+            meter.watch(name, program);
+        }
         let mut recorder = Self {
             rows,
             slots: PerCpuArray::try_from(slots).context("SLOTS")?,
@@ -193,7 +198,9 @@ impl Recorder {
             self.unowned.push((pid, cgroup));
         }
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
-        self.pending.processes.push(Process { pid, comm, container, cgroup });
+        let label =
+            if self.probes.lsm.is_some() { crate::environment::security_label(pid.0) } else { String::new() };
+        self.pending.processes.push(Process { pid, comm, container, cgroup, label });
     }
 
     /// Names the holders of locks, most of them outside the target.
@@ -216,7 +223,7 @@ impl Recorder {
         for (pid, cgroup) in std::mem::take(&mut self.unowned) {
             if let Some(owner) = self.owners.owner_of_cgroup(cgroup) {
                 let Owner { container, cgroup } = owner;
-                self.pending.processes.push(Process { pid, comm: String::new(), container, cgroup });
+                self.pending.processes.push(Process { pid, container, cgroup, ..Process::default() });
             }
         }
     }
@@ -367,6 +374,7 @@ impl Recorder {
         for program in &end.cost.programs {
             let class = match program.program.as_str() {
                 "cpu_sample" => Class::SampleRecursionMiss,
+                name if name.starts_with("lsm_") => Class::LsmRecursionMiss,
                 name if LOCK_PROGRAMS.iter().any(|prefix| name.starts_with(prefix)) => {
                     Class::LockRecursionMiss
                 }

@@ -35,8 +35,8 @@ fn killed(window: &Window<'_>) -> Option<Finding> {
     let (own, all) = (window.of("cgroup_memory_oom_kill"), window.of("oom_kills"));
     let sentence = match (own, all) {
         (0, 0) => return None,
-        (0, all) => format!("{} killed on this machine for want of memory.", processes(all)),
-        (own, _) => format!("{} of the target killed at its memory limit.", processes(own)),
+        (0, all) => format!("For want of memory, {} on this machine.", killed_processes(all)),
+        (own, _) => format!("At its memory limit, {} of the target.", killed_processes(own)),
     };
     Some(Finding {
         rule: "oom_kill",
@@ -48,8 +48,8 @@ fn killed(window: &Window<'_>) -> Option<Finding> {
     })
 }
 
-fn processes(number: u64) -> String {
-    format!("{} {}", humane::count(number), if number == 1 { "process was" } else { "processes were" })
+fn killed_processes(number: u64) -> String {
+    format!("the kernel killed {} process{}", humane::count(number), if number == 1 { "" } else { "es" })
 }
 
 /// Apply: throttled in 5 % of the periods in which it ran, or for 1 % of the time: a period is

@@ -65,6 +65,8 @@ pub mod rank {
     pub const LOCKS: u8 = 40;
     /// Waits that another tracer causes.
     pub const TRACING: u8 = 41;
+    /// The security layer.
+    pub const SECURITY: u8 = 41;
     /// The network.
     pub const NETWORK: u8 = 42;
     /// The machine as a whole.

@@ -6,6 +6,7 @@
 pub mod cpu;
 pub mod latency;
 pub mod lock;
+pub mod lsm;
 pub mod syscall;
 
 use super::fold::{Folded, Folder};
@@ -19,6 +20,8 @@ pub enum Probe {
     Syscall,
     /// Lock waits, ns.
     Lock,
+    /// Time in the security layer, ns.
+    Lsm,
     /// CPU samples.
     Cpu,
     /// Slow system calls by part of their wall time, ns.
@@ -27,13 +30,14 @@ pub enum Probe {
 
 impl Probe {
     /// All probes, in the order they are shown.
-    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Cpu, Self::Latency];
+    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu, Self::Latency];
 
     /// The name in options, files and outputs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Syscall => syscall::NAME,
             Self::Lock => lock::NAME,
+            Self::Lsm => lsm::NAME,
             Self::Cpu => cpu::NAME,
             Self::Latency => latency::NAME,
         }
@@ -44,6 +48,7 @@ impl Probe {
         match self {
             Self::Syscall | Self::Latency => syscall::NAME,
             Self::Lock => lock::NAME,
+            Self::Lsm => lsm::NAME,
             Self::Cpu => cpu::NAME,
         }
     }
@@ -51,7 +56,7 @@ impl Probe {
     /// The unit of its weights.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Syscall | Self::Lock | Self::Latency => "ns",
+            Self::Syscall | Self::Lock | Self::Lsm | Self::Latency => "ns",
             Self::Cpu => "samples",
         }
     }
@@ -61,6 +66,7 @@ impl Probe {
         match self {
             Self::Syscall => syscall::title(header),
             Self::Lock => lock::TITLE.to_owned(),
+            Self::Lsm => lsm::TITLE.to_owned(),
             Self::Cpu => cpu::title(header),
             Self::Latency => latency::title(header),
         }
@@ -71,6 +77,7 @@ impl Probe {
         match self {
             Self::Syscall | Self::Latency => (syscall::events(profile), "system calls"),
             Self::Lock => (lock::events(profile), "lock waits"),
+            Self::Lsm => (lsm::events(profile), "LSM functions"),
             Self::Cpu => (cpu::events(profile), "samples"),
         }
     }
@@ -80,6 +87,7 @@ impl Probe {
         match population {
             Population::Calls => matches!(self, Self::Syscall | Self::Latency),
             Population::LockWaits => matches!(self, Self::Lock),
+            Population::LsmReturns => matches!(self, Self::Lsm),
             Population::Samples => matches!(self, Self::Cpu),
             Population::Stacks | Population::Frames | Population::Weight | Population::None => true,
         }
@@ -91,6 +99,7 @@ impl Probe {
         match self {
             Self::Syscall => syscall::fold(profile, &mut folder),
             Self::Lock => lock::fold(profile, &mut folder),
+            Self::Lsm => lsm::fold(profile, &mut folder),
             Self::Cpu => cpu::fold(profile, &mut folder),
             Self::Latency => latency::fold(profile, &mut folder),
         }

@@ -1,0 +1,32 @@
+//! In: how many datagrams. Out: what each send took: every one is one call of `security_socket_sendmsg`, and
+//! every datagram is received before the next, so that none is dropped.
+
+use std::{io, net::UdpSocket, thread, time::Duration};
+
+use crate::{report::Report, system::now};
+
+/// Datagrams over loopback, per thread.
+pub fn udp_send(count: u64, threads: u64) -> io::Result<Report> {
+    let begin = now();
+    let others: Vec<_> = (1..threads).map(|_| thread::spawn(move || send(count))).collect();
+    let mut durations = send(count)?;
+    for other in others {
+        durations.extend(other.join().map_err(|_| io::Error::other("a thread died"))??);
+    }
+    Ok(Report::new().with("elapsed_ns", now() - begin).with_calls(durations))
+}
+
+fn send(count: u64) -> io::Result<Vec<u64>> {
+    let (from, to) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    // A datagram that went missing is an error, not a hang.
+    to.set_read_timeout(Some(Duration::from_secs(10)))?;
+    from.connect(to.local_addr()?)?;
+    let mut durations = Vec::with_capacity(usize::try_from(count).map_err(io::Error::other)?);
+    for _ in 0..count {
+        let begin = now();
+        from.send(b"?")?;
+        durations.push(now() - begin);
+        to.recv(&mut [0])?;
+    }
+    Ok(durations)
+}
