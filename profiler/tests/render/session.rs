@@ -250,25 +250,21 @@ fn syscalls(stacks: &mut Stacks) {
         SlowestCall {
             pid: Pid(813),
             tid: Tid(814),
-            nr: 0,
-            start_ns: 7_000 * MS,
             wall_ns: 15 * MS,
             ret: -11,
             arguments: [3, 0x7f00_0000_1000, 64],
             object: format!("/tmp/{HOSTILE}"),
             parts: Parts::new([15 * MS, 0, 0, 0, 0, 0, 0, 0]),
-            kernel: StackId::NONE,
             user: hostile,
+            ..SlowestCall::default()
         },
         SlowestCall {
             pid: Pid(812),
-            tid: Tid(815),
             nr: 74,
             start_ns: 1_234 * MS,
             wall_ns: 35 * MS,
             parts: Parts::new([MS, 0, 0, 30 * MS, 4 * MS, 0, 0, 0]),
             kernel: disk,
-            user: deep,
             ..SlowestCall::default()
         },
     ];

@@ -14,8 +14,14 @@ const OF_DESCRIPTOR: &[u32] = &[
 /// Bytes of a name at most.
 const NAME_MAX: usize = 256;
 
-/// Names what a call was about.
-pub fn of(call: &SlowestCall) -> String {
+/// Names what each call was about.
+pub fn name(calls: &mut [SlowestCall]) {
+    for call in calls {
+        call.object = of(call);
+    }
+}
+
+fn of(call: &SlowestCall) -> String {
     let descriptor = call.arguments[0];
     if !OF_DESCRIPTOR.contains(&call.nr) || descriptor > u64::from(u32::MAX >> 1) {
         return String::new();

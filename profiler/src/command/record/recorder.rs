@@ -250,9 +250,7 @@ impl Recorder {
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
         interval.slowest = drained.slowest(self.probes.start_ns);
-        for call in &mut interval.slowest {
-            call.object = object::of(call);
-        }
+        object::name(&mut interval.slowest);
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
         interval.ledger.grow(Population::Frames, interval.frames.len() as u64);
         let mut symbols = self.interner.symbolize_kernel_new(&self.kernel);
