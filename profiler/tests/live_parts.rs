@@ -114,11 +114,12 @@ fn the_slowest_calls_are_kept_one_by_one() {
     }
     let (recorded, truth, pid) = record(&["--slow", "1ms"], &["late-reads", "40", "5"]);
     let kept = recorded.summary["probes"]["syscall"]["slowest"].as_array().unwrap();
-    assert_eq!(kept.len(), 20);
+    // Sixteen of a CPU and second; all of these may end on one.
+    assert!((16..=20).contains(&kept.len()), "{}", kept.len());
     assert!(kept.is_sorted_by_key(|call| std::cmp::Reverse(number(call, "wall_ns"))));
     let row = recorded.call(pid, "read");
     let reads: Vec<_> = kept.iter().filter(|call| call["pid"] == pid && call["syscall"] == "read").collect();
-    assert!(reads.len() >= 15, "{kept:#?}");
+    assert!(reads.len() >= 10, "{kept:#?}");
     assert_eq!(number(reads[0], "wall_ns"), number(row, "max_ns"), "the longest is among them");
     let (total, calls) = (number(&truth, "wall_ns"), number(&truth, "calls"));
     for call in reads {
