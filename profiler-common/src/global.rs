@@ -30,6 +30,12 @@ pub struct Offsets {
     pub task_on_cpu: u32,
     /// `task_struct.thread_info.cpu`, `task_struct.cpu` before Linux 5.16.
     pub task_cpu: u32,
+    /// `task_struct.__state`, `task_struct.state` before Linux 5.14.
+    pub task_state: u32,
+    /// `task_struct.nvcsw`.
+    pub task_nvcsw: u32,
+    /// `task_struct.nivcsw`.
+    pub task_nivcsw: u32,
     /// `task_struct.cgroups`.
     pub task_cgroups: u32,
     /// The cgroup pointer of the wanted hierarchy inside `css_set` (v2: `dfl_cgrp`), or of the
@@ -54,4 +60,4 @@ pub struct Offsets {
     /// `rw_semaphore.owner`.
     pub rwsem_owner: u32,
 }
-crate::shared_record!(Offsets, 76);
+crate::shared_record!(Offsets, 88);

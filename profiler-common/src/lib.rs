@@ -11,8 +11,10 @@ pub mod histogram;
 pub mod lock;
 pub mod lsm;
 pub mod outcome;
+pub mod part;
 pub mod processor;
 pub mod sample;
+pub mod slowest;
 pub mod stack;
 pub mod syscall;
 

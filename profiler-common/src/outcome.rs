@@ -24,6 +24,19 @@ outcomes! {
     SyscallRowFull,
     /// Lost: no room for a new row of slow calls.
     SlowRowFull,
+    /// Lost: no room for a new row of parts.
+    PartRowFull,
+    /// Discarded: parts that add up to more than their call's wall time; all of it is unaccounted.
+    PartsImplausible,
+    /// Lost: a switch of a thread inside a call was not seen (known from the kernel's own count).
+    SwitchMissed,
+    /// Lost: a sleep inside a call ended and its wakeup was not seen.
+    WakeupMissed,
+    /// Class, no loss: a thread about to sleep in a call kept running for a pending signal, or yielded: its
+    /// wait for a CPU had no wakeup.
+    RunnableUnwoken,
+    /// Lost: switches ignored on purpose, to test the accounting.
+    SwitchIgnored,
     /// Lost: no room for a new errno row.
     ErrorRowFull,
     /// Lost: no room for a new lock row.

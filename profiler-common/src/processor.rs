@@ -25,6 +25,8 @@ mod x86_64 {
 
     /// Offset of the system call's number in `pt_regs` (`orig_ax`): negative outside of a call.
     pub const CALL_NUMBER: usize = 15 * 8;
+    /// Offsets of a call's first three arguments in `pt_regs` (`di`, `si`, `dx`), which it leaves as they were.
+    pub const ARGUMENTS: [u64; 3] = [14 * 8, 13 * 8, 12 * 8];
     /// Offset of the user stack pointer in `pt_regs` (`sp`).
     pub const STACK_POINTER: usize = 19 * 8;
     /// Where the saved user registers begin on a task's kernel stack, on kernels that cannot be asked:

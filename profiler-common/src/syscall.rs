@@ -3,6 +3,7 @@
 //! In: what the programs see. Out: rows user space drains once a second.
 
 use crate::histogram::SLOTS;
+use crate::part::PARTS;
 
 /// No call: the thread runs user code.
 pub const NO_CALL: u32 = u32::MAX;
@@ -146,6 +147,8 @@ pub mod source {
     pub const WAIT: u32 = 1;
     /// A CPU sample inside the call.
     pub const SAMPLE: u32 = 2;
+    /// The begin of the longest spin.
+    pub const SPIN: u32 = 3;
 }
 
 /// Key of a row of slow calls.
@@ -177,7 +180,7 @@ pub struct SlowRow {
     pub total_ns: u64,
     /// Longest latency, ns.
     pub max_ns: u64,
-    /// Part of `total_ns` off the CPU, ns.
-    pub off_cpu_ns: u64,
+    /// `total_ns` by [`crate::part::Part`], ns.
+    pub parts: [u64; PARTS],
 }
-crate::shared_record!(SlowRow, 32);
+crate::shared_record!(SlowRow, 24 + 8 * PARTS);

@@ -1,24 +1,17 @@
 //! Rows of the `syscall` probe.
 //!
-//! In: a call that ended. Out: its latency row, errno counter and, when slow, its row by stacks.
-
-use core::ffi::c_void;
+//! In: a call that ended. Out: its latency row and errno counter; slow ones go on to `slow`.
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use profiler_common::histogram::{SLOTS, octave, slot_in};
 use profiler_common::outcome::Outcome;
-use profiler_common::stack::NO_STACK;
-use profiler_common::syscall::{
-    CachedRow, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow, place, source, tag,
-};
+use profiler_common::syscall::{CachedRow, ErrorKey, LatencyKey, LatencyRow, place, tag};
 use profiler_common::writer;
 
-use crate::maps::{CACHE, ERRORS, LATENCY, SLOW};
+use crate::maps::{CACHE, ERRORS, LATENCY};
 use crate::outcome::{busy, count};
-use crate::stack::{self, Buffer};
-use crate::state::Parts;
 use crate::{global, process};
-use profiler_common::processor::{EXECVE, EXECVEAT, RT_SIGRETURN};
+use profiler_common::processor::RT_SIGRETURN;
 
 /// A call that ended: what its rows need.
 pub struct Ended {
@@ -28,17 +21,15 @@ pub struct Ended {
     pub ret: i64,
 }
 
-/// Adds a call that ended to its rows.
+/// Adds a call that ended to its rows; whether it is slow.
 #[inline(always)]
-pub fn add(ctx: *mut c_void, ended: &Ended, parts: &Parts) {
+pub fn add(ended: &Ended) -> bool {
     // What rt_sigreturn leaves behind is the interrupted code's register, no errno of its own.
     if ended.ret < 0 && ended.ret >= -4095 && ended.nr != RT_SIGRETURN {
         add_error(ended);
     }
     add_latency(ended);
-    if ended.latency_ns >= global::slow_ns() {
-        add_slow(ctx, ended, parts);
-    }
+    ended.latency_ns >= global::slow_ns()
 }
 
 #[inline(always)]
@@ -113,44 +104,6 @@ fn add_error(ended: &Ended) -> u32 {
         unsafe { *row += 1 };
     } else if busy(|| ERRORS.insert(&key, &1, 0)).is_err() {
         count(Outcome::ErrorRowFull, 1);
-    }
-    0
-}
-
-/// Adds a slow call, with the user stack that made it and the kernel stack taken during it.
-#[inline(always)]
-fn add_slow(ctx: *mut c_void, ended: &Ended, parts: &Parts) {
-    let (kernel, source) = if parts.wait_stack != NO_STACK {
-        (parts.wait_stack, source::WAIT)
-    } else if parts.sample_stack != NO_STACK {
-        (parts.sample_stack, source::SAMPLE)
-    } else {
-        (NO_STACK, source::NONE)
-    };
-    // After these three the registers are not those of the code that made the call.
-    let in_call = !matches!(ended.nr, RT_SIGRETURN | EXECVE | EXECVEAT);
-    let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
-    let key = SlowKey { tgid: ended.tgid, nr: ended.nr, kernel, user, source, writer: this_writer() };
-    add_slow_row(&key, ended.latency_ns, parts.off_cpu_ns);
-}
-
-#[inline(never)]
-fn add_slow_row(key: &SlowKey, ns: u64, off_cpu_ns: u64) -> u32 {
-    if let Some(row) = SLOW.get_ptr_mut(key) {
-        // SAFETY: this CPU is the row's only writer.
-        unsafe {
-            (*row).count += 1;
-            (*row).total_ns += ns;
-            (*row).off_cpu_ns += off_cpu_ns;
-            if ns > (*row).max_ns {
-                (*row).max_ns = ns;
-            }
-        }
-        return 0;
-    }
-    let row = SlowRow { count: 1, total_ns: ns, max_ns: ns, off_cpu_ns };
-    if busy(|| SLOW.insert(key, &row, 0)).is_err() {
-        count(Outcome::SlowRowFull, 1);
     }
     0
 }

@@ -45,6 +45,8 @@ globals! {
     SYSCALL_ROWS: u32 = 1, fn syscall_rows;
     /// 1: CPU samples are rows (else they only label slow calls).
     CPU_ROWS: u32 = 1, fn cpu_rows;
+    /// Switches to ignore on purpose, of 1,000.
+    IGNORE_SWITCHES: u32 = 0, fn ignore_switches;
     /// First address of the kernel's static data.
     DATA_START: u64 = 0, fn data_start;
     /// End of the kernel's static data.
@@ -61,6 +63,9 @@ static OFFSETS: Offsets = Offsets {
     task_start_time: 0,
     task_on_cpu: 0,
     task_cpu: 0,
+    task_state: 0,
+    task_nvcsw: 0,
+    task_nivcsw: 0,
     task_cgroups: 0,
     set_entry: 0,
     css_cgroup: 0,

@@ -52,6 +52,7 @@ fn seed(task: Task) {
         thread.nr = nr as u32;
         // SAFETY: the helper has no preconditions.
         thread.enter_ns = unsafe { bpf_ktime_get_ns() };
+        thread.slice.early = 1;
         thread.flags = flag::KNOWN | flag::IN_CALL | flag::SEEDED;
     }
 }

@@ -16,7 +16,7 @@ use crate::maps::SPINS;
 use crate::outcome::{count, is_busy};
 use crate::stack::{self, Buffer};
 use crate::state::{NESTING, TIMED, Wait};
-use crate::{global, owner, slot, target, task, thread, wait};
+use crate::{global, lock_part, owner, slot, target, task, thread, wait};
 
 /// The lock's address where it can have a symbol: inside the kernel's static data.
 #[inline(always)]
@@ -51,6 +51,9 @@ pub fn begin_into(ctx: *mut c_void, lock: u64, (flags, buffer): (u32, Buffer)) {
         }
     } else if let Some(thread) = thread::get_or_create(task::current()) {
         // A sleeping lock's slow path may allocate: it is about to sleep.
+        if !own && flags & flag::MUTEX != 0 {
+            lock_part::mutex_phase(flags & flag::SPIN != 0);
+        }
         open(ctx, &mut thread.waits, (Wait::new(lock, flags & !flag::SPIN, own), buffer));
     }
 }
@@ -65,6 +68,8 @@ impl Wait {
             user: stack::NONE,
             kind,
             own: own as u32,
+            in_task: 0,
+            pad: 0,
             named: 0,
             owner: owner::NOBODY,
         }
@@ -96,6 +101,7 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], (mut wait, buffer): (Wait
         return;
     }
     if wait.own == 0 {
+        wait.in_task = task::on_own_stack(task::current(), ctx) as u32;
         wait.kernel = stack::kernel(ctx, buffer);
         if !is_spinning(wait.kind) {
             wait.owner = owner::of(wait.lock, wait.kind);
@@ -122,7 +128,7 @@ pub fn end(lock: u64) {
             return;
         }
         if let Some(wait) = close(spins, lock) {
-            wait::add(wait, now);
+            lock_part::add_spin(wait, now);
             return;
         }
     }
@@ -137,7 +143,7 @@ pub fn end_spinning(lock: u64, now: u64) {
     let Some(spins) = SPINS.get_ptr_mut(0) else { return };
     // SAFETY: this CPU's own value.
     match close(unsafe { &mut *spins }, lock) {
-        Some(wait) => wait::add(wait, now),
+        Some(wait) => lock_part::add_spin(wait, now),
         None => unmatched(),
     }
 }
@@ -146,7 +152,12 @@ pub fn end_spinning(lock: u64, now: u64) {
 #[inline(always)]
 pub fn end_sleeping(lock: u64, now: u64) {
     match thread::get(task::current()).and_then(|thread| close(&mut thread.waits, lock)) {
-        Some(wait) => wait::add(wait, now),
+        Some(wait) => {
+            if wait.kind & flag::MUTEX != 0 && wait.own == 0 {
+                lock_part::mutex_phase(false);
+            }
+            wait::add(wait, now);
+        }
         None => unmatched(),
     }
 }

@@ -11,6 +11,7 @@ mod floor;
 mod global;
 mod in_flight;
 mod lock;
+mod lock_part;
 mod lsm;
 mod lsm_row;
 mod maps;
@@ -19,8 +20,11 @@ mod owner;
 mod process;
 mod restart;
 mod sample;
+mod slice;
 mod slot;
+mod slow;
 mod slow_path;
+mod slowest;
 mod stack;
 mod state;
 mod switch;
@@ -76,7 +80,13 @@ fn process_free(ctx: RawTracePointContext) -> Result<(), ()> {
 
 #[btf_tracepoint(function = "sched_switch")]
 fn sched_switch(ctx: BtfTracePointContext) -> Result<(), ()> {
-    switch::switch(ctx.arg(1), ctx.arg(2));
+    switch::switch(ctx.arg::<u64>(0) & 1 != 0, ctx.arg(1), ctx.arg(2));
+    Ok(())
+}
+
+#[btf_tracepoint(function = "sched_wakeup")]
+fn sched_wakeup(ctx: BtfTracePointContext) -> Result<(), ()> {
+    switch::wakeup(ctx.arg(0));
     Ok(())
 }
 

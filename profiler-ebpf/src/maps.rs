@@ -7,7 +7,9 @@ use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
 use profiler_common::outcome::OUTCOMES;
+use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
+use profiler_common::slowest::Slowest;
 use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 
@@ -26,6 +28,12 @@ pub static ERRORS: HashMap<ErrorKey, u64> = HashMap::with_max_entries(8_192, 0);
 /// Slow calls by stacks.
 #[map]
 pub static SLOW: HashMap<SlowKey, SlowRow> = HashMap::with_max_entries(32_768, 0);
+/// Parts of slow calls.
+#[map]
+pub static PARTS: HashMap<PartKey, PartRow> = HashMap::with_max_entries(16_384, 0);
+/// The slowest calls, by the epoch's parity.
+#[map]
+pub static SLOWEST: PerCpuArray<Slowest> = PerCpuArray::with_max_entries(2, 0);
 /// Lock waits.
 #[map]
 pub static LOCKS: HashMap<LockKey, LockRow> = HashMap::with_max_entries(16_384, 0);

@@ -8,6 +8,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::outcome::Outcome;
+use profiler_common::part::Part;
 use profiler_common::processor::{RESTART_SYSCALL, STACK_POINTER};
 
 use crate::call::Ended;
@@ -44,9 +45,11 @@ pub fn at_enter(thread: &mut Thread, regs: u64) {
     let interrupted = &thread.interrupted;
     let again = thread.nr == interrupted.nr && interrupted.errno != ERESTART_RESTARTBLOCK;
     if (again || thread.nr == RESTART_SYSCALL) && stack_pointer(regs) == interrupted.stack_pointer {
+        let gap = thread.enter_ns.saturating_sub(interrupted.exit_ns);
         thread.nr = interrupted.nr;
         thread.enter_ns = interrupted.enter_ns;
         thread.parts = interrupted.parts;
+        thread.parts.ns[Part::Interrupted as usize] += gap;
         thread.flags &= !flag::INTERRUPTED;
         count(Outcome::Restarted, 1);
     }

@@ -8,8 +8,8 @@ use profiler_common::syscall::{Slot, verdict};
 
 use crate::maps::SLOTS;
 use crate::state::{Parts, Thread, flag};
-use crate::task::Task;
-use crate::thread;
+use crate::task::{self, Task};
+use crate::{slice, thread};
 
 /// This CPU's slot.
 #[inline(always)]
@@ -41,12 +41,6 @@ pub fn enter(slot: &mut Slot, nr: u32, now: u64) {
     slot.in_call = 1;
 }
 
-/// What the slot's call is made of: it never left the CPU.
-#[inline(always)]
-pub fn parts(slot: &Slot) -> Parts {
-    Parts { off_cpu_ns: 0, longest_ns: 0, wait_stack: NO_STACK, sample_stack: slot.sample_stack }
-}
-
 /// Whether `task`, which runs here, is inside a call, as far as is known.
 #[inline(always)]
 pub fn in_call(task: Task) -> bool {
@@ -60,13 +54,28 @@ pub fn in_call(task: Task) -> bool {
 }
 
 /// Moves the slot's call to the thread's own state: it leaves the CPU, or needs more than a slot.
+/// `switches`: how often the thread had left a CPU when the call began.
 #[inline(always)]
-pub fn save(slot: &mut Slot, thread: &mut Thread) {
+pub fn save(slot: &mut Slot, thread: &mut Thread, switches: u64) {
     thread.nr = slot.nr;
     thread.enter_ns = slot.enter_ns;
-    thread.parts = parts(slot);
+    thread.parts = Parts::NONE;
+    thread.parts.sample_stack = slot.sample_stack;
     thread.flags = flag::KNOWN | flag::IN_CALL;
+    slice::begin(thread, slot.enter_ns, switches);
     slot.in_call = 0;
+}
+
+/// The running thread's own state while it is inside a call, moved there if the slot has it.
+#[inline(always)]
+pub fn moved(task: Task) -> Option<&'static mut Thread> {
+    if let Some(slot) = calling() {
+        let thread = thread::get(task)?;
+        save(slot, thread, task::switches(task));
+        return Some(thread);
+    }
+    let thread = thread::get(task)?;
+    if thread.flags & flag::IN_CALL != 0 { Some(thread) } else { None }
 }
 
 /// The running thread ends: the call it was in, if the slot held it.

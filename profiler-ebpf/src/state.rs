@@ -3,6 +3,8 @@
 //! In: nothing. Out: the values of `THREADS` and `SPINS`.
 
 use profiler_common::lock::Holder;
+use profiler_common::part::PARTS;
+use profiler_common::stack::NO_STACK;
 
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
@@ -44,6 +46,10 @@ pub struct Wait {
     pub kind: u32,
     /// 1 for a lock of our own.
     pub own: u32,
+    /// 1 when the task itself spins, no interrupt on top of it.
+    pub in_task: u32,
+    /// Explicit padding.
+    pub pad: u32,
     /// The lock's address where it can have a symbol, set when the wait ends.
     pub named: u64,
     /// Who held it at the begin.
@@ -62,18 +68,75 @@ pub mod flag {
     pub const KNOWN: u32 = 8;
 }
 
+/// Kinds of waits off the CPU, each with a stack of its own.
+pub mod wait {
+    /// Asleep, on no lock that is known.
+    pub const SLEEP: u32 = 0;
+    /// Asleep on a kernel lock.
+    pub const LOCK: u32 = 1;
+    /// Runnable all the time.
+    pub const RUNNABLE: u32 = 2;
+    /// How many there are.
+    pub const KINDS: usize = 3;
+}
+
 /// Where a call's time went, and the stacks that show it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Parts {
-    /// Time off the CPU, ns.
-    pub off_cpu_ns: u64,
-    /// Longest wait that has a stack, ns.
-    pub longest_ns: u64,
-    /// Kernel stack of that wait.
-    pub wait_stack: u64,
+    /// Time by [`profiler_common::part::Part`], ns; spinning is in the time on the CPU until the call ends.
+    pub ns: [u64; PARTS],
+    /// Longest wait of each kind that has a stack, ns.
+    pub longest_ns: [u64; wait::KINDS],
+    /// Kernel stacks of those waits.
+    pub wait_stacks: [u64; wait::KINDS],
     /// Kernel stack of the latest CPU sample.
     pub sample_stack: u64,
+    /// Kernel stack at the begin of the longest wait for a sleeping lock.
+    pub lock_stack: u64,
+    /// Kernel stack at the begin of the longest spin.
+    pub spin_stack: u64,
+    /// That spin, ns.
+    pub spin_ns: u64,
+}
+
+impl Parts {
+    /// Those of a call that begins.
+    pub const NONE: Self = Self {
+        ns: [0; PARTS],
+        longest_ns: [0; wait::KINDS],
+        wait_stacks: [NO_STACK; wait::KINDS],
+        sample_stack: NO_STACK,
+        lock_stack: NO_STACK,
+        spin_stack: NO_STACK,
+        spin_ns: 0,
+    };
+}
+
+/// The slice of a call that is open.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Slice {
+    /// Since when the thread is on a CPU; 0 = it is not, or nobody saw it come.
+    pub on_ns: u64,
+    /// Since when it is off; 0 = it is not, or nobody saw it leave.
+    pub out_ns: u64,
+    /// When it was woken since then; 0 = not yet.
+    pub woken_ns: u64,
+    /// Since when it spins on a mutex; 0 = it does not.
+    pub spin_ns: u64,
+    /// The kernel's count of its switches when the slice began: another one was missed.
+    pub switches: u64,
+    /// Kernel stack where the lock it sleeps on was wanted.
+    pub lock_stack: u64,
+    /// Kind of [`wait`] it is in.
+    pub wait: u32,
+    /// 1: the mutex it waits for is in its spinning phase.
+    pub spins: u32,
+    /// 1: the call began before switches were seen, so that a missed one is no loss.
+    pub early: u32,
+    /// Explicit padding.
+    pub pad: u32,
 }
 
 /// A call that a signal interrupted; valid while [`flag::INTERRUPTED`] is set.
@@ -103,8 +166,8 @@ pub struct Thread {
     pub nr: u32,
     /// When it entered that call, ns.
     pub enter_ns: u64,
-    /// When it left the CPU inside the call; 0 = it is on one.
-    pub out_ns: u64,
+    /// Its open slice.
+    pub slice: Slice,
     /// What that call is made of.
     pub parts: Parts,
     /// The call that waits for its restart.

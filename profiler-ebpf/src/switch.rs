@@ -1,59 +1,75 @@
-//! Waits off the CPU inside a call. Hook: BTF tracepoint `sched_switch`.
+//! Switches and wakeups of threads inside a call. Hooks: BTF tracepoints `sched_switch`, `sched_wakeup`.
 //!
-//! Produces: per thread, the time off the CPU in this call and the kernel stack of its longest
-//! wait, taken when the thread comes back and the wait's length is known.
+//! Produces: the slices of each thread's call (see `slice`); the slot's call moves to the thread that
+//! leaves. Nothing is kept of threads outside of calls.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_ns};
 use profiler_common::outcome::Outcome;
-use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::verdict;
 
 use crate::outcome::count;
-use crate::stack::{self, Buffer};
-use crate::state::{Thread, flag};
-use crate::task::Task;
-use crate::{global, slot, thread};
+use crate::state::flag;
+use crate::task::{self, Task};
+use crate::{global, slice, slot, thread};
+
+#[inline(always)]
+fn now_ns() -> u64 {
+    // SAFETY: the helper has no preconditions.
+    unsafe { bpf_ktime_get_ns() }
+}
 
 /// `prev` leaves this CPU, `next` comes. One branch per thread: a pointer chosen by arithmetic is
 /// nothing the verifier accepts.
 #[inline(always)]
-pub fn switch(prev: Task, next: Task) {
+pub fn switch(preempted: bool, prev: Task, next: Task) {
     if let Some(slot) = slot::get() {
         if slot.verdict == verdict::INSIDE && slot.in_call != 0 {
             match thread::get(prev) {
-                Some(thread) => slot::save(slot, thread),
+                // The kernel has counted this switch already.
+                Some(thread) => slot::save(slot, thread, task::switches(prev).wrapping_sub(1)),
                 None => count(Outcome::ThreadStateFull, 1),
             }
         }
         slot::forget(slot);
     }
+    if ignored() {
+        return;
+    }
+    let mut now = 0;
     if let Some(thread) = thread::get(prev)
         && thread.flags & flag::IN_CALL != 0
     {
-        // SAFETY: the helper has no preconditions.
-        thread.out_ns = unsafe { bpf_ktime_get_ns() };
+        now = now_ns();
+        slice::leaves(thread, prev, preempted, now);
     }
     if let Some(thread) = thread::get(next)
         && thread.flags & flag::IN_CALL != 0
     {
-        comes_back(thread, next);
+        if now == 0 {
+            now = now_ns();
+        }
+        slice::comes_back(thread, next, now);
     }
 }
 
+/// Whether this switch is one to ignore on purpose: what the slices then miss must show.
 #[inline(always)]
-fn comes_back(thread: &mut Thread, task: Task) {
-    // A call seeded at attach was never seen leaving.
-    let since = if thread.out_ns == 0 { thread.enter_ns } else { thread.out_ns };
-    thread.out_ns = 0;
+fn ignored() -> bool {
     // SAFETY: the helper has no preconditions.
-    let wait_ns = unsafe { bpf_ktime_get_ns() }.saturating_sub(since);
-    thread.parts.off_cpu_ns += wait_ns;
-    if wait_ns < global::wait_min_ns() || wait_ns <= thread.parts.longest_ns {
-        return;
+    if global::ignore_switches() == 0 || unsafe { bpf_get_prandom_u32() } % 1000 >= global::ignore_switches()
+    {
+        return false;
     }
-    let stack = stack::of_task(task, Buffer::Switch);
-    if stack != NO_STACK {
-        thread.parts.longest_ns = wait_ns;
-        thread.parts.wait_stack = stack;
+    count(Outcome::SwitchIgnored, 1);
+    true
+}
+
+/// `task` becomes runnable.
+#[inline(always)]
+pub fn wakeup(task: Task) {
+    if let Some(thread) = thread::get(task)
+        && thread.flags & flag::IN_CALL != 0
+    {
+        slice::woken(thread, now_ns);
     }
 }

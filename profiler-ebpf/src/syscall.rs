@@ -12,14 +12,13 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::RawTracePointContext;
 use profiler_common::outcome::Outcome;
 use profiler_common::processor;
-use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{Slot, verdict};
 
 use crate::call::{self, Ended};
 use crate::outcome::count;
 use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::{global, restart, slot, target, task, thread, unmatched};
+use crate::{global, restart, slice, slot, slow, target, task, thread, unmatched};
 
 #[inline(always)]
 fn now_ns() -> u64 {
@@ -65,8 +64,9 @@ fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
         return;
     }
     thread.nr = nr;
-    thread.parts = Parts { off_cpu_ns: 0, longest_ns: 0, wait_stack: NO_STACK, sample_stack: NO_STACK };
+    thread.parts = Parts::NONE;
     thread.enter_ns = now_ns();
+    slice::begin(thread, thread.enter_ns, task::switches(task));
     if thread.flags & flag::INTERRUPTED != 0 {
         restart::at_enter(thread, regs);
     }
@@ -122,14 +122,20 @@ fn exit_slot(ctx: *mut c_void, slot: &mut Slot, (regs, ret): (u64, i64)) {
     slot.in_call = 0;
     if restart::is_interruption(ret) {
         if let Some(thread) = thread::get(task::current()) {
-            slot::save(slot, thread);
+            slot::save(slot, thread, task::switches(task::current()));
             interrupt(slot, thread, now, (regs, ret));
         }
         return;
     }
     let ended = Ended { tgid: slot.tgid, nr: slot.nr, latency_ns: now.wrapping_sub(slot.enter_ns), ret };
-    if target::admits_this_cpu() {
-        call::add(ctx, &ended, &slot::parts(slot));
+    if target::admits_this_cpu()
+        && call::add(&ended)
+        && let Some(thread) = thread::get(task::current())
+    {
+        slot::save(slot, thread, task::switches(task::current()));
+        slice::ends(thread, task::current(), now);
+        thread.flags = flag::KNOWN;
+        slow::add(ctx, &ended, regs);
     }
 }
 
@@ -169,28 +175,22 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     if !here {
         return;
     }
+    slice::ends(thread, task, now);
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
-    if ended.nr == processor::RT_SIGRETURN {
-        add_failed(ctx, thread, &ended, regs);
+    if call::add(&ended) {
+        slow::add(ctx, &ended, regs);
     }
-    call::add(ctx, &ended, &thread.parts);
+    if ended.nr == processor::RT_SIGRETURN {
+        slow::add_failed(ctx, thread, &ended, regs);
+    }
 }
 
 /// Puts an interrupted call aside; the slot forgets the thread, so that its next enter looks for it.
 #[inline(always)]
 fn interrupt(slot: &mut Slot, thread: &mut Thread, now: u64, (regs, ret): (u64, i64)) {
     thread.flags &= !flag::IN_CALL;
+    slice::ends(thread, task::current(), now);
     slot::forget(slot);
     restart::at_exit(thread, now, regs, ret);
-}
-
-/// A signal handler ends: the call it interrupted may fail with that. `rt_sigreturn` "returns" what
-/// the interrupted code has in its register, so it never counts as failed itself.
-#[inline(always)]
-fn add_failed(ctx: *mut c_void, thread: &mut Thread, ended: &Ended, regs: u64) {
-    if let Some(failed) = restart::at_sigreturn(thread, ended.tgid, regs, ended.ret) {
-        // The registers are the failed call's again, and so is the user stack.
-        call::add(ctx, &failed, &thread.interrupted.parts);
-    }
 }

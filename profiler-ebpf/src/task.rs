@@ -3,6 +3,8 @@
 //!
 //! In: a task. Out: its fields, at injected offsets.
 
+use core::ffi::c_void;
+
 use aya_ebpf::bindings::task_struct;
 use aya_ebpf::helpers::generated::{
     bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel, bpf_task_pt_regs,
@@ -38,7 +40,7 @@ pub fn address(task: Task) -> u64 {
 /// # Safety
 /// `base` must be such an object.
 #[inline(always)]
-pub unsafe fn follow<T: Copy>(base: *const core::ffi::c_void, offset: usize) -> T {
+pub unsafe fn follow<T: Copy>(base: *const c_void, offset: usize) -> T {
     // SAFETY: by the caller's promise; the verifier checks offset and size.
     unsafe { core::ptr::read_volatile(base.byte_add(offset).cast()) }
 }
@@ -48,7 +50,7 @@ pub unsafe fn follow<T: Copy>(base: *const core::ffi::c_void, offset: usize) -> 
 /// # Safety
 /// `base` must be a BTF pointer for the verifier; a stale one reads 0 by the kernel's own guard.
 #[inline(always)]
-pub unsafe fn load<T: Copy>(base: *const core::ffi::c_void, offset: usize) -> T {
+pub unsafe fn load<T: Copy>(base: *const c_void, offset: usize) -> T {
     // SAFETY: by the caller's promise; the verifier checks offset and size against BTF, or the helper
     // the address: it zeroes the value on failure.
     unsafe {
@@ -98,6 +100,38 @@ pub fn is_on_cpu(task: Task) -> bool {
     on_cpu != 0
 }
 
+/// Whether it stays runnable although it leaves the CPU, asked while it does.
+#[inline(always)]
+pub fn is_runnable(task: Task) -> bool {
+    // SAFETY: `task` is a BTF pointer; all states fit 32 bits, also where the field is a long.
+    let state: u32 = unsafe { load(task.cast(), offset!(task_state)) };
+    state == 0
+}
+
+/// How often it left a CPU, by the kernel's own count: up already when `sched_switch` fires.
+#[inline(always)]
+pub fn switches(task: Task) -> u64 {
+    // SAFETY: `task` is a BTF pointer.
+    let (voluntary, forced): (u64, u64) =
+        unsafe { (load(task.cast(), offset!(task_nvcsw)), load(task.cast(), offset!(task_nivcsw))) };
+    voluntary.wrapping_add(forced)
+}
+
+/// Whether `ctx`, the context of a program, lies on the task's own stack: interrupts have theirs.
+#[inline(always)]
+pub fn on_own_stack(task: Task, ctx: *mut c_void) -> bool {
+    /// Twice the usual size: `KASAN` doubles it.
+    const STACK_BYTES: u64 = 32 << 10;
+    let (spilled, mut address) = (ctx, 0u64);
+    // SAFETY: `task` is a BTF pointer. The helper turns the context's pointer, on which the verifier allows
+    // no arithmetic, into a number.
+    unsafe {
+        let stack: u64 = load(task.cast(), offset!(task_stack));
+        bpf_probe_read_kernel((&raw mut address).cast(), 8, (&raw const spilled).cast());
+        address.wrapping_sub(stack) < STACK_BYTES
+    }
+}
+
 /// The CPU it is on, or was on last.
 #[inline(always)]
 pub fn last_cpu(task: Task) -> u32 {
@@ -131,9 +165,9 @@ pub fn call_number(task: Task) -> i64 {
     // (5.15) they lie at the end of the stack, whose address `load` checks.
     unsafe {
         if global::task_storage() != 0 {
-            return load(bpf_task_pt_regs(task) as *const core::ffi::c_void, CALL_NUMBER);
+            return load(bpf_task_pt_regs(task) as *const c_void, CALL_NUMBER);
         }
-        let stack: *const core::ffi::c_void = load(task.cast(), offset!(task_stack));
+        let stack: *const c_void = load(task.cast(), offset!(task_stack));
         load(stack, REGISTERS_ON_STACK + CALL_NUMBER)
     }
 }

@@ -4,12 +4,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its stage up must fail")]
 
+#[path = "capture/forge.rs"]
+mod forge;
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
-use std::{fs, io::Write, path::Path};
+use std::{fs, path::Path};
 
+use forge::{cbor, cbor_without, forge};
 use profiler::capture::{FINISHED, PARTIAL, ReadError, Writer, read, read_from};
 use profiler::failure::Failure;
+use profiler::profile::parts::{PartKey, PartRow};
 use profiler::profile::rows::{CpuKey, SlowKey, StackSource};
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::*;
@@ -69,7 +74,11 @@ fn interval(nth: u64, stacks: u64, depth: u64) -> Interval {
         interval.stacks.push(Stack { id: kernel, frames, truncated: false });
         interval.cpu.rows.insert(CpuKey { pid: Pid(7), kernel, user: StackId::NONE }, CpuRow { samples: id });
         let key = SlowKey { pid: Pid(7), nr: 0, kernel, user: StackId::NONE, source: StackSource::Wait };
-        interval.syscall.slow.insert(key, SlowRow { count: 1, total_ns: 20, max_ns: 20, off_cpu_ns: 19 });
+        let parts = Parts::new([1, 0, 3, 16, 0, 0, 0, 0]);
+        let row = SlowRow { count: 1, total_ns: 20, max_ns: 20, off_cpu_ns: 19, parts };
+        interval.syscall.slow.insert(key, row);
+        let key = PartKey { pid: Pid(7), nr: 0, part: Part::Sleep, kernel };
+        interval.syscall.parts.insert(key, PartRow { ns: 16, calls: 1 });
     }
     let row = interval.syscall.rows.entry((Pid(7), 0)).or_default();
     row.latency.record(20_000_000);
@@ -276,30 +285,6 @@ fn cpu_time() -> Duration {
     rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
-/// A capture around payloads that need not be what they say, with right checksums.
-fn forge(payloads: &[(&[u8; 4], Vec<u8>, Option<u32>)]) -> Vec<u8> {
-    let mut file = b"profiler-capture 1\n".to_vec();
-    for (tag, raw, claimed) in payloads {
-        let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-        deflate.write_all(raw).unwrap();
-        let packed = deflate.finish().unwrap();
-        let mut head = tag.to_vec();
-        head.extend(claimed.unwrap_or(raw.len() as u32).to_le_bytes());
-        head.extend((packed.len() as u32).to_le_bytes());
-        head.extend(crc32fast::hash(&packed).to_le_bytes());
-        head.extend(crc32fast::hash(&head).to_le_bytes());
-        file.extend(head);
-        file.extend(packed);
-    }
-    file
-}
-
-fn cbor(chunk: &Chunk) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    ciborium::into_writer(chunk, &mut bytes).unwrap();
-    bytes
-}
-
 #[test]
 fn random_cbor_with_right_checksums_never_panics() {
     let chunks = session();
@@ -372,8 +357,24 @@ fn a_later_writer_is_understood_as_far_as_it_says() {
         (b"END ", cbor(&chunks[4]), None),
     ]);
     assert_eq!(parse(&with_unknown).unwrap().missing_tail, None);
-    let error = parse(b"profiler-capture 2\nwhatever").unwrap_err().to_string();
-    assert!(error.contains("format version 2") && error.contains("newer one"), "{error}");
+    let error = parse(b"profiler-capture 3\nwhatever").unwrap_err().to_string();
+    assert!(error.contains("format version 3") && error.contains("newer one"), "{error}");
+}
+
+#[test]
+fn a_capture_of_version_1_is_read_and_has_no_parts() {
+    let chunks = session();
+    let old = forge(&[
+        (b"HEAD", cbor_without(&chunks[0], "parts"), None),
+        (b"INTV", cbor_without(&chunks[1], "parts"), None),
+        (b"END ", cbor_without(&chunks[4], "parts"), None),
+    ]);
+    let profile = parse(&old).unwrap();
+    assert_eq!(profile.missing_tail, None);
+    assert_eq!((profile.syscall.slow.len(), profile.syscall.parts.len()), (3, 0));
+    assert!(profile.syscall.slow.values().all(|row| row.total_ns == 20 && row.parts.sum() == 0));
+    let new = parse(&bytes_of(&session())).unwrap();
+    assert!(new.syscall.slow.values().all(|row| row.parts.sum() == row.total_ns));
 }
 
 /// Not a test of truth but of speed, and of what the encoding costs: run with `--release -- --ignored --nocapture`.

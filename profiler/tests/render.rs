@@ -150,6 +150,11 @@ fn json_says_what_was_measured() {
     assert_eq!(read["errors"]["EAGAIN"], 31);
     assert_eq!(read["container"], "web");
     assert_eq!(read["slow"]["count"], 120);
+    let parts = read["parts"].as_object().unwrap();
+    let sum: u64 =
+        parts.iter().filter(|(part, _)| *part != "wall_ns").map(|(_, ns)| ns.as_u64().unwrap()).sum();
+    assert_eq!((sum, &parts["wall_ns"]), (2_400 * MS, &(2_400 * MS).into()));
+    assert!(rows.iter().any(|row| row["slow"]["count"] == 0 && row.get("parts").is_none()));
     assert!(rows.iter().any(|row| row["comm"] == HOSTILE), "names are not altered, only escaped");
     let mutex = &json["probes"]["lock"]["rows"][0];
     assert_eq!((&mutex["kind"], &mutex["lock"]), (&"mutex".into(), &"pipe mutex".into()));
@@ -162,7 +167,9 @@ fn folded_weights_add_up_and_every_line_is_well_formed() {
     let slow: u64 = profile.syscall.slow.values().map(|row| row.total_ns).sum();
     let locks: u64 = profile.lock.rows.values().map(|row| row.wait.total_ns).sum();
     let samples: u64 = profile.cpu.rows.values().map(|row| row.samples).sum();
-    for (probe, truth) in [(Probe::Syscall, slow), (Probe::Lock, locks), (Probe::Cpu, samples)] {
+    for (probe, truth) in
+        [(Probe::Syscall, slow), (Probe::Lock, locks), (Probe::Cpu, samples), (Probe::Latency, slow)]
+    {
         let folded = rendered(&profile, Format::Folded(probe));
         let sum: u64 =
             folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();

@@ -87,6 +87,9 @@ fn weigh_rows(profile: &Profile) -> u64 {
         .sum();
     let locks: u64 = profile.lock.rows.values().map(|row| buckets(&row.wait) + ENTRY).sum();
     let lsm: u64 = profile.lsm.rows.values().map(|row| buckets(&row.time) + ENTRY).sum();
-    let stacks = profile.syscall.slow.len() + profile.lsm.stacks.len() + profile.cpu.rows.len();
+    let stacks = profile.syscall.slow.len()
+        + profile.syscall.parts.len()
+        + profile.lsm.stacks.len()
+        + profile.cpu.rows.len();
     calls + locks + lsm + stacks as u64 * ENTRY
 }

@@ -5,8 +5,8 @@
 
 use crate::profile::Chunk;
 
-/// Version this build writes, and the newest it reads.
-pub const VERSION: u32 = 1;
+/// Version this build writes, and the newest it reads. 2: parts of slow calls.
+pub const VERSION: u32 = 2;
 /// Name of a finished capture inside its directory.
 pub const FINISHED: &str = "capture.profiler";
 /// Name of a capture that is being written, or whose recorder was killed.

@@ -129,7 +129,8 @@ fn version_line(reader: &mut impl Read) -> Result<u64, ReadError> {
     };
     match digits.parse::<u64>() {
         Ok(found) if found > u64::from(VERSION) => Err(ReadError::Newer(found)),
-        Ok(found) if found == u64::from(VERSION) => Ok(line.len() as u64),
+        // Older ones lack fields that have a default.
+        Ok(found) if found >= 1 => Ok(line.len() as u64),
         _ => Err(ReadError::NotACapture),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: text. Out: validated values, or a sentence with the mend.
 
-use super::probe::{Probe, Probes};
+use super::probe::{Picture, Probe, Probes};
 
 /// Highest CPU number that can exist (the kernel's `NR_CPUS` is at most 8192).
 const CPU_MAX: u32 = 8191;
@@ -89,6 +89,15 @@ pub(super) fn probe(name: &str) -> Result<Probe, String> {
         .into_iter()
         .find(|probe| probe.name() == name)
         .ok_or_else(|| format!("there is no probe {name:?}; there are syscall, lock, lsm and cpu"))
+}
+
+/// One picture by name.
+pub(super) fn picture(name: &str) -> Result<Picture, String> {
+    if name == "latency" {
+        return Ok(Picture::Latency);
+    }
+    let unknown = |_| format!("there is no picture {name:?}; there are syscall, lock, lsm, cpu and latency");
+    probe(name).map(Picture::Probe).map_err(unknown)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The probes a user may name: a leaf.
 //!
-//! In: nothing. Out: [`Probe`], [`Probes`].
+//! In: nothing. Out: [`Probe`], [`Probes`], and [`Picture`]: what can be drawn of them.
 
 /// Which probes run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,4 +41,13 @@ impl Probe {
             Self::Cpu => "cpu",
         }
     }
+}
+
+/// One picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// That of a probe.
+    Probe(Probe),
+    /// Slow system calls by part of their wall time.
+    Latency,
 }

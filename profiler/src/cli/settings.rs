@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use super::probe::{Probe, Probes};
+pub use super::probe::{Picture, Probe, Probes};
 use super::{duration, list, typed};
 use crate::failure::Failure;
 
@@ -73,6 +73,8 @@ pub struct RecordSettings {
     pub verbosity: i8,
     /// JSON instead of tables on stdout.
     pub json: bool,
+    /// Switches to ignore on purpose, of 1,000.
+    pub ignore_switches: u32,
     /// Command to start; empty: none.
     pub command: Vec<OsString>,
     /// The arguments as typed, without the program's name.
@@ -87,9 +89,9 @@ pub enum ReportFormat {
     /// The summary.
     Json,
     /// Folded stacks.
-    Folded(Probe),
+    Folded(Picture),
     /// A flame graph.
-    Svg(Probe),
+    Svg(Picture),
     /// Heat maps of the latencies of system calls.
     Heat,
 }
@@ -172,18 +174,20 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
         cpus: typed.cpu.as_deref().map(|text| flag("--cpu", list::cpus(text))).transpose()?,
         verbosity: verbosity(&typed.verbosity),
         json: typed.json,
+        ignore_switches: typed.ignore_switches,
         command: typed.command,
         arguments,
     })
 }
 
 fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
-    let probe = typed.probe.as_deref().map(|name| flag("--probe", list::probe(name))).transpose()?;
-    let need = || wrong("--format", "folded and svg show one probe: add --probe syscall, lock, lsm or cpu");
+    let probe = typed.probe.as_deref().map(|name| flag("--probe", list::picture(name))).transpose()?;
+    let need =
+        || wrong("--format", "folded and svg show one probe: add --probe syscall, lock, lsm, cpu or latency");
     let format = match (typed.format, probe) {
         (typed::Format::Text, None) => ReportFormat::Text,
         (typed::Format::Json, None) => ReportFormat::Json,
-        (typed::Format::Heat, None | Some(Probe::Syscall)) => ReportFormat::Heat,
+        (typed::Format::Heat, None | Some(Picture::Probe(Probe::Syscall))) => ReportFormat::Heat,
         (typed::Format::Heat, Some(_)) => {
             return Err(wrong("--probe", "--format heat shows system calls; leave it out"));
         }

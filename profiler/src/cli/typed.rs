@@ -128,6 +128,9 @@ pub(super) struct Record {
     /// Print the summary as JSON instead of tables
     #[arg(long)]
     pub json: bool,
+    /// Ignore this many of 1,000 switches, so that a test sees what becomes of their time
+    #[arg(long, value_name = "PERMILLE", default_value_t = 0, hide = true)]
+    pub ignore_switches: u32,
     #[command(flatten)]
     pub verbosity: Verbosity,
     /// Start this command, and record until it ends
@@ -152,7 +155,7 @@ pub(super) struct Report {
     /// What to print: text, json, folded, svg or heat
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub format: Format,
-    /// Which picture, for folded and svg: syscall, lock, lsm or cpu
+    /// Which picture, for folded and svg: syscall, lock, lsm, cpu or latency
     #[arg(long, value_name = "NAME")]
     pub probe: Option<String>,
     /// Write summary.json, *.folded and *.svg here, and print their paths

@@ -8,11 +8,13 @@ use profiler_common::syscall::source;
 
 use super::drain::Drained;
 use crate::profile::ledger::Population;
+use crate::profile::parts::{Part, PartKey, Parts};
 use crate::profile::rows::{
     CpuKey, CpuRow, CpuRows, Holder, HolderKey, LockContext, LockKey, LockKind, LockRows, LsmKey, LsmRows,
     LsmStackKey, SlowKey, StackSource, SyscallRows,
 };
-use crate::profile::{Class, Interval, Ledger, Pid, StackId};
+use crate::profile::slowest::{SlowestCall, keep_longest};
+use crate::profile::{Class, Interval, Ledger, Pid, StackId, Tid};
 
 impl Drained {
     /// Adds these rows to an interval. `context` tells from a kernel stack whether it was taken in
@@ -44,6 +46,7 @@ impl Drained {
                 source: match key.source {
                     source::WAIT => StackSource::Wait,
                     source::SAMPLE => StackSource::Sample,
+                    source::SPIN => StackSource::Spin,
                     _ => StackSource::None,
                 },
             };
@@ -51,8 +54,44 @@ impl Drained {
             total.count += row.count;
             total.total_ns += row.total_ns;
             total.max_ns = total.max_ns.max(row.max_ns);
-            total.off_cpu_ns += row.off_cpu_ns;
+            let parts = Parts::new(row.parts);
+            total.off_cpu_ns += parts.off_cpu_ns();
+            total.parts.add(&parts);
         }
+        self.parts(rows, ledger);
+    }
+
+    fn parts(&self, rows: &mut SyscallRows, ledger: &mut Ledger) {
+        for (key, row) in &self.parts {
+            let Some(part) = Part::ALL.get(key.part as usize) else {
+                ledger.count(Class::Implausible, 1);
+                continue;
+            };
+            let (pid, kernel) = (Pid(key.tgid), StackId(key.kernel));
+            let total = rows.parts.entry(PartKey { pid, nr: key.nr, part: *part, kernel }).or_default();
+            total.ns += row.ns;
+            total.calls += row.calls;
+        }
+    }
+
+    /// The longest calls of the interval; the session began at `session_ns`, monotonic.
+    pub fn slowest(&self, session_ns: u64) -> Vec<SlowestCall> {
+        let calls = self.slowest.iter().map(|call| SlowestCall {
+            pid: Pid(call.tgid),
+            tid: Tid(call.tid),
+            nr: call.nr,
+            start_ns: call.enter_ns.saturating_sub(session_ns),
+            wall_ns: call.wall_ns,
+            ret: call.ret,
+            arguments: call.arguments,
+            object: String::new(),
+            parts: Parts::new(call.parts),
+            kernel: StackId(call.kernel),
+            user: StackId(call.user),
+        });
+        let mut calls = calls.collect();
+        keep_longest(&mut calls);
+        calls
     }
 
     fn lock_waits(&self, rows: &mut LockRows, ledger: &mut Ledger, context: impl Fn(StackId) -> LockContext) {

@@ -13,7 +13,9 @@ use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
 use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
+use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
+use profiler_common::slowest::{KEPT, Slowest, SlowestCall};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
 use profiler_common::{Control, epoch_of};
 
@@ -28,6 +30,10 @@ pub struct Drained {
     pub errors: Vec<(ErrorKey, u64)>,
     /// Slow calls.
     pub slow: Vec<(SlowKey, SlowRow)>,
+    /// Parts of slow calls.
+    pub parts: Vec<(PartKey, PartRow)>,
+    /// The slowest calls of each CPU.
+    pub slowest: Vec<SlowestCall>,
     /// Lock waits.
     pub locks: Vec<(LockKey, LockRow)>,
     /// Time waited by holder.
@@ -44,6 +50,7 @@ pub struct Drained {
 pub struct Rows {
     maps: HashMap<&'static str, MapData>,
     cache: PerCpuArray<MapData, CachedRows>,
+    slowest: PerCpuArray<MapData, Slowest>,
     lsm_cache: PerCpuArray<MapData, lsm::CachedRows>,
     control: Array<MapData, Control>,
     epoch: u32,
@@ -52,8 +59,8 @@ pub struct Rows {
 /// An epoch that is over.
 pub struct Finished(u32);
 
-const ROW_MAPS: [&str; 8] =
-    ["LATENCY", "ERRORS", "SLOW", "LOCKS", "OWNERS", "LSM_ROWS", "LSM_STACKS", "SAMPLES"];
+const ROW_MAPS: [&str; 9] =
+    ["LATENCY", "ERRORS", "SLOW", "PARTS", "LOCKS", "OWNERS", "LSM_ROWS", "LSM_STACKS", "SAMPLES"];
 
 impl Rows {
     /// Takes the row maps out of the loaded object.
@@ -70,11 +77,13 @@ impl Rows {
         }
         let control = ebpf.take_map(".bss").context("the object has no .bss")?;
         let cache = ebpf.take_map("CACHE").context("the object has no CACHE")?;
+        let slowest = ebpf.take_map("SLOWEST").context("the object has no SLOWEST")?;
         let lsm_cache = ebpf.take_map("LSM_CACHE").context("the object has no LSM_CACHE")?;
         Ok(Self {
             maps,
             cache: PerCpuArray::try_from(cache)?,
             lsm_cache: PerCpuArray::try_from(lsm_cache)?,
+            slowest: PerCpuArray::try_from(slowest)?,
             control: Array::try_from(control)?,
             epoch: 0,
         })
@@ -119,6 +128,8 @@ impl Rows {
             latency,
             errors: self.take("ERRORS", |key: &ErrorKey| epoch_of(key.writer) == finished)?,
             slow: self.take("SLOW", |key: &SlowKey| epoch_of(key.writer) == finished)?,
+            parts: self.take("PARTS", |key: &PartKey| epoch_of(key.writer) == finished)?,
+            slowest: self.take_slowest(finished)?,
             locks: self.take("LOCKS", |key: &LockKey| epoch_of(key.writer) == finished)?,
             owners: self.take("OWNERS", |key: &OwnerKey| epoch_of(key.writer) == finished)?,
             lsm,
@@ -134,6 +145,14 @@ impl Rows {
         latency.extend(rows.map(|cached| (LatencyKey::of(cached.tag, 0), cached.row)));
         let empty = PerCpuValues::try_from(vec![CachedRows::default(); cached.len()])?;
         self.cache.set(finished, empty, 0).context("clearing the rows at hand")
+    }
+
+    fn take_slowest(&mut self, finished: u32) -> Result<Vec<SlowestCall>> {
+        let kept = self.slowest.get(&finished, 0).context("reading the slowest calls")?;
+        let calls = kept.iter().flatten().filter(|call| call.wall_ns > 0).copied().collect();
+        let empty = PerCpuValues::try_from(vec![[SlowestCall::default(); KEPT]; kept.len()])?;
+        self.slowest.set(finished, empty, 0).context("clearing the slowest calls")?;
+        Ok(calls)
     }
 
     /// The same of the `lsm` probe, on every level.

@@ -11,7 +11,7 @@ use anyhow::Context;
 
 use super::to_stdout;
 use crate::capture;
-use crate::cli::settings::{Probe, ReportFormat, ReportSettings};
+use crate::cli::settings::{Picture, Probe, ReportFormat, ReportSettings};
 use crate::failure::Failure;
 use crate::profile::Profile;
 use crate::render::{self, Format, Rendering};
@@ -50,12 +50,12 @@ pub fn write_all(
         .create(directory)
         .with_context(|| format!("cannot create the output directory {}", directory.display()))?;
     let mut files = vec![("summary.json".to_owned(), Format::Json)];
-    for probe in Probe::ALL {
+    for &probe in render::Probe::ALL {
         let name = probe.name();
-        if profile.header.probes.iter().any(|plan| plan.active && plan.probe == name) {
-            files.push((format!("{name}.folded"), format(ReportFormat::Folded(probe))));
-            files.push((format!("{name}.svg"), format(ReportFormat::Svg(probe))));
-            if probe == Probe::Syscall {
+        if profile.header.probes.iter().any(|plan| plan.active && plan.probe == probe.measured_by()) {
+            files.push((format!("{name}.folded"), Format::Folded(probe)));
+            files.push((format!("{name}.svg"), Format::Svg(probe)));
+            if probe == render::Probe::Syscall {
                 files.push((format!("{name}-heat.svg"), format(ReportFormat::Heat)));
             }
         }
@@ -71,11 +71,12 @@ pub fn write_all(
 
 /// The stages know nothing of the command line, so its choice is spelled out in their terms.
 fn format(chosen: ReportFormat) -> Format {
-    let probe = |probe| match probe {
-        Probe::Syscall => render::Probe::Syscall,
-        Probe::Lock => render::Probe::Lock,
-        Probe::Lsm => render::Probe::Lsm,
-        Probe::Cpu => render::Probe::Cpu,
+    let probe = |picture| match picture {
+        Picture::Probe(Probe::Syscall) => render::Probe::Syscall,
+        Picture::Probe(Probe::Lock) => render::Probe::Lock,
+        Picture::Probe(Probe::Lsm) => render::Probe::Lsm,
+        Picture::Probe(Probe::Cpu) => render::Probe::Cpu,
+        Picture::Latency => render::Probe::Latency,
     };
     match chosen {
         ReportFormat::Text => Format::Text,

@@ -104,7 +104,8 @@ impl Probes {
             Err(error) => self.refuse("btf", &anyhow!(error)),
         }
         if self.request.syscall {
-            self.try_btf("sched_switch", &["sched_switch"]);
+            // A sleep that a switch begins must find its wakeup seen.
+            self.try_btf("sched_switch", &["sched_wakeup", "sched_switch"]);
         }
         for assessment in plan {
             self.attach_parts(assessment);
@@ -287,7 +288,7 @@ fn begins(program: &str) -> bool {
 /// Shrinks the maps of probes that are off.
 fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     let unused = [
-        (request.syscall, ["LATENCY", "ERRORS", "SLOW"].as_slice()),
+        (request.syscall, ["LATENCY", "ERRORS", "SLOW", "PARTS"].as_slice()),
         (request.lock, ["LOCKS", "OWNERS"].as_slice()),
         (request.lsm.is_some(), ["LSM_ROWS", "LSM_CACHE", "LSM_STACKS", "LSM_OPEN"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),

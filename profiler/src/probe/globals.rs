@@ -28,6 +28,7 @@ pub struct Globals {
     task_storage: u32,
     syscall_rows: u32,
     cpu_rows: u32,
+    ignore_switches: u32,
     data_start: u64,
     data_end: u64,
     offsets: Offsets,
@@ -74,6 +75,7 @@ impl Globals {
             task_storage: u32::from(layout.is_none_or(|layout| layout.task_storage)),
             syscall_rows: u32::from(request.syscall),
             cpu_rows: u32::from(request.cpu),
+            ignore_switches: request.ignore_switches,
             data_start: 0xffff_ffff_8000_0000,
             data_end: 0xffff_ffff_ff00_0000,
             offsets: layout.map(|layout| layout.offsets).unwrap_or_default(),
@@ -137,6 +139,7 @@ impl Globals {
             .override_global(aya_log::LEVEL, &self.log_level, true)
             .override_global("SYSCALL_ROWS", &self.syscall_rows, true)
             .override_global("CPU_ROWS", &self.cpu_rows, true)
+            .override_global("IGNORE_SWITCHES", &self.ignore_switches, true)
             .override_global("DATA_START", &self.data_start, true)
             .override_global("DATA_END", &self.data_end, true)
             .override_global("OFFSETS", &self.offsets, true)

@@ -41,6 +41,8 @@ pub struct Request {
     pub frequency_hz: u64,
     /// CPUs to measure; `None` = all.
     pub cpus: Option<Vec<u32>>,
+    /// Switches to ignore on purpose, of 1,000: for the test that the accounting shows it.
+    pub ignore_switches: u32,
     /// Who is measured.
     pub filter: Filter,
     /// Print the verifier's log when a program is refused.

@@ -9,6 +9,7 @@ use super::environment::{Counters, Environment};
 use super::ledger::Ledger;
 use super::process::Process;
 use super::rows::{CpuRows, InFlightCall, LockRows, LsmRows, LsmSite, SyscallRows};
+use super::slowest::SlowestCall;
 use super::stack::{Frame, Module, Stack, Symbols};
 use super::target::TargetNote;
 
@@ -81,6 +82,9 @@ pub struct Interval {
     pub stacks: Vec<Stack>,
     /// System calls.
     pub syscall: SyscallRows,
+    /// The slowest of them one by one; empty in captures of version 1.
+    #[serde(default)]
+    pub slowest: Vec<SlowestCall>,
     /// Lock waits.
     pub lock: LockRows,
     /// Time in the security layer.

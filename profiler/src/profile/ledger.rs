@@ -82,6 +82,16 @@ classes! {
     SyscallRowFull = "calls without room for their row", Lost, of Calls;
     /// No room for a row of slow calls.
     SlowRowFull = "slow calls without room for their stacks", Lost, of Calls;
+    /// No room for a row of parts.
+    PartRowFull = "parts of slow calls without room for their row", Lost, of None;
+    /// Parts that add up to more than the wall time.
+    PartsImplausible = "calls whose parts exceed their wall time", Discarded, of Calls;
+    /// Slices of a call whose begin or end was not seen.
+    SwitchMissed = "slices of calls cut by an unseen switch", Lost, of None;
+    /// Sleeps whose end was not seen.
+    WakeupMissed = "sleeps in calls whose wakeup was not seen", Lost, of None;
+    /// Switches ignored on purpose.
+    SwitchIgnored = "switches ignored on purpose, for a test", Lost, of None;
     /// No room for an errno row.
     ErrorRowFull = "errors without room for their row", Lost, of Calls;
     /// No room for a lock row.
@@ -152,6 +162,8 @@ classes! {
     EndedByDeath = "calls ended by the thread's death", Class, of Calls;
     /// Interrupted, restarted, joined.
     Restarted = "interrupted calls joined with their restart", Class, of Calls;
+    /// Off the CPU without being preempted, asleep or woken.
+    RunnableUnwoken = "waits for a CPU without a wakeup (signal pending, yield)", Class, of None;
     /// A pid that came again with another process.
     PidReused = "pids given to another process meanwhile: rows of both under its name", Class, of None;
     /// Frames that had to wait for room in the ring buffer.

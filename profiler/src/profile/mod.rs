@@ -10,8 +10,10 @@ pub mod environment;
 pub mod histogram;
 pub mod ledger;
 mod packed;
+pub mod parts;
 pub mod process;
 pub mod rows;
+pub mod slowest;
 pub mod stack;
 pub mod target;
 
@@ -23,6 +25,7 @@ pub use cost::{Cost, ProgramCost};
 pub use environment::{CgroupLimits, Counters, Environment};
 pub use histogram::Histogram;
 pub use ledger::{Class, Ledger, LossKind};
+pub use parts::{Part, Parts};
 pub use process::{Pid, Process, ProcessTable, Tid};
 pub use rows::{
     CpuRow, CpuRows, Holder, HolderRow, InFlightCall, LockRow, LockRows, LsmRows, LsmSite, SlowRow,
@@ -44,6 +47,8 @@ pub struct Profile {
     pub stacks: StackTable,
     /// System calls.
     pub syscall: SyscallRows,
+    /// The slowest calls, the longest first.
+    pub slowest: Vec<slowest::SlowestCall>,
     /// Latencies of system calls over time.
     pub axis: TimeAxis,
     /// Lock waits.
@@ -76,10 +81,12 @@ impl Profile {
     /// Stacks that rows refer to and whose frames never arrived.
     pub fn stacks_without_frames(&self) -> usize {
         let slow = self.syscall.slow.keys().flat_map(|key| [key.kernel, key.user]);
+        let parts = self.syscall.parts.keys().map(|key| key.kernel);
         let lock = self.lock.rows.keys().flat_map(|key| [key.kernel, key.user]);
         let cpu = self.cpu.rows.keys().flat_map(|key| [key.kernel, key.user]);
         let lsm = self.lsm.stacks.keys().flat_map(|key| [key.kernel, key.user]);
         let lost: HashSet<StackId> = slow
+            .chain(parts)
             .chain(lock)
             .chain(lsm)
             .chain(cpu)
@@ -96,6 +103,8 @@ impl Profile {
         self.stacks.extend(interval.modules, interval.frames, interval.stacks);
         self.axis.add(interval.start_ns, interval.end_ns, &interval.syscall);
         self.syscall.add(&interval.syscall);
+        self.slowest.extend(interval.slowest);
+        slowest::keep_longest(&mut self.slowest);
         self.lock.add(&interval.lock);
         self.lsm.add(&interval.lsm);
         self.cpu.add(&interval.cpu);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
+use super::parts::{PartKey, PartRow, Parts};
 use super::process::{Pid, Tid};
 use super::stack::StackId;
 
@@ -46,6 +47,8 @@ pub enum StackSource {
     Wait,
     /// A CPU sample inside it.
     Sample,
+    /// The begin of its longest spin on a lock.
+    Spin,
 }
 
 /// Slow calls of one [`SlowKey`].
@@ -59,6 +62,9 @@ pub struct SlowRow {
     pub max_ns: u64,
     /// Part of `total_ns` off the CPU, ns.
     pub off_cpu_ns: u64,
+    /// `total_ns` by part; zeros in captures of version 1.
+    #[serde(default)]
+    pub parts: Parts,
 }
 
 /// System calls.
@@ -68,6 +74,9 @@ pub struct SyscallRows {
     pub rows: BTreeMap<(Pid, CallNumber), SyscallRow>,
     /// Those at or above the threshold, by stacks.
     pub slow: BTreeMap<SlowKey, SlowRow>,
+    /// Their wall time by part and kernel stack; empty in captures of version 1.
+    #[serde(default)]
+    pub parts: BTreeMap<PartKey, PartRow>,
 }
 
 impl SyscallRows {
@@ -87,6 +96,12 @@ impl SyscallRows {
             total.total_ns = total.total_ns.saturating_add(row.total_ns);
             total.max_ns = total.max_ns.max(row.max_ns);
             total.off_cpu_ns = total.off_cpu_ns.saturating_add(row.off_cpu_ns);
+            total.parts.add(&row.parts);
+        }
+        for (key, row) in &delta.parts {
+            let total = self.parts.entry(*key).or_default();
+            total.ns = total.ns.saturating_add(row.ns);
+            total.calls = total.calls.saturating_add(row.calls);
         }
     }
 }

@@ -6,12 +6,12 @@
 
 pub mod counters;
 mod cpu;
+mod parts;
 mod rule;
 mod security;
+mod slow;
 mod total;
 mod window;
-
-use std::collections::BTreeMap;
 
 pub use cpu::{cpu_by_process, top_function};
 pub use rule::{Confidence, Finding, Rule, rank};
@@ -23,7 +23,7 @@ use super::rows::{self, CpuLine, LockLine, LsmLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::tracing::Tracing;
 use super::{clean, holders, humane, locks};
-use crate::profile::rows::{CallNumber, InFlightCall, LockContext};
+use crate::profile::rows::{InFlightCall, LockContext};
 use crate::profile::{Histogram, Pid, Profile, StackId};
 
 /// Functions that only say "asleep": what called them is what matters.
@@ -137,7 +137,7 @@ fn slow_work<'r, 'p>(ranked: &'r Ranked<'p>) -> Vec<&'r SyscallLine<'p>> {
 
 fn slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let work = slow_work(ranked);
-    work.first().map(|line| slow_finding(profile, line, "slow_call", rank::SLOW))
+    work.first().map(|line| slow::finding(profile, ranked, line, ("slow_call", rank::SLOW)))
 }
 
 /// The second is worth a sentence only beside the first: a tenth of all.
@@ -145,54 +145,7 @@ fn second_slowest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let work = slow_work(ranked);
     let all: u64 = work.iter().map(|line| line.slow.total_ns).fold(0, u64::saturating_add);
     let second = work.get(1).filter(|line| line.slow.total_ns.saturating_mul(10) >= all);
-    second.map(|line| slow_finding(profile, line, "slow_call_too", rank::SLOW_TOO))
-}
-
-fn slow_finding(profile: &Profile, line: &SyscallLine<'_>, rule: &'static str, rank: u8) -> Finding {
-    Finding {
-        rule,
-        rank,
-        sentence: slow_call(profile, line),
-        confidence: Confidence::High,
-        threshold: "calls ≥ slow_ns",
-        evidence: vec![
-            ("calls", line.slow.count),
-            ("total_ns", line.slow.total_ns),
-            ("off_cpu_ns", line.slow.off_cpu_ns),
-            ("max_ns", line.slow.max_ns),
-            ("slow_ns", profile.header.slow_ns),
-        ],
-    }
-}
-
-fn slow_call(profile: &Profile, line: &SyscallLine<'_>) -> String {
-    let place = mostly_in(profile, line.pid, line.nr).map_or_else(String::new, |place| format!("; {place}"));
-    format!(
-        "{} in {} (pid {}): {} call{}{}, {} in all ({} off the CPU), longest {}{place}.",
-        line.name,
-        process(profile, line.pid),
-        line.pid.0,
-        humane::count(line.slow.count),
-        if line.slow.count == 1 { "" } else { "s" },
-        threshold(profile),
-        humane::duration(line.slow.total_ns),
-        humane::part(line.slow.off_cpu_ns, line.slow.total_ns),
-        humane::duration(line.slow.max_ns),
-    )
-}
-
-fn mostly_in(profile: &Profile, pid: Pid, nr: CallNumber) -> Option<String> {
-    let mut weights: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut total = 0u64;
-    for (key, row) in profile.syscall.slow.iter().filter(|(key, _)| (key.pid, key.nr) == (pid, nr)) {
-        total = total.saturating_add(row.total_ns);
-        if let Some(function) = telling_function(profile, key.kernel) {
-            let weight = weights.entry(function).or_default();
-            *weight = weight.saturating_add(row.total_ns);
-        }
-    }
-    let (function, weight) = weights.into_iter().max_by_key(|(_, weight)| *weight)?;
-    Some(format!("{} of it in {}", humane::part(weight, total), clean::name(function)))
+    second.map(|line| slow::finding(profile, ranked, line, ("slow_call_too", rank::SLOW_TOO)))
 }
 
 /// That nothing was slow is an answer, too.

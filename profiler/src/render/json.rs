@@ -14,6 +14,7 @@ use super::findings::{self, Confidence, Finding, Ranked, Window};
 use super::fold::Folder;
 use super::layout::Layout;
 use super::rows;
+use super::slowest::{self, SlowestRow};
 use super::tracing::Tracing;
 use super::{Probe, Rendering, probe, security};
 use crate::profile::ledger::Class;
@@ -78,6 +79,7 @@ struct SyscallProbe<'p> {
     unit: &'static str,
     rows: Vec<row::SyscallRow<'p>>,
     slow: Slow<'p>,
+    slowest: Vec<SlowestRow<'p>>,
     time_axis: Axis,
 }
 
@@ -182,6 +184,7 @@ fn document<'a>(
                 unit: Probe::Syscall.unit(),
                 rows: ranked.syscalls.iter().map(|line| row::syscall_row(profile, line)).collect(),
                 slow: Slow(profile),
+                slowest: slowest::rows(profile, folder),
                 time_axis: Axis {
                     columns: profile.axis.columns().len(),
                     calls: profile.axis.calls().count(),

@@ -4,6 +4,7 @@
 //! All of it is a pure function of the profile, so `report` on another machine writes the same
 //! bytes. A format is one file: `summary`, `json`, `fold`, `svg`; a probe is one in `probe`.
 
+mod cause;
 pub mod clean;
 mod counters;
 mod environment;
@@ -20,10 +21,12 @@ pub mod locks;
 mod name;
 mod page;
 mod palette;
+mod parts;
 mod picture;
 pub mod probe;
 mod rows;
 mod security;
+mod slowest;
 mod stacks;
 mod summary;
 mod svg;

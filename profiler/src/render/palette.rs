@@ -6,6 +6,8 @@
 
 use inferno::flamegraph::color::{Color, PaletteMap};
 
+use crate::profile::Part;
+
 /// What the colours mean, for the subtitle.
 pub const LEGEND: &str = "orange: kernel, green: user, purple: call or lock";
 
@@ -27,7 +29,9 @@ pub fn palette(lines: &[String]) -> PaletteMap {
 fn color(frame: &str) -> Color {
     let shade = shade(frame);
     let rgb = |r: u8, g: u8, b: u8| Color { r: r + shade, g: g + shade, b: b + shade / 2 };
-    if frame.ends_with("_[k]") {
+    if let Some(part) = Part::ALL.iter().find(|part| part.name() == frame) {
+        part_color(*part)
+    } else if frame.ends_with("_[k]") {
         rgb(215, 130, 50)
     } else if frame.ends_with("_[i]") {
         rgb(160, 205, 150)
@@ -40,6 +44,21 @@ fn color(frame: &str) -> Color {
     } else {
         rgb(105, 180, 95)
     }
+}
+
+/// Colours of the parts of a call: running warm, locks purple, asleep blue, waiting for a CPU yellow.
+const fn part_color(part: Part) -> Color {
+    let (r, g, b) = match part {
+        Part::OnCpu => (232, 92, 60),
+        Part::Spin => (150, 60, 160),
+        Part::LockSleep => (190, 140, 215),
+        Part::Sleep => (110, 160, 220),
+        Part::Woken => (240, 205, 80),
+        Part::Preempted => (225, 175, 40),
+        Part::Interrupted => (150, 150, 150),
+        Part::Unaccounted => (60, 60, 60),
+    };
+    Color { r, g, b }
 }
 
 fn is_lock(frame: &str) -> bool {

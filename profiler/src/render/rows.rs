@@ -60,6 +60,7 @@ pub fn add(sum: &mut SlowRow, row: &SlowRow) {
     sum.total_ns = sum.total_ns.saturating_add(row.total_ns);
     sum.max_ns = sum.max_ns.max(row.max_ns);
     sum.off_cpu_ns = sum.off_cpu_ns.saturating_add(row.off_cpu_ns);
+    sum.parts.add(&row.parts);
 }
 
 /// Slow calls by stacks, work before user locks before idle, longest total first.

@@ -10,7 +10,7 @@ use super::fold::Folder;
 use super::name::{kernel_functions, nameless};
 use super::page::{Page, WIDTH};
 use super::syscalls::{self, CallClass};
-use super::{clean, findings, holders, humane, locks, rows};
+use super::{clean, findings, holders, humane, locks, parts, rows};
 use crate::profile::rows::{CpuKey, SlowKey, StackSource};
 use crate::profile::{Profile, SlowRow, StackId};
 
@@ -97,19 +97,24 @@ fn slow_call(
     (key, row): (&SlowKey, &SlowRow),
     folder: &mut Folder<'_>,
 ) -> io::Result<()> {
+    let shares = parts::shares(&row.parts);
+    let off_cpu = match &*shares {
+        "" => format!(", {} off the CPU", humane::part(row.off_cpu_ns, row.total_ns)),
+        _ => String::new(),
+    };
     page.line(&format!(
-        "  {:>8}  {} × {} in {} (pid {}), max {}, {} off the CPU",
+        "  {:>8}  {} × {} in {} (pid {}), max {}{off_cpu}",
         humane::duration(row.total_ns),
         humane::count(row.count),
         syscalls::name(key.nr),
         process(profile, key.pid),
         key.pid.0,
         humane::duration(row.max_ns),
-        humane::part(row.off_cpu_ns, row.total_ns),
     ))?;
+    labelled(page, "parts", &shares)?;
     let kernel = match key.source {
         StackSource::None => "(none: it stayed on the CPU and met no sample)".to_owned(),
-        StackSource::Wait | StackSource::Sample => kernel_line(profile, key.kernel),
+        StackSource::Wait | StackSource::Sample | StackSource::Spin => kernel_line(profile, key.kernel),
     };
     labelled(page, "kernel", &kernel)?;
     let user = stack_line(folder, key.user);

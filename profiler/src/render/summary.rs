@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::findings::{self, Ranked};
 use super::fold::Folder;
 use super::page::Page;
-use super::{Probe, Rendering, clean, counters, environment, humane, stacks, tables};
+use super::{Probe, Rendering, clean, counters, environment, humane, slowest, stacks, tables};
 use crate::profile::{ProbePlan, Profile};
 
 /// Writes the summary.
@@ -25,6 +25,7 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
     tables::findings(&mut page, profile, &found)?;
     if ran(profile, Probe::Syscall) {
         stacks::slow_calls(&mut page, profile, &mut folder)?;
+        slowest::table(&mut page, profile)?;
         tables::syscalls(&mut page, profile, &ranked)?;
         tables::in_flight(&mut page, profile)?;
     }
@@ -50,7 +51,7 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 /// Whether a probe ran, or has rows all the same.
 fn ran(profile: &Profile, probe: Probe) -> bool {
-    let planned = profile.header.probes.iter().any(|plan| plan.probe == probe.name() && plan.active);
+    let planned = profile.header.probes.iter().any(|plan| plan.probe == probe.measured_by() && plan.active);
     planned || probe.events(profile).0 > 0
 }
 

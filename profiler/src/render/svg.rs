@@ -120,7 +120,7 @@ pub(super) fn losses(profile: &Profile, probe: Probe) -> String {
 /// A picture that says why there is none: inferno refuses empty input.
 fn write_empty(profile: &Profile, probe: Probe, title: &str, out: &mut dyn Write) -> std::io::Result<()> {
     let (events, what) = probe.events(profile);
-    let plan = profile.header.probes.iter().find(|plan| plan.probe == probe.name());
+    let plan = profile.header.probes.iter().find(|plan| plan.probe == probe.measured_by());
     let reason = match plan.filter(|plan| !plan.active) {
         Some(plan) => format!("nothing measured: {}", plan.misses.join("; ")),
         None => format!("nothing measured: {} {what} seen, none for this picture", humane::count(events)),

@@ -153,6 +153,14 @@ mod tests {
         assert_eq!(name(u32::MAX), "syscall_4294967295");
     }
 
+    #[test]
+    fn the_kernel_side_ranks_the_same_calls_apart() {
+        for nr in 0..600 {
+            let apart = profiler_common::slowest::waits_by_purpose(nr);
+            assert_eq!(apart, class(nr) != CallClass::Work, "{nr}: {}", name(nr));
+        }
+    }
+
     fn expected_number(nr: libc::c_long) -> u32 {
         u32::try_from(nr).unwrap()
     }

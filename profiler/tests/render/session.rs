@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use profiler::profile::chunk::{Chunk, End, Header, Interval};
 use profiler::profile::ledger::Population;
+use profiler::profile::parts::{Part, PartKey, Parts};
 use profiler::profile::rows::{
     CpuKey, Holder, HolderKey, HolderRow, LockContext, LockKey, LockKind, SlowKey, StackSource,
 };
+use profiler::profile::slowest::SlowestCall;
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::{
     CgroupLimits, Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, InFlightCall, LockRow, Pid,
@@ -193,8 +195,17 @@ pub fn slow(
     let source = if kernel == StackId::NONE { StackSource::None } else { StackSource::Wait };
     let key = SlowKey { pid: Pid(pid), nr, kernel, user, source };
     let total_ns = count * ns;
-    let off_cpu_ns = if kernel == StackId::NONE { 0 } else { total_ns / 100 * 99 };
-    interval.syscall.slow.insert(key, SlowRow { count, total_ns, max_ns: ns, off_cpu_ns });
+    let on_cpu = if kernel == StackId::NONE { total_ns } else { total_ns / 100 };
+    let runnable = (total_ns - on_cpu) / 10;
+    let asleep = total_ns - on_cpu - runnable;
+    let parts = Parts::new([on_cpu, 0, 0, asleep, runnable, 0, 0, 0]);
+    let row = SlowRow { count, total_ns, max_ns: ns, off_cpu_ns: total_ns - on_cpu, parts };
+    interval.syscall.slow.insert(key, row);
+    for (part, kernel) in [(Part::OnCpu, StackId::NONE), (Part::Sleep, kernel), (Part::Woken, StackId::NONE)]
+    {
+        let row = interval.syscall.parts.entry(PartKey { pid: Pid(pid), nr, part, kernel }).or_default();
+        (row.ns, row.calls) = (row.ns + parts.get(part), row.calls + count);
+    }
 }
 
 pub fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {
@@ -235,6 +246,28 @@ fn syscalls(stacks: &mut Stacks) {
     slow(at, (813, 0), (StackId(404), gone), (1, 15 * MS));
     slow(at, (33, 202), (futex, StackId::NONE), (40, 900 * MS));
     slow(at, (33, 232), (epoll, StackId::NONE), (30, 2_000 * MS));
+    at.slowest = vec![
+        SlowestCall {
+            pid: Pid(813),
+            tid: Tid(814),
+            wall_ns: 15 * MS,
+            ret: -11,
+            arguments: [3, 0x7f00_0000_1000, 64],
+            object: format!("/tmp/{HOSTILE}"),
+            parts: Parts::new([15 * MS, 0, 0, 0, 0, 0, 0, 0]),
+            user: hostile,
+            ..SlowestCall::default()
+        },
+        SlowestCall {
+            pid: Pid(812),
+            nr: 74,
+            start_ns: 1_234 * MS,
+            wall_ns: 35 * MS,
+            parts: Parts::new([MS, 0, 0, 30 * MS, 4 * MS, 0, 0, 0]),
+            kernel: disk,
+            ..SlowestCall::default()
+        },
+    ];
 }
 
 fn locks(stacks: &mut Stacks) {

@@ -177,7 +177,13 @@ impl Recorded {
     pub fn losses(&self) -> Vec<String> {
         let losses = self.summary["losses"].as_array().unwrap().iter();
         // What the guard skipped of other probes says nothing of the calls.
-        let others = ["lock_recursion_miss", "sample_recursion_miss"];
+        let others = [
+            "lock_recursion_miss",
+            "sample_recursion_miss",
+            "switch_missed",
+            "wakeup_missed",
+            "part_row_full",
+        ];
         let losses = losses.filter(|loss| others.iter().all(|class| loss["class"] != *class));
         let occurred = losses.filter(|loss| {
             let skipped = loss["class"] == "recursion_miss";

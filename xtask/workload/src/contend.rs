@@ -59,7 +59,7 @@ pub fn dup_copied(descriptors: u64, ms: u64) -> io::Result<Report> {
 
 /// Gives the calling thread a table of its own.
 #[inline(never)]
-fn copy_table() {
+pub fn copy_table() {
     // SAFETY: takes flags only; the thread uses no descriptor afterwards.
     unsafe { system::call(libc::SYS_unshare, [libc::CLONE_FILES as usize, 0, 0, 0, 0, 0]) };
 }

@@ -11,6 +11,7 @@ mod exits;
 mod fault;
 mod hostile;
 mod net;
+mod parts;
 mod report;
 mod stall;
 mod steady;
@@ -48,6 +49,11 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   udp-send N [THREADS]     N datagrams per thread over loopback, each received before the next
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
+  zero-reads N MIB         N reads of MIB of /dev/zero, each with a witness of its parts
+  late-reads N MS          N reads of a pipe, each answered after MS, with a witness of its parts
+  crowded-reads N MIB      as zero-reads, sharing a CPU with a thread that never sleeps
+  crowded-late-reads N MS  as late-reads, likewise
+  held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
   disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
   stalled-inode N MS       an inode's rwsem held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
@@ -116,6 +122,11 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("udp-send", &[count, threads]) => net::udp_send(count, threads),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
+        ("zero-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, false),
+        ("late-reads", &[count, ms]) => parts::late_reads(count, ms, false),
+        ("crowded-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, true),
+        ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
+        ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
         ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
         ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),

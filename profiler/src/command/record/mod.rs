@@ -7,6 +7,7 @@ mod haste;
 mod header;
 mod identity;
 mod launch;
+mod object;
 mod output;
 mod progress;
 mod recorder;
@@ -118,6 +119,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         slow: settings.slow,
         frequency_hz: settings.frequency_hz,
         cpus: settings.cpus.clone(),
+        ignore_switches: settings.ignore_switches,
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
         log: settings.verbosity > 1,

@@ -14,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use super::context::context;
 use super::header::{Plan, header};
 use super::identity::Identities;
+use super::object;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
@@ -248,6 +249,8 @@ impl Recorder {
         interval.counters = self.watch.changed(self.intervals.is_multiple_of(ALL_COUNTERS_EVERY));
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
+        interval.slowest = drained.slowest(self.probes.start_ns);
+        object::name(&mut interval.slowest);
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
         interval.ledger.grow(Population::Frames, interval.frames.len() as u64);
         let mut symbols = self.interner.symbolize_kernel_new(&self.kernel);

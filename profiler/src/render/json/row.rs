@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::super::fold::Folder;
 use super::super::holders::Held;
+use super::super::parts::{Breakdown, PartsRow};
 use super::super::rows::{CpuLine, LockLine, SyscallLine};
 use super::super::syscalls::{self, CallClass};
 use super::super::{errno, probe};
@@ -34,6 +35,8 @@ pub struct SyscallRow<'p> {
     #[serde(flatten)]
     events: Events,
     slow: SlowSum,
+    #[serde(flatten)]
+    parts: Breakdown,
 }
 
 /// What every row of latencies says of its events.
@@ -77,6 +80,8 @@ pub struct SlowStack<'p> {
     class: &'static str,
     #[serde(flatten)]
     sum: SlowSum,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<PartsRow>,
     stack: Vec<String>,
 }
 
@@ -151,6 +156,7 @@ pub fn slow_stack<'p>(
         syscall: syscalls::name(key.nr),
         class: syscalls::class(key.nr).name(),
         sum: slow_sum(row),
+        parts: PartsRow::new(&row.parts),
         stack,
     }
 }
@@ -165,6 +171,7 @@ pub fn syscall_row<'p>(profile: &'p Profile, line: &'p SyscallLine<'_>) -> Sysca
         class: line.class.name(),
         events: Events::new(&line.row.latency, errors.collect()),
         slow: slow_sum(&line.slow),
+        parts: Breakdown::new(profile, line),
     }
 }
 

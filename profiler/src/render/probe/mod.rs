@@ -4,6 +4,7 @@
 //! new file here and one line in each `match` below.
 
 pub mod cpu;
+pub mod latency;
 pub mod lock;
 pub mod lsm;
 pub mod syscall;
@@ -23,16 +24,29 @@ pub enum Probe {
     Lsm,
     /// CPU samples.
     Cpu,
+    /// Slow system calls by part of their wall time, ns.
+    Latency,
 }
 
 impl Probe {
     /// All probes, in the order they are shown.
-    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu];
+    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu, Self::Latency];
 
     /// The name in options, files and outputs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Syscall => syscall::NAME,
+            Self::Lock => lock::NAME,
+            Self::Lsm => lsm::NAME,
+            Self::Cpu => cpu::NAME,
+            Self::Latency => latency::NAME,
+        }
+    }
+
+    /// The probe that measures it, by name.
+    pub const fn measured_by(self) -> &'static str {
+        match self {
+            Self::Syscall | Self::Latency => syscall::NAME,
             Self::Lock => lock::NAME,
             Self::Lsm => lsm::NAME,
             Self::Cpu => cpu::NAME,
@@ -42,7 +56,7 @@ impl Probe {
     /// The unit of its weights.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Syscall | Self::Lock | Self::Lsm => "ns",
+            Self::Syscall | Self::Lock | Self::Lsm | Self::Latency => "ns",
             Self::Cpu => "samples",
         }
     }
@@ -54,13 +68,14 @@ impl Probe {
             Self::Lock => lock::TITLE.to_owned(),
             Self::Lsm => lsm::TITLE.to_owned(),
             Self::Cpu => cpu::title(header),
+            Self::Latency => latency::title(header),
         }
     }
 
     /// How many events it saw, and what they are called.
     pub fn events(self, profile: &Profile) -> (u64, &'static str) {
         match self {
-            Self::Syscall => (syscall::events(profile), "system calls"),
+            Self::Syscall | Self::Latency => (syscall::events(profile), "system calls"),
             Self::Lock => (lock::events(profile), "lock waits"),
             Self::Lsm => (lsm::events(profile), "LSM functions"),
             Self::Cpu => (cpu::events(profile), "samples"),
@@ -70,7 +85,7 @@ impl Probe {
     /// Whether a loss counted against `population` touches this probe.
     pub const fn concerns(self, population: Population) -> bool {
         match population {
-            Population::Calls => matches!(self, Self::Syscall),
+            Population::Calls => matches!(self, Self::Syscall | Self::Latency),
             Population::LockWaits => matches!(self, Self::Lock),
             Population::LsmReturns => matches!(self, Self::Lsm),
             Population::Samples => matches!(self, Self::Cpu),
@@ -86,6 +101,7 @@ impl Probe {
             Self::Lock => lock::fold(profile, &mut folder),
             Self::Lsm => lsm::fold(profile, &mut folder),
             Self::Cpu => cpu::fold(profile, &mut folder),
+            Self::Latency => latency::fold(profile, &mut folder),
         }
         folder.finish()
     }

@@ -38,7 +38,7 @@ pub const fn root(class: CallClass) -> Option<&'static str> {
 pub fn push(key: &SlowKey, folder: &mut Folder<'_>) {
     let no_kernel = match key.source {
         StackSource::None => "[no kernel stack: the call stayed on the CPU and met no sample]",
-        StackSource::Wait | StackSource::Sample => "[kernel stack missing]",
+        StackSource::Wait | StackSource::Sample | StackSource::Spin => "[kernel stack missing]",
     };
     folder.stack(key.user, Some("[user stack missing]"));
     folder.frame(&format!("{}()", syscalls::name(key.nr))).stack(key.kernel, Some(no_kernel));

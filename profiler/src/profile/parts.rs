@@ -1,0 +1,152 @@
+//! The parts of slow calls: where their wall time went, each part measured by its own slices.
+//!
+//! In: deltas of one interval. Out: sums per row of slow calls, and per (process, call, part, stack).
+
+use serde::{Deserialize, Serialize};
+
+use super::process::Pid;
+use super::rows::CallNumber;
+use super::stack::StackId;
+
+/// What a call did for a part of its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Running in the kernel.
+    OnCpu,
+    /// Spinning on a lock.
+    Spin,
+    /// Asleep on a kernel lock.
+    LockSleep,
+    /// Asleep on something else.
+    Sleep,
+    /// Woken, and waiting for a CPU.
+    Woken,
+    /// Taken off the CPU while it could run.
+    Preempted,
+    /// Between an interrupted call's return and its restart.
+    Interrupted,
+    /// No slice covers it: events were missed.
+    Unaccounted,
+}
+
+impl Part {
+    /// All parts, in the order they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::OnCpu,
+        Self::Spin,
+        Self::LockSleep,
+        Self::Sleep,
+        Self::Woken,
+        Self::Preempted,
+        Self::Interrupted,
+        Self::Unaccounted,
+    ];
+
+    /// The frame it is in pictures and sentences.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OnCpu => "on CPU in the kernel",
+            Self::Spin => "spinning on a lock",
+            Self::LockSleep => "asleep on a lock",
+            Self::Sleep => "asleep",
+            Self::Woken => "waiting for a CPU: woken",
+            Self::Preempted => "waiting for a CPU: preempted",
+            Self::Interrupted => "between restarts",
+            Self::Unaccounted => "unaccounted",
+        }
+    }
+}
+
+/// Wall time of calls by part, ns. Fields are named: a capture may know fewer parts, or more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Parts {
+    on_cpu: u64,
+    spin: u64,
+    lock_sleep: u64,
+    sleep: u64,
+    woken: u64,
+    preempted: u64,
+    interrupted: u64,
+    unaccounted: u64,
+}
+
+impl Parts {
+    /// From the kernel side's array, whose order is [`Part::ALL`]'s.
+    pub const fn new(ns: [u64; Part::ALL.len()]) -> Self {
+        let [on_cpu, spin, lock_sleep, sleep, woken, preempted, interrupted, unaccounted] = ns;
+        Self { on_cpu, spin, lock_sleep, sleep, woken, preempted, interrupted, unaccounted }
+    }
+
+    /// One part, ns.
+    pub const fn get(&self, part: Part) -> u64 {
+        match part {
+            Part::OnCpu => self.on_cpu,
+            Part::Spin => self.spin,
+            Part::LockSleep => self.lock_sleep,
+            Part::Sleep => self.sleep,
+            Part::Woken => self.woken,
+            Part::Preempted => self.preempted,
+            Part::Interrupted => self.interrupted,
+            Part::Unaccounted => self.unaccounted,
+        }
+    }
+
+    /// Adds other calls.
+    pub fn add(&mut self, other: &Self) {
+        *self = Self::new(Part::ALL.map(|part| self.get(part).saturating_add(other.get(part))));
+    }
+
+    /// All parts, which is the calls' wall time, ns; 0 where parts were not recorded.
+    pub fn sum(&self) -> u64 {
+        Part::ALL.iter().fold(0, |sum, part| sum.saturating_add(self.get(*part)))
+    }
+
+    /// Waiting for a CPU, ns.
+    pub const fn runnable_ns(&self) -> u64 {
+        self.get(Part::Woken).saturating_add(self.get(Part::Preempted))
+    }
+
+    /// Off the CPU, ns.
+    pub const fn off_cpu_ns(&self) -> u64 {
+        self.get(Part::LockSleep).saturating_add(self.get(Part::Sleep)).saturating_add(self.runnable_ns())
+    }
+}
+
+/// Which time a [`PartRow`] sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PartKey {
+    /// Process.
+    pub pid: Pid,
+    /// System call.
+    pub nr: CallNumber,
+    /// Part.
+    pub part: Part,
+    /// Kernel stack that shows it: of the longest wait in a call, or of its latest sample.
+    pub kernel: StackId,
+}
+
+/// Time of one [`PartKey`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRow {
+    /// Time, ns.
+    pub ns: u64,
+    /// Calls that have it.
+    pub calls: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_mean_the_same_part_by_an_index() {
+        use profiler_common::part;
+        assert_eq!(part::PARTS, Part::ALL.len());
+        for (kernel, part) in part::Part::ALL.iter().zip(Part::ALL) {
+            assert_eq!(format!("{kernel:?}"), format!("{part:?}"));
+            assert_eq!(*kernel as usize, part as usize);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a call slept on, told from its kernel stack.
+//!
+//! In: kernel functions, leaf first. Out: a word such as `pipe` or `disk`. A word by place is a typing, not
+//! a proof: the first function that tells decides.
+
+/// Beginning of a function's name → what waits there. The leaf-most function that matches any of them counts.
+const PLACES: &[(&str, &str)] = &[
+    ("anon_pipe_", "pipe"),
+    ("pipe_", "pipe"),
+    ("fifo_open", "pipe"),
+    ("wait_for_partner", "pipe"),
+    ("futex_", "futex"),
+    ("do_futex", "futex"),
+    ("hrtimer_nanosleep", "timer"),
+    ("common_nsleep", "timer"),
+    ("do_nanosleep", "timer"),
+    ("ep_poll", "poll"),
+    ("do_epoll_wait", "poll"),
+    ("do_sys_poll", "poll"),
+    ("do_select", "poll"),
+    ("do_poll", "poll"),
+    ("handle_userfault", "page fault"),
+    ("exc_page_fault", "page fault"),
+    ("do_user_addr_fault", "page fault"),
+    ("handle_mm_fault", "page fault"),
+    ("__do_fault", "page fault"),
+    ("filemap_fault", "page fault"),
+    ("try_to_free_", "memory reclaim"),
+    ("do_try_to_free_", "memory reclaim"),
+    ("shrink_", "memory reclaim"),
+    ("reclaim_throttle", "memory reclaim"),
+    ("mem_cgroup_handle_over_high", "memory limit"),
+    ("balance_dirty_pages", "dirty page limit"),
+    ("nfs", "network file system"),
+    ("rpc_", "network file system"),
+    ("cifs_", "network file system"),
+    ("fuse_", "FUSE"),
+    ("request_wait_answer", "FUSE"),
+    ("jbd2_", "disk"),
+    ("blk_", "disk"),
+    ("bio_", "disk"),
+    ("submit_bio_wait", "disk"),
+    ("folio_wait_", "disk"),
+    ("wait_on_page_", "disk"),
+    ("__wait_on_buffer", "disk"),
+    ("xlog_", "disk"),
+    ("rq_qos_wait", "disk limit"),
+    ("__sys_accept4", "network"),
+    ("inet_", "network"),
+    ("tcp_", "network"),
+    ("udp_", "network"),
+    ("__skb_wait_", "network"),
+    ("sk_wait_", "network"),
+    ("sk_stream_wait_", "network"),
+    ("sock_alloc_send_", "network"),
+    ("unix_", "unix socket"),
+    ("n_tty_", "terminal"),
+    ("tty_", "terminal"),
+    ("flock_lock_inode_wait", "file lock"),
+    ("posix_lock_inode_wait", "file lock"),
+    ("fcntl_setlk", "file lock"),
+    ("do_wait", "child process"),
+    ("kernel_wait4", "child process"),
+    ("synchronize_rcu", "RCU"),
+    ("__wait_rcu_gp", "RCU"),
+    ("do_signal_stop", "stopped"),
+    ("__refrigerator", "frozen"),
+    ("ptrace_stop", "debugger"),
+    ("do_sigtimedwait", "signal"),
+    ("sigsuspend", "signal"),
+    ("eventfd_read", "eventfd"),
+    ("inotify_read", "inotify"),
+    ("io_cqring_wait", "io_uring"),
+];
+
+/// What a thread with this stack waits for; `None` where no function tells.
+pub fn of<'a>(functions: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    let place = |function: &str| PLACES.iter().find(|(start, _)| function.starts_with(start));
+    functions
+        .filter_map(|function| place(function.trim_start_matches("__x64_sys_")))
+        .map(|(_, what)| *what)
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+
+    #[test]
+    fn the_leaf_most_function_that_tells_decides() {
+        assert_eq!(of(["schedule", "anon_pipe_read", "vfs_read"].into_iter()), Some("pipe"));
+        assert_eq!(of(["io_schedule", "folio_wait_bit_common", "filemap_fault"].into_iter()), Some("disk"));
+        assert_eq!(
+            of(["schedule", "handle_userfault", "do_user_addr_fault", "vfs_read"].into_iter()),
+            Some("page fault")
+        );
+        assert_eq!(of(["schedule", "somewhere"].into_iter()), None);
+    }
+}

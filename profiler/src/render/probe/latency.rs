@@ -1,0 +1,44 @@
+//! `latency`: slow calls as `container;comm (pid);call;part;kernel…_[k]`, in ns: their whole wall time.
+//!
+//! In: rows of parts. Out: paths; idle calls and waits on user locks stand under roots of their own, as in
+//! `syscall`. It is no probe of its own: the `syscall` probe measures it.
+
+use super::super::fold::Folder;
+use super::super::humane;
+use super::super::syscalls;
+use super::syscall::root;
+use crate::profile::parts::Part;
+use crate::profile::{Header, Profile};
+
+/// The picture's name.
+pub const NAME: &str = "latency";
+
+/// The picture's title.
+pub fn title(header: &Header) -> String {
+    match header.slow_ns {
+        0 => "wall time of system calls by part".to_owned(),
+        slow => format!("wall time of system calls ≥ {} by part", humane::setting(slow)),
+    }
+}
+
+/// What stands in the place of a stack; nothing where a part has none by its nature.
+const fn instead(part: Part) -> Option<&'static str> {
+    match part {
+        Part::OnCpu => Some("[no sample fell into it]"),
+        Part::Spin | Part::LockSleep | Part::Sleep => Some("[too short for a stack]"),
+        Part::Woken | Part::Preempted | Part::Interrupted | Part::Unaccounted => None,
+    }
+}
+
+/// Folds the parts of all slow calls.
+pub fn fold(profile: &Profile, folder: &mut Folder<'_>) {
+    for (key, row) in &profile.syscall.parts {
+        if let Some(root) = root(syscalls::class(key.nr)) {
+            folder.frame(root);
+        }
+        folder.process(key.pid);
+        folder.frame(&format!("{}()", syscalls::name(key.nr))).frame(key.part.name());
+        folder.stack(key.kernel, instead(key.part));
+        folder.end(row.ns, syscalls::class(key.nr));
+    }
+}

@@ -1,0 +1,193 @@
+//! In: how many calls, and how long they take by design. Out: calls whose parts a witness knows: the
+//! thread's own CPU clock and its `schedstat` before and after each, and the wall clock around it.
+
+use std::{
+    fs::File,
+    hint::black_box,
+    io,
+    os::fd::AsRawFd,
+    os::unix::fs::FileExt as _,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use crate::{
+    contend,
+    report::Report,
+    system::{self, cpu_time, now},
+    timed::Answerer,
+};
+
+/// What the kernel says of this thread, apart from any tracing.
+struct Witness {
+    schedstat: File,
+    calls: u64,
+    wall_ns: u64,
+    cpu_ns: u64,
+    delay_ns: u64,
+}
+
+impl Witness {
+    fn new() -> io::Result<Self> {
+        let schedstat = File::open("/proc/thread-self/schedstat")?;
+        Ok(Self { schedstat, calls: 0, wall_ns: 0, cpu_ns: 0, delay_ns: 0 })
+    }
+
+    /// Time this thread has waited for a CPU: the second number.
+    fn delay(&self) -> u64 {
+        let mut text = [0; 80];
+        let length = self.schedstat.read_at(&mut text, 0).unwrap_or(0);
+        let text = std::str::from_utf8(&text[..length]).unwrap_or("");
+        text.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
+    }
+
+    /// Watches one call, if it lasts `least_ns`.
+    #[inline(always)]
+    fn watch(&mut self, least_ns: u64, call: impl FnOnce()) {
+        let (delay, cpu, begin) = self.at_once();
+        call();
+        let end = now();
+        let (delay_end, cpu_end, later) = self.at_once();
+        if end - begin < least_ns {
+            return;
+        }
+        self.calls += 1;
+        self.wall_ns += end - begin;
+        self.cpu_ns += cpu_end - cpu;
+        // A wait for the CPU between the call's end and the look at it is none of the call's.
+        let apart = later - end;
+        self.delay_ns += delay_end - delay - if apart > 200_000 { apart } else { 0 };
+    }
+
+    /// All three clocks, without a wait for the CPU between them.
+    #[inline(always)]
+    fn at_once(&self) -> (u64, u64, u64) {
+        loop {
+            let (before, cpu, time) = (self.delay(), cpu_time(), now());
+            if self.delay() == before {
+                return (before, cpu, time);
+            }
+        }
+    }
+
+    fn report(&self) -> Report {
+        let asleep = self.wall_ns.saturating_sub(self.cpu_ns + self.delay_ns);
+        Report::new()
+            .with("calls", self.calls)
+            .with("wall_ns", self.wall_ns)
+            .with("cpu_ns", self.cpu_ns)
+            .with("delay_ns", self.delay_ns)
+            .with("asleep_ns", asleep)
+    }
+}
+
+/// Pins the calling thread to a CPU.
+fn pin(cpu: usize) -> io::Result<()> {
+    // SAFETY: a zeroed set is an empty one; the kernel reads as many bytes as said.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        match libc::sched_setaffinity(0, size_of_val(&set), &set) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Runs `work` on CPU 0, when `crowded` beside a thread that never gives the CPU up.
+fn beside(crowded: bool, work: impl FnOnce() -> io::Result<Report>) -> io::Result<Report> {
+    if !crowded {
+        return work();
+    }
+    pin(0)?;
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                black_box((0..1000_u64).fold(0, |sum, step| sum ^ black_box(step)));
+            }
+        });
+        let report = work();
+        stop.store(true, Ordering::Relaxed);
+        report
+    })
+}
+
+/// N reads of that many MiB of zeros: nothing but running in the kernel, and waiting for the CPU.
+pub fn zero_reads(count: u64, mebibytes: u64, crowded: bool) -> io::Result<Report> {
+    let source = File::open("/dev/zero")?;
+    let mut block = vec![1; (mebibytes << 20) as usize];
+    beside(crowded, || {
+        let mut witness = Witness::new()?;
+        for _ in 0..count {
+            witness.watch(0, || zero(&source, &mut block));
+        }
+        Ok(witness.report())
+    })
+}
+
+#[inline(never)]
+fn zero(source: &File, block: &mut [u8]) {
+    black_box(system::read(source.as_raw_fd(), block));
+}
+
+/// N reads of a pipe whose other end answers late: nothing but sleep, and waiting for the CPU.
+pub fn late_reads(count: u64, ms: u64, crowded: bool) -> io::Result<Report> {
+    let [answers, answering] = system::pipe(0)?;
+    let answerer = Answerer::start(ms, || {
+        system::write(answering, b"!");
+    })?;
+    let report = beside(crowded, || {
+        let mut witness = Witness::new()?;
+        for _ in 0..count {
+            answerer.ask();
+            witness.watch(0, || {
+                black_box(system::read(answers, &mut [0]));
+            });
+        }
+        Ok(witness.report())
+    });
+    answerer.end();
+    report
+}
+
+/// N dups made while another thread copies a table of that many descriptors and holds its lock; those of
+/// `us` and more did nothing but spin.
+pub fn held_dups(count: u64, descriptors: u64, us: u64) -> io::Result<Report> {
+    let ends = system::pipe(0)?;
+    fill_table(ends[0], descriptors)?;
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                drop(thread::spawn(contend::copy_table).join());
+            }
+        });
+        let mut witness = Witness::new()?;
+        for _ in 0..count {
+            witness.watch(us * 1000, || dup(ends[0]));
+        }
+        stop.store(true, Ordering::Relaxed);
+        Ok(witness.report())
+    })
+}
+
+/// Opens so many descriptors.
+fn fill_table(fd: i32, descriptors: u64) -> io::Result<()> {
+    for _ in 0..descriptors {
+        // SAFETY: duplicates a descriptor that stays open; the copies stay open, too.
+        if unsafe { system::call(libc::SYS_dup, [fd as usize, 0, 0, 0, 0, 0]) } < 0 {
+            return Err(io::Error::other("no descriptors left: ask for fewer, or raise `ulimit -n`"));
+        }
+    }
+    Ok(())
+}
+
+#[inline(never)]
+fn dup(fd: i32) {
+    // SAFETY: duplicates a descriptor that stays open.
+    let copy = unsafe { system::call(libc::SYS_dup, [fd as usize, 0, 0, 0, 0, 0]) };
+    if copy >= 0 {
+        system::close(copy as i32);
+    }
+}
