@@ -17,8 +17,17 @@ use support::live::{Recording, Workload, assert_within, number, send, workload};
 use support::session::{NOBODY, Stage, Told, acting};
 use support::{can_run, wait_for};
 
-const PICTURES: [&str; 7] =
-    ["cpu.folded", "cpu.svg", "lock.folded", "lock.svg", "syscall-heat.svg", "syscall.folded", "syscall.svg"];
+const PICTURES: [&str; 9] = [
+    "cpu.folded",
+    "cpu.svg",
+    "latency.folded",
+    "latency.svg",
+    "lock.folded",
+    "lock.svg",
+    "syscall-heat.svg",
+    "syscall.folded",
+    "syscall.svg",
+];
 
 fn copied(from: &Path, to: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -204,7 +213,9 @@ fn every_probe_runs_alone() {
         assert_eq!(told.assert_done().stderr, "", "{probe} {more:?}: -q is not quiet");
         let (folded, svg) = (format!("{probe}.folded"), format!("{probe}.svg"));
         let mut expected = vec!["capture.profiler", &folded, "summary.json", &svg];
-        expected.extend((probe == "syscall").then_some("syscall-heat.svg"));
+        if probe == "syscall" {
+            expected.extend(["latency.folded", "latency.svg", "syscall-heat.svg"]);
+        }
         expected.sort_unstable();
         assert_eq!(stage.files("out"), expected, "{probe} {more:?}");
         let summary = fs::read_to_string(stage.at("out/summary.json")).unwrap();

@@ -15,6 +15,7 @@ mod dist;
 mod matrix;
 mod setup;
 mod soak;
+mod story;
 mod test;
 mod toolchain;
 mod vm;
@@ -50,6 +51,8 @@ enum Command {
     Matrix(matrix::Options),
     /// Attach, detach and kill recordings under load, in guests, and look for what stays behind
     Soak(soak::Options),
+    /// Play an incident in a guest, and record it before and after the mend
+    Story(story::Options),
     /// Set up what the tests need, and run them all
     Test(test::Options),
     /// Boot a stock Debian kernel under emulation and run a command, or a shell, in it
@@ -76,6 +79,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dist => dist::run(&workspace),
         Command::Matrix(options) => matrix::run(&workspace, &options),
         Command::Soak(options) => soak::run(&workspace, &options),
+        Command::Story(options) => story::run(&workspace, &options),
         Command::Test(options) => test::run(&workspace, &options),
         Command::Vm(options) => return vm::run(&workspace, &options),
     }?;

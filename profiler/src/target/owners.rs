@@ -17,7 +17,7 @@ use super::task;
 const WALK_SHARE: u32 = 50;
 const WALK_EVERY: Duration = Duration::from_millis(20);
 /// A name that is not certain is looked up again after this, then after twice that, up to the last.
-const FIRST_DOUBT: Duration = Duration::from_millis(100);
+const FIRST_DOUBT: Duration = Duration::from_millis(15);
 const LAST_DOUBT: Duration = Duration::from_secs(7);
 /// More cgroups than this are not remembered.
 const MAX_CACHED: usize = 1 << 16;

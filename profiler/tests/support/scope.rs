@@ -259,6 +259,8 @@ impl Summary {
             // Checked with every count; and ends of waits that began before attach.
             .filter(|loss| !loss["class"].as_str().unwrap().ends_with("recursion_miss"))
             .filter(|loss| loss["class"] != "lock_unmatched_end")
+            // Slices of a call's time, not calls: they show as unaccounted.
+            .filter(|loss| loss["class"] != "switch_missed" && loss["class"] != "wakeup_missed")
             .collect();
         assert!(lost.is_empty(), "{lost:?}");
     }

@@ -1,16 +1,18 @@
 //! What runs inside a guest of the lab.
 //!
-//! In: `lab matrix [NAME]` or `lab soak CYCLES KILLS`, with `profiler` and `workload` on PATH. Out: a line beginning with `@cell` for each result;
+//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS` or `lab story`, with `profiler` and `workload` on PATH. Out: a line beginning with `@cell` for each result;
 //! exit code 0 if all is well, 1 if something failed, 2 for wrong usage.
 
 mod bpf;
 mod cells;
 mod clock;
+mod confine;
 mod judge;
 mod kernel;
 mod matrix;
 mod recording;
 mod soak;
+mod story;
 mod wait;
 
 use std::{
@@ -38,6 +40,7 @@ fn run(words: &[&str], out: &mut dyn Write) -> Result<bool> {
         ["matrix"] => matrix::run("", out),
         ["matrix", only] => matrix::run(only, out),
         ["soak", cycles, kills] => soak::run(cycles.parse()?, kills.parse()?, out),
-        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS"),
+        ["story"] => story::run(out),
+        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS | lab story"),
     }
 }

@@ -117,7 +117,7 @@ fn record(cell: &Cell) -> Result<Run> {
     let directory = Path::new(DIRECTORY);
     let spins = cell.witness == Witness::Spins;
     let kprobe = spins.then(|| Kprobe::place(SLOW_PATH)).transpose()?;
-    let mut workload = Workload::start(cell.words, directory)?;
+    let mut workload = Workload::start("workload", cell.words, directory)?;
     let pid = workload.pid();
     let (pid_text, choice) = (pid.to_string(), cell.choice());
     let mut arguments = vec!["--pid", &pid_text, "--probe", cell.probe(), "--backend", &choice];

@@ -24,12 +24,12 @@ impl Workload {
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn start(words: &[&str], directory: &Path) -> Result<Self> {
+    pub fn start(program: &str, words: &[&str], directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)?;
         let output = directory.join(format!("{}.json", words.first().unwrap_or(&"workload")));
-        let mut command = Command::new("workload");
+        let mut command = Command::new(program);
         command.arg("--wait").args(words).stdin(Stdio::piped()).stdout(File::create(&output)?);
-        let workload = Self { child: Reaped(command.spawn().context("starting workload")?), output };
+        let workload = Self { child: Reaped(command.spawn().context("starting the workload")?), output };
         workload.line("the workload to be ready", 0)?;
         Ok(workload)
     }

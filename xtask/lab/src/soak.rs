@@ -47,7 +47,7 @@ fn report(out: &mut dyn Write, names: (&str, &str, &str), found: &Result<String>
 
 fn attach_and_detach(cycles: u64, out: &mut dyn Write) -> Result<String> {
     let (clean, ways) = (Clean::now()?, ways()?);
-    let mut load = Workload::start(SPINNERS, Path::new(DIRECTORY))?;
+    let mut load = Workload::start("workload", SPINNERS, Path::new(DIRECTORY))?;
     load.go()?;
     let mut attached = Vec::new();
     for (cycle, way) in (1..=cycles).zip(ways.iter().cycle()) {
@@ -92,7 +92,7 @@ fn ways() -> Result<Vec<Vec<String>>> {
 
 fn kill(kills: u64) -> Result<String> {
     let (clean, ways) = (Clean::now()?, ways()?);
-    let mut load = Workload::start(SPINNERS, Path::new(DIRECTORY))?;
+    let mut load = Workload::start("workload", SPINNERS, Path::new(DIRECTORY))?;
     load.go()?;
     let mut random = Random::new();
     for (kill, way) in (1..=kills).zip(ways.iter().cycle()) {

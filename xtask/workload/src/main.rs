@@ -46,6 +46,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   refused N                N getppid that a seccomp filter refuses
   signalled-reads N MS R   N reads of MS, a signal half way; R=1: restarted, R=0: EINTR and read again
   random-reads N MIB       N reads of MIB of /dev/urandom: long calls that never sleep
+  serve N THREADS          datagrams, opens and stats, as a proxy under AppArmor does
   udp-send N [THREADS]     N datagrams per thread over loopback, each received before the next
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
@@ -118,6 +119,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("refused", &[count]) => exits::refused(count),
         ("signalled-reads", &[count, ms, restart]) => exits::signalled_reads(count, ms, restart != 0),
         ("random-reads", &[count, mebibytes]) => timed::random_reads(count, mebibytes),
+        ("serve", &[count, threads]) => net::serve(count, threads),
         ("udp-send", &[count]) => net::udp_send(count, 1),
         ("udp-send", &[count, threads]) => net::udp_send(count, threads),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),

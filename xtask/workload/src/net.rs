@@ -1,7 +1,7 @@
 //! In: how many datagrams. Out: what each send took: every one is one call of `security_socket_sendmsg`, and
 //! every datagram is received before the next, so that none is dropped.
 
-use std::{io, net::UdpSocket, thread, time::Duration};
+use std::{fs, io, net::UdpSocket, thread, time::Duration};
 
 use crate::{report::Report, system::now};
 
@@ -15,6 +15,32 @@ pub fn udp_send(count: u64, threads: u64) -> io::Result<Report> {
     }
     Ok(Report::new().with("elapsed_ns", now() - begin).with_calls(durations))
 }
+
+/// What a proxy asks of the security layer: per thread and round a datagram, a file opened and one looked at.
+pub fn serve(count: u64, threads: u64) -> io::Result<Report> {
+    let begin = now();
+    let others: Vec<_> = (1..threads).map(|_| thread::spawn(move || requests(count))).collect();
+    let mut durations = requests(count)?;
+    for other in others {
+        durations.extend(other.join().map_err(|_| io::Error::other("a thread died"))??);
+    }
+    Ok(Report::new().with("elapsed_ns", now() - begin).with_calls(durations))
+}
+
+fn requests(count: u64) -> io::Result<Vec<u64>> {
+    let mut durations = Vec::new();
+    for _ in 0..count.div_ceil(ROUND) {
+        durations.extend(send(ROUND)?);
+        for _ in 0..ROUND {
+            drop(fs::File::open("/etc/passwd")?);
+            fs::metadata("/proc/self/stat")?;
+        }
+    }
+    Ok(durations)
+}
+
+/// Requests on one pair of sockets.
+const ROUND: u64 = 50;
 
 fn send(count: u64) -> io::Result<Vec<u64>> {
     let (from, to) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);

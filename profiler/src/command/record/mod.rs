@@ -7,6 +7,7 @@ mod haste;
 mod header;
 mod identity;
 mod launch;
+mod nameless;
 mod object;
 mod output;
 mod progress;
@@ -34,6 +35,8 @@ use stop::Stop;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Events that come within this time of others share a wake-up.
 const COALESCE: Duration = Duration::from_millis(2);
+/// Processes without a name are asked for again after this.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 /// Program run time is measured in one window of this length …
 const WINDOW: Duration = Duration::from_millis(200);
 /// … out of this many intervals.
@@ -98,6 +101,7 @@ async fn measure(
             result = launch::ended(launched) => { result?; return Ok(()) }
             result = recorder.events() => result?,
             () = tokio::time::sleep_until(window_end.into()), if recorder.window_open() => recorder.close_window(),
+            () = tokio::time::sleep(ASK_AGAIN), if recorder.awaits_names() => recorder.ask_again(),
             _ = tick.tick() => {
                 recorder.interval().await?;
                 intervals += 1;

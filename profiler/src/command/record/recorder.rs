@@ -14,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use super::context::context;
 use super::header::{Plan, header};
 use super::identity::Identities;
+use super::nameless::Nameless;
 use super::object;
 use super::output::Output;
 use super::scope::Scope;
@@ -31,10 +32,7 @@ use crate::profile::{
     Chunk, Class, End, FrameSpace, InFlightCall, Interval, Pid, Process, Profile, Resolution, StackId,
 };
 use crate::symbol::{Interner, KernelSymbols, Limits};
-use crate::target::{Owner, Owners};
-
-/// Processes without an owner that are asked for again, at most, per interval.
-const UNOWNED: usize = 1 << 16;
+use crate::target::Owners;
 
 /// A lock row as the kernel wrote it.
 type LockEntry = (profiler_common::lock::LockKey, profiler_common::lock::LockRow);
@@ -65,8 +63,7 @@ pub struct Recorder {
     identities: Identities,
     watch: Watch,
     intervals: u64,
-    /// Processes that were gone before they could be asked for, with their cgroups.
-    unowned: Vec<(Pid, u64)>,
+    nameless: Nameless,
     pending: Interval,
     output: Output,
     profile: Profile,
@@ -117,7 +114,7 @@ impl Recorder {
             identities: Identities::default(),
             watch: scope.watch,
             intervals: 0,
-            unowned: Vec::new(),
+            nameless: Nameless::default(),
             pending: Interval::default(),
             output,
             profile: Profile::default(),
@@ -194,8 +191,8 @@ impl Recorder {
         let owner = self.owners.owner(pid.0, cgroup);
         // Without a name it may be a container that its runtime has not described yet: asked once more.
         let nameless = owner.as_ref().is_none_or(|owner| owner.container.is_empty());
-        if nameless && cgroup != 0 && self.unowned.len() < UNOWNED {
-            self.unowned.push((pid, cgroup));
+        if nameless {
+            self.nameless.add(pid, cgroup);
         }
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
         let label =
@@ -218,14 +215,15 @@ impl Recorder {
         }
     }
 
-    /// Asks again for the owners of processes that were gone when they came into view.
-    fn find_owners(&mut self) {
-        for (pid, cgroup) in std::mem::take(&mut self.unowned) {
-            if let Some(owner) = self.owners.owner_of_cgroup(cgroup) {
-                let Owner { container, cgroup } = owner;
-                self.pending.processes.push(Process { pid, container, cgroup, ..Process::default() });
-            }
-        }
+    /// Whether asking again for those without a name may help.
+    pub fn awaits_names(&self) -> bool {
+        self.nameless.is_hopeful()
+    }
+
+    /// Asks again for those without a name.
+    pub fn ask_again(&mut self) {
+        let named = self.nameless.ask(&mut self.owners);
+        self.pending.processes.extend(named);
     }
 
     /// Ends an interval: drains, names the new kernel frames, keeps the chunk.
@@ -239,7 +237,8 @@ impl Recorder {
         self.outcomes.add_to(&mut self.pending.ledger)?;
         // After the rows: the stacks they refer to are in the ring buffer by now, if it had room for them.
         self.take_events();
-        self.find_owners();
+        let found = self.nameless.give_up(&mut self.owners);
+        self.pending.processes.extend(found);
         self.see_holders(&drained);
         self.hold_back(&mut drained.locks);
         let mut interval = std::mem::take(&mut self.pending);
