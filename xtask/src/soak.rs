@@ -13,8 +13,6 @@ use crate::{
 
 /// The oldest and the newest promised.
 const KERNELS: [&str; 2] = ["5.10", "7.2"];
-/// In `cargo xtask test`: recordings, killed ones.
-const SHORT: (u64, u64) = (20, 5);
 /// Attaching alone may take a minute; each has its own limit inside, and this one is behind them all.
 const EACH: Duration = Duration::from_secs(60);
 
@@ -39,11 +37,6 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     soak(workspace, kernels, (options.cycles, options.kills), &mut tally);
     tally.print();
     if tally.failed() { bail!("the soak failed") } else { Ok(()) }
-}
-
-/// The few cycles that every test run does.
-pub fn short(workspace: &Workspace, tally: &mut Tally) {
-    soak(workspace, &KERNELS, SHORT, tally);
 }
 
 fn soak(workspace: &Workspace, kernels: &[&str], (cycles, kills): (u64, u64), tally: &mut Tally) {

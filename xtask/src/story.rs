@@ -69,7 +69,7 @@ fn keep(workspace: &Workspace, out: &Path, text: &str) -> Result<()> {
     for side in ["before", "after"] {
         for picture in PICTURES {
             let to = directory.join(format!("apparmor-{side}-{picture}"));
-            fs::copy(out.join(side).join(picture), &to)
+            fs::copy(out.join(side).join("out").join(picture), &to)
                 .with_context(|| format!("writing {}", to.display()))?;
         }
     }

@@ -10,7 +10,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, command, matrix, setup, soak, workload, workspace::Workspace};
+use crate::{build, command, matrix, setup, workload, workspace::Workspace};
 use tally::Tally;
 
 #[derive(clap::Args)]
@@ -40,7 +40,6 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if options.live.is_none() && !options.quick {
         matrix::all(workspace, &mut tally);
-        soak::short(workspace, &mut tally);
     }
     tally.print();
     if tally.failed() { bail!("tests failed") } else { Ok(()) }

@@ -82,10 +82,13 @@ fn once(way: &[String], clean: &Clean) -> Result<u64> {
     Ok(took)
 }
 
-/// All probes, by each backend that locks have here in turn: those are the ones that patch the kernel.
+/// The probes that incidents begin with, by each backend that locks have here in turn: those patch the kernel. Without
+/// `lsm`: hooking its dozens of functions under load takes an emulated machine longer than a minute.
 fn ways() -> Result<Vec<Vec<String>>> {
     let locks = offered()?.into_iter().filter(|choice| choice.starts_with("lock."));
-    let ways: Vec<Vec<String>> = locks.map(|choice| vec!["--backend".to_owned(), choice]).collect();
+    let ways: Vec<Vec<String>> = locks
+        .map(|choice| ["--probe", "syscall,lock,cpu", "--backend", &choice].map(str::to_owned).to_vec())
+        .collect();
     ensure!(!ways.is_empty(), "`profiler check` offers no backend for locks");
     Ok(ways)
 }

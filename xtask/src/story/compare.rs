@@ -22,7 +22,7 @@ struct Side {
 /// # Errors
 /// When a summary is not there, or not as documented.
 pub fn differences(out: &Path, kernel: &str) -> Result<String> {
-    let (before, after) = (side(&out.join("before"))?, side(&out.join("after"))?);
+    let (before, after) = (side(&out.join("before/out"))?, side(&out.join("after/out"))?);
     let mut text = format!(
         "Linux {}, emulated, 4 CPUs; before: `{}`, after: `{}`.\n\n\
          | Time per call, µs | before | after | before / after |\n|---|---|---|---|\n",
