@@ -3,6 +3,7 @@
 //! In: enter, exit, sample, switch. Out: the same record, without a storage look-up; the verdict of
 //! the target filter is kept in it for one time slice.
 
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{Slot, verdict};
 
@@ -25,10 +26,50 @@ pub fn calling() -> Option<&'static mut Slot> {
     if slot.verdict == verdict::INSIDE && slot.in_call != 0 { Some(slot) } else { None }
 }
 
+/// CPUs with a line in [`OUTSIDE`]; others look at their slot.
+const CPUS: usize = 512;
+
+/// 1 while a CPU runs a thread that the target leaves out. A cache line each: nobody else's writes cost a reader.
+#[repr(C, align(64))]
+struct Line {
+    outside: u32,
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data.outside")]
+static mut OUTSIDE: [Line; CPUS] = [const { Line { outside: 0 } }; CPUS];
+
+/// This CPU's line.
+#[inline(always)]
+fn line() -> Option<*mut Line> {
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as usize;
+    // SAFETY: below the length of the array.
+    if cpu < CPUS { Some(unsafe { (&raw mut OUTSIDE).cast::<Line>().add(cpu) }) } else { None }
+}
+
+/// Whether the thread that runs here is known to be outside the target: all that its calls pay for. An address
+/// from the CPU's number costs less than a look-up in a map.
+#[inline(always)]
+pub fn is_outside() -> bool {
+    // SAFETY: this CPU's own line.
+    line().is_some_and(|line| unsafe { (&raw const (*line).outside).read_volatile() } != 0)
+}
+
+/// Sets the verdict on the thread that runs here.
+#[inline(always)]
+pub fn decide(slot: &mut Slot, verdict: u32) {
+    slot.verdict = verdict;
+    if let Some(line) = line() {
+        // SAFETY: this CPU's own line.
+        unsafe { (&raw mut (*line).outside).write_volatile(u32::from(verdict == verdict::OUTSIDE)) };
+    }
+}
+
 /// Forgets the thread: it leaves the CPU, or its next call must look at more than the slot.
 #[inline(always)]
 pub fn forget(slot: &mut Slot) {
-    slot.verdict = verdict::UNKNOWN;
+    decide(slot, verdict::UNKNOWN);
     slot.in_call = 0;
 }
 

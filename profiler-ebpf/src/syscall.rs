@@ -29,8 +29,10 @@ fn now_ns() -> u64 {
 /// A thread enters a call. The CPU does not count: a call belongs to the CPU it ends on.
 #[inline(always)]
 pub fn enter(ctx: &RawTracePointContext) {
-    let Some(slot) = slot::get() else { return };
-    if slot.verdict != verdict::OUTSIDE {
+    if slot::is_outside() {
+        return;
+    }
+    if let Some(slot) = slot::get() {
         enter_measured(ctx.as_ptr(), slot);
     }
 }
@@ -90,14 +92,16 @@ fn judge(slot: &mut Slot, verdict: u32) {
     slot.in_call = 0;
     slot.tgid = (ids >> 32) as u32;
     slot.tid = ids as u32;
-    slot.verdict = verdict;
+    slot::decide(slot, verdict);
 }
 
 /// A thread leaves its call.
 #[inline(always)]
 pub fn exit(ctx: &RawTracePointContext) {
-    let Some(slot) = slot::get() else { return };
-    if slot.verdict != verdict::OUTSIDE {
+    if slot::is_outside() {
+        return;
+    }
+    if let Some(slot) = slot::get() {
         exit_measured(ctx.as_ptr(), slot);
     }
 }

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(420);
 /// Of what the story tells, 5.10 and 6.1 have it all: AppArmor's spinlock is gone from later ones.
 const TOLD: &str = "6.1";
 /// What is kept of each recording.
-const PICTURES: [&str; 2] = ["lsm.svg", "cpu.svg"];
+const PICTURES: [&str; 2] = ["lsm.svg", "lock.svg"];
 
 #[derive(clap::Args)]
 pub struct Options {

@@ -70,7 +70,7 @@ fn side(directory: &Path) -> Result<Side> {
     let rows = |probe: &str| summary["probes"][probe]["rows"].as_array().cloned().unwrap_or_default();
     let number = |row: &Value, field: &str| row[field].as_u64().unwrap_or(0);
     let mut side = Side {
-        release: summary["environment"]["release"].as_str().unwrap_or("?").to_owned(),
+        release: summary["environment"]["kernel_release"].as_str().unwrap_or("?").to_owned(),
         label: String::new(),
         each: BTreeMap::new(),
         shares: BTreeMap::new(),
