@@ -285,8 +285,8 @@ fn the_whole_machine_names_containers() {
     summary.assert_exact("children of late-life", children as u64, 5);
     for (comm, container) in [("brief-life", &web), ("late-life", &late)] {
         let rows: Vec<_> = summary.everything().into_iter().filter(|row| row["comm"] == comm).collect();
-        let nameless = rows.iter().filter(|row| row["container"] != container.as_str()).count();
-        assert_eq!(nameless, 0, "{comm}: {nameless} of {} rows without its container", rows.len());
+        let nameless: Vec<_> = rows.iter().filter(|row| row["container"] != container.as_str()).collect();
+        assert!(nameless.is_empty(), "{comm}: of {} rows without its container: {nameless:?}", rows.len());
     }
     assert!(summary.rows("syscall").iter().any(|row| row["container"] == ""), "nothing of the host");
 }

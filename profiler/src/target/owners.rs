@@ -29,6 +29,8 @@ pub struct Owner {
     pub container: String,
     /// The cgroup's path in the hierarchy that tells most.
     pub cgroup: String,
+    /// Whether the name will stay: a container that is being made has only its id, or looks like none.
+    pub certain: bool,
 }
 
 /// Owners by cgroup.
@@ -94,6 +96,12 @@ impl Owners {
             self.next_walk = Some(Instant::now() + WALK_EVERY.max(start.elapsed() * WALK_SHARE));
         }
         let path = self.by_id.get(&id)?.clone();
+        // What a process of it told, through whatever hierarchy it is told apart by, beats looking at what is left.
+        let places = 0..self.host.hierarchies().len();
+        let mut known = places.filter_map(|place| self.by_path.get(&(place, path.clone())));
+        if let Some(known) = known.find(|known| known.owner.certain && !known.owner.container.is_empty()) {
+            return Some(known.owner.clone());
+        }
         Some(self.owner_of(&[(self.reported?, path)]))
     }
 
@@ -124,7 +132,7 @@ impl Owners {
         };
         let cgroup = self.host.hierarchies().get(key.0).map_or_else(String::new, |own| own.display(&key.1));
         let (container, certain) = if key.1 == "/" { (String::new(), true) } else { self.name(paths) };
-        let owner = Owner { container, cgroup };
+        let owner = Owner { container, cgroup, certain };
         if self.by_path.len() >= MAX_CACHED {
             self.by_path.clear();
         }
@@ -144,7 +152,7 @@ impl Owners {
             let Some(hierarchy) = self.host.hierarchies().get(key.0) else { continue };
             let container =
                 holder(&survey.containers, &task.cgroups).map(|own| own.label()).unwrap_or_default();
-            let owner = Owner { container, cgroup: hierarchy.display(&key.1) };
+            let owner = Owner { container, cgroup: hierarchy.display(&key.1), certain: true };
             self.by_path.insert(key.clone(), Known { owner, doubt: None });
         }
     }

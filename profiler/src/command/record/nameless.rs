@@ -21,11 +21,16 @@ pub struct Nameless {
 }
 
 impl Nameless {
-    /// Notes one, if its cgroup is known at all.
-    pub fn add(&mut self, pid: Pid, cgroup: u64) {
-        if cgroup != 0 && self.processes.len() < KEPT {
-            self.processes.push((pid, cgroup));
-            self.asked = 0;
+    /// Notes one that came into view: nameless in the cgroup of that id (0 tells nothing), or named.
+    pub fn note(&mut self, pid: Pid, cgroup: Option<u64>) {
+        match cgroup {
+            Some(id) if id != 0 && self.processes.len() < KEPT => {
+                self.processes.push((pid, id));
+                self.asked = 0;
+            }
+            Some(_) => {}
+            // What comes late must not take its name away.
+            None => self.processes.retain(|(nameless, _)| *nameless != pid),
         }
     }
 
@@ -41,7 +46,7 @@ impl Nameless {
         let mut named = Vec::new();
         for (pid, id) in self.processes.split_off(newest) {
             match owners.owner_of_cgroup(id) {
-                Some(owner) if !owner.container.is_empty() => named.push(owned(pid, owner)),
+                Some(owner) if owner.certain && !owner.container.is_empty() => named.push(owned(pid, owner)),
                 _ => self.processes.push((pid, id)),
             }
         }
@@ -55,6 +60,6 @@ impl Nameless {
     }
 }
 
-fn owned(pid: Pid, Owner { container, cgroup }: Owner) -> Process {
+fn owned(pid: Pid, Owner { container, cgroup, .. }: Owner) -> Process {
     Process { pid, container, cgroup, ..Process::default() }
 }

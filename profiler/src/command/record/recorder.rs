@@ -189,11 +189,9 @@ impl Recorder {
             self.interner.forget(pid);
         }
         let owner = self.owners.owner(pid.0, cgroup);
-        // Without a name it may be a container that its runtime has not described yet: asked once more.
-        let nameless = owner.as_ref().is_none_or(|owner| owner.container.is_empty());
-        if nameless {
-            self.nameless.add(pid, cgroup);
-        }
+        // Without a certain name it may be a container that its runtime has not described yet: asked once more.
+        let nameless = owner.as_ref().is_none_or(|owner| owner.container.is_empty() || !owner.certain);
+        self.nameless.note(pid, nameless.then_some(cgroup));
         let (container, cgroup) = owner.map(|owner| (owner.container, owner.cgroup)).unwrap_or_default();
         let label =
             if self.probes.lsm.is_some() { crate::environment::security_label(pid.0) } else { String::new() };
