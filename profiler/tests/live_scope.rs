@@ -276,13 +276,13 @@ fn the_whole_machine_names_containers() {
         "busybox:test",
         &late_life,
         "spawn",
-        "5",
+        "50",
     ]));
     let summary = Summary::of(&recording.stop());
     summary.assert_calls("brief-life", "nanosleep", 100);
     // The container's first process was runc before, whose calls are in its rows.
     let children = summary.calls("late-life", "getppid").into_iter().filter(|row| row["count"] == 5).count();
-    summary.assert_exact("children of late-life", children as u64, 5);
+    summary.assert_exact("children of late-life", children as u64, 50);
     for (comm, container) in [("brief-life", &web), ("late-life", &late)] {
         let rows: Vec<_> = summary.everything().into_iter().filter(|row| row["comm"] == comm).collect();
         let nameless: Vec<_> = rows.iter().filter(|row| row["container"] != container.as_str()).collect();

@@ -16,7 +16,8 @@ use super::task;
 /// than this.
 const WALK_SHARE: u32 = 50;
 const WALK_EVERY: Duration = Duration::from_millis(20);
-/// A name that is not certain is looked up again after this, then after twice that, up to the last.
+/// A name that is not certain is looked up again after this, so often; then after twice that, up to the last.
+const LOOKS: u32 = 16;
 const FIRST_DOUBT: Duration = Duration::from_millis(15);
 const LAST_DOUBT: Duration = Duration::from_secs(7);
 /// More cgroups than this are not remembered.
@@ -182,13 +183,15 @@ struct Known {
 struct Doubt {
     since: Instant,
     wait: Duration,
+    looks: u32,
 }
 
 impl Doubt {
-    /// The next doubt, twice as patient; none when it has lasted long enough.
+    /// The next doubt, after a while twice as patient; none when it has lasted long enough.
     fn after(last: Option<Self>) -> Option<Self> {
-        let wait = last.map_or(FIRST_DOUBT, |last| last.wait * 2);
-        (wait <= LAST_DOUBT).then(|| Self { since: Instant::now(), wait })
+        let looks = last.map_or(1, |last| last.looks + 1);
+        let wait = last.map_or(FIRST_DOUBT, |last| if looks > LOOKS { last.wait * 2 } else { last.wait });
+        (wait <= LAST_DOUBT).then(|| Self { since: Instant::now(), wait, looks })
     }
 
     fn is_due(&self) -> bool {

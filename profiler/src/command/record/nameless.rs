@@ -10,7 +10,7 @@ use crate::target::{Owner, Owners};
 const KEPT: usize = 1 << 16;
 /// How often they are asked for after the last that came, and how many of them: a container that is being made
 /// lives for tens of milliseconds at least.
-const ASKED: u32 = 8;
+const ASKED: u32 = 30;
 const ASKED_OF: usize = 1_000;
 
 /// Processes and their cgroups' ids.
