@@ -69,7 +69,7 @@ impl Wait {
             kind,
             own: own as u32,
             in_task: 0,
-            pad: 0,
+            tid: bpf_get_current_pid_tgid() as u32,
             named: 0,
             owner: owner::NOBODY,
         }
@@ -186,6 +186,11 @@ fn close(waits: &mut [Wait; NESTING], lock: u64) -> Option<&Wait> {
     for index in 0..NESTING {
         if waits[index].lock == lock {
             waits[index].lock = 0;
+            // An end that the recursion guard skipped leaves a wait behind on its CPU; the end of a stranger
+            // who waits there for the same lock later is not its end.
+            if waits[index].tid != bpf_get_current_pid_tgid() as u32 {
+                return None;
+            }
             waits[index].named = static_lock(lock);
             return Some(&waits[index]);
         }

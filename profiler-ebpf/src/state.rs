@@ -48,8 +48,8 @@ pub struct Wait {
     pub own: u32,
     /// 1 when the task itself spins, no interrupt on top of it.
     pub in_task: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// The thread that waits, or that an interrupt hit.
+    pub tid: u32,
     /// The lock's address where it can have a symbol, set when the wait ends.
     pub named: u64,
     /// Who held it at the begin.
