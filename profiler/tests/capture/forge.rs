@@ -51,3 +51,8 @@ fn remove(value: &mut Value, field: &str) {
         _ => {}
     }
 }
+
+/// CPU time of this thread: a busy machine does not lengthen it.
+pub fn cpu_time() -> std::time::Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap()
+}
