@@ -17,6 +17,7 @@ pub mod sample;
 pub mod slowest;
 pub mod stack;
 pub mod syscall;
+pub mod wait;
 
 /// Bytes of a task's command name, NUL padded (`TASK_COMM_LEN`).
 pub const COMM_BYTES: usize = 16;

@@ -46,7 +46,7 @@ pub enum Buffer {
 }
 
 /// How many buffers there are.
-pub const BUFFERS: u32 = 14;
+pub const BUFFERS: u32 = Buffer::LsmOnTop as u32 + 1;
 
 /// As in a row's key: no stack.
 pub const NONE: u64 = NO_STACK;

@@ -51,10 +51,12 @@ const fn part_color(part: Part) -> Color {
     let (r, g, b) = match part {
         Part::OnCpu => (232, 92, 60),
         Part::Spin => (150, 60, 160),
+        Part::Irq => (245, 140, 110),
         Part::LockSleep => (190, 140, 215),
         Part::Sleep => (110, 160, 220),
         Part::Woken => (240, 205, 80),
         Part::Preempted => (225, 175, 40),
+        Part::Throttled => (200, 130, 20),
         Part::Interrupted => (150, 150, 150),
         Part::Unaccounted => (60, 60, 60),
     };

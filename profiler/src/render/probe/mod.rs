@@ -7,6 +7,8 @@ pub mod cpu;
 pub mod latency;
 pub mod lock;
 pub mod lsm;
+pub mod offcpu;
+pub mod runq;
 pub mod syscall;
 
 use super::fold::{Folded, Folder};
@@ -22,6 +24,10 @@ pub enum Probe {
     Lock,
     /// Time in the security layer, ns.
     Lsm,
+    /// Waits that block, ns.
+    Offcpu,
+    /// Waits for a CPU, ns.
+    Runq,
     /// CPU samples.
     Cpu,
     /// Slow system calls by part of their wall time, ns.
@@ -30,7 +36,8 @@ pub enum Probe {
 
 impl Probe {
     /// All probes, in the order they are shown.
-    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu, Self::Latency];
+    pub const ALL: &'static [Self] =
+        &[Self::Syscall, Self::Lock, Self::Lsm, Self::Offcpu, Self::Runq, Self::Cpu, Self::Latency];
 
     /// The name in options, files and outputs.
     pub const fn name(self) -> &'static str {
@@ -38,6 +45,8 @@ impl Probe {
             Self::Syscall => syscall::NAME,
             Self::Lock => lock::NAME,
             Self::Lsm => lsm::NAME,
+            Self::Offcpu => offcpu::NAME,
+            Self::Runq => runq::NAME,
             Self::Cpu => cpu::NAME,
             Self::Latency => latency::NAME,
         }
@@ -49,6 +58,8 @@ impl Probe {
             Self::Syscall | Self::Latency => syscall::NAME,
             Self::Lock => lock::NAME,
             Self::Lsm => lsm::NAME,
+            Self::Offcpu => offcpu::NAME,
+            Self::Runq => runq::NAME,
             Self::Cpu => cpu::NAME,
         }
     }
@@ -56,7 +67,7 @@ impl Probe {
     /// The unit of its weights.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Syscall | Self::Lock | Self::Lsm | Self::Latency => "ns",
+            Self::Syscall | Self::Lock | Self::Lsm | Self::Offcpu | Self::Runq | Self::Latency => "ns",
             Self::Cpu => "samples",
         }
     }
@@ -67,6 +78,8 @@ impl Probe {
             Self::Syscall => syscall::title(header),
             Self::Lock => lock::TITLE.to_owned(),
             Self::Lsm => lsm::TITLE.to_owned(),
+            Self::Offcpu => offcpu::title(header),
+            Self::Runq => runq::TITLE.to_owned(),
             Self::Cpu => cpu::title(header),
             Self::Latency => latency::title(header),
         }
@@ -78,6 +91,8 @@ impl Probe {
             Self::Syscall | Self::Latency => (syscall::events(profile), "system calls"),
             Self::Lock => (lock::events(profile), "lock waits"),
             Self::Lsm => (lsm::events(profile), "LSM functions"),
+            Self::Offcpu => (offcpu::events(profile), "waits"),
+            Self::Runq => (runq::events(profile), "waits for a CPU"),
             Self::Cpu => (cpu::events(profile), "samples"),
         }
     }
@@ -88,6 +103,7 @@ impl Probe {
             Population::Calls => matches!(self, Self::Syscall | Self::Latency),
             Population::LockWaits => matches!(self, Self::Lock),
             Population::LsmReturns => matches!(self, Self::Lsm),
+            Population::Waits => matches!(self, Self::Offcpu | Self::Runq),
             Population::Samples => matches!(self, Self::Cpu),
             Population::Stacks | Population::Frames | Population::Weight | Population::None => true,
         }
@@ -100,6 +116,8 @@ impl Probe {
             Self::Syscall => syscall::fold(profile, &mut folder),
             Self::Lock => lock::fold(profile, &mut folder),
             Self::Lsm => lsm::fold(profile, &mut folder),
+            Self::Offcpu => offcpu::fold(profile, &mut folder),
+            Self::Runq => runq::fold(profile, &mut folder),
             Self::Cpu => cpu::fold(profile, &mut folder),
             Self::Latency => latency::fold(profile, &mut folder),
         }
