@@ -211,7 +211,10 @@ fn record_settings_hold_what_was_typed() {
     let Ok(Request::Run(Settings::Record(bare))) = cli::parse(["profiler", "record"].map(Into::into)) else {
         panic!("not record");
     };
-    assert_eq!(bare.probes, Probes { syscall: true, lock: true, lsm: true, cpu: true });
+    assert_eq!(
+        bare.probes,
+        Probes { syscall: true, lock: true, lsm: true, offcpu: true, runq: true, cpu: true }
+    );
     assert_eq!((bare.duration, bare.slow, bare.frequency_hz), (None, Duration::from_millis(10), 99));
     assert_eq!((bare.cpus, bare.output, bare.verbosity), (None, None, 0));
 }
