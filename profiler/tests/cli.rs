@@ -192,7 +192,7 @@ fn record_settings_hold_what_was_typed() {
         units: strings(&["cron.service"]),
         pids: vec![7, 8, 9],
         comms: strings(&["nginx"]),
-        probes: Probes { syscall: false, lock: true, lsm: false, cpu: true },
+        probes: Probes { lock: true, ..Probes::default() },
         backends: strings(&["lock.spin=kprobe"]),
         lsm_hooks: Vec::new(),
         duration: Some(Duration::from_secs(90)),
@@ -211,7 +211,7 @@ fn record_settings_hold_what_was_typed() {
     let Ok(Request::Run(Settings::Record(bare))) = cli::parse(["profiler", "record"].map(Into::into)) else {
         panic!("not record");
     };
-    assert_eq!(bare.probes, Probes { syscall: true, lock: true, lsm: true, cpu: true });
+    assert_eq!(bare.probes, Probes::ALL);
     assert_eq!((bare.duration, bare.slow, bare.frequency_hz), (None, Duration::from_millis(10), 99));
     assert_eq!((bare.cpus, bare.output, bare.verbosity), (None, None, 0));
 }
