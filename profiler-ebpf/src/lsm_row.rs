@@ -16,9 +16,9 @@ use profiler_common::stack::{NO_STACK, finish, mix, seed};
 use profiler_common::syscall::LatencyRow;
 use profiler_common::writer;
 
-use crate::call::octave_of;
 use crate::maps::{LSM_CACHE, LSM_ROWS, LSM_STACKS, SEEN};
 use crate::outcome::{busy, count};
+use crate::row::octave_of;
 use crate::stack::{self, Buffer};
 use crate::{global, process};
 
@@ -111,7 +111,7 @@ fn displace(cached: &mut CachedRow, tag: u64, ns: u64) -> u64 {
     *cached = CachedRow { tag, unseen_ns: 0, row: LatencyRow { slots: [0; SLOTS], total_ns: 0, max_ns: 0 } };
     let key = LsmKey::of(tag, 0);
     if key.tgid != 0 {
-        process::announce(key.tgid);
+        process::announce(crate::task::current(), key.tgid);
     }
     let known = finish(mix(seed(key.tgid, u32::from(key.site)), u64::from(key.nr)));
     // SAFETY: the value is not read.

@@ -5,8 +5,10 @@
 #![no_main]
 #![allow(static_mut_refs, reason = "maps and globals are statics the loader fills")]
 
+mod away;
 mod call;
 mod cgroup;
+mod clock;
 mod floor;
 mod global;
 mod in_flight;
@@ -15,10 +17,14 @@ mod lock_part;
 mod lsm;
 mod lsm_row;
 mod maps;
+mod neighbour;
+mod off_cpu;
 mod outcome;
 mod owner;
+mod pending;
 mod process;
 mod restart;
+mod row;
 mod sample;
 mod slice;
 mod slot;
@@ -34,6 +40,7 @@ mod task;
 mod thread;
 mod unmatched;
 mod wait;
+mod waker;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::{btf_tracepoint, fentry, fexit, perf_event, raw_tracepoint};
@@ -87,6 +94,12 @@ fn sched_switch(ctx: BtfTracePointContext) -> Result<(), ()> {
 #[btf_tracepoint(function = "sched_wakeup")]
 fn sched_wakeup(ctx: BtfTracePointContext) -> Result<(), ()> {
     switch::wakeup(ctx.arg(0));
+    Ok(())
+}
+
+#[btf_tracepoint(function = "sched_waking")]
+fn sched_waking(ctx: BtfTracePointContext) -> Result<(), ()> {
+    waker::waking(ctx.as_ptr(), ctx.arg(0));
     Ok(())
 }
 

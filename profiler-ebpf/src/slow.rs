@@ -21,13 +21,14 @@ use crate::stack::{self, Buffer};
 use crate::state::{Parts, Thread, wait};
 use crate::{global, restart, task, thread};
 
-/// Adds a slow call, whose parts are in the thread's record, with the user stack that made it.
+/// Adds a slow call, whose parts are in the thread's record, with the user stack that made it: that one.
 #[inline(always)]
-pub fn add(ctx: *mut c_void, ended: &Ended, regs: u64) {
+pub fn add(ctx: *mut c_void, ended: &Ended, regs: u64) -> u64 {
     // After these three the registers are not those of the code that made the call.
     let in_call = !matches!(ended.nr, processor::RT_SIGRETURN | processor::EXECVE | processor::EXECVEAT);
     let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
     add_slow(ended.nr, ended.latency_ns, user, regs, ended.ret);
+    user
 }
 
 /// A signal handler ends: the call it interrupted may fail with that, `rt_sigreturn` itself never does.
@@ -125,7 +126,7 @@ fn stack_of(parts: &Parts, part: usize) -> u64 {
         parts.lock_stack
     } else if part == Part::Sleep as usize {
         parts.wait_stacks[wait::SLEEP as usize]
-    } else if part == Part::Preempted as usize {
+    } else if part == Part::Preempted as usize || part == Part::Throttled as usize {
         parts.wait_stacks[wait::RUNNABLE as usize]
     } else {
         NO_STACK

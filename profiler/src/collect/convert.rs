@@ -24,6 +24,7 @@ impl Drained {
         self.lock_waits(&mut interval.lock, &mut interval.ledger, context);
         self.lsm_times(&mut interval.lsm, &mut interval.ledger);
         self.holders(&mut interval.lock);
+        self.waits(&mut interval.waits, &mut interval.ledger);
         self.cpu_samples(&mut interval.cpu, &mut interval.ledger);
     }
 

@@ -29,6 +29,8 @@ impl Plan {
             (settings.probes.syscall, plan::Probe::Syscall),
             (settings.probes.lock, plan::Probe::Lock),
             (settings.probes.lsm, plan::Probe::Lsm),
+            (settings.probes.offcpu, plan::Probe::Offcpu),
+            (settings.probes.runq, plan::Probe::Runq),
             (settings.probes.cpu, plan::Probe::Cpu),
         ];
         let facts = Facts::read();
