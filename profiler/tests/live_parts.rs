@@ -17,8 +17,16 @@ use support::can_run;
 use support::live::{Recorded, Recording, Workload, number};
 
 /// Every part in `summary.json`.
-const PARTS: [&str; 7] =
-    ["on_cpu_ns", "spin_ns", "lock_sleep_ns", "sleep_ns", "runnable_ns", "interrupted_ns", "unaccounted_ns"];
+const PARTS: [&str; 8] = [
+    "on_cpu_ns",
+    "spin_ns",
+    "irq_ns",
+    "lock_sleep_ns",
+    "sleep_ns",
+    "runnable_ns",
+    "interrupted_ns",
+    "unaccounted_ns",
+];
 
 /// Records a workload from before its start to after its end.
 fn record(options: &[&str], words: &[&str]) -> (Recorded, Value, u32) {
@@ -76,7 +84,7 @@ fn assert_witnessed(recorded: &Recorded, truth: &Value, pid: u32, syscall: &str)
     let parts = parts(row);
     let of = |part| number(parts, part);
     assert_part("wall", of("wall_ns"), number(truth, "wall_ns"), calls);
-    assert_part("on the CPU", of("on_cpu_ns") + of("spin_ns"), number(truth, "cpu_ns"), calls);
+    assert_part("on the CPU", of("on_cpu_ns") + of("spin_ns") + of("irq_ns"), number(truth, "cpu_ns"), calls);
     assert_part("waiting for a CPU", of("runnable_ns"), number(truth, "delay_ns"), calls);
     assert_part("asleep", of("sleep_ns") + of("lock_sleep_ns"), number(truth, "asleep_ns"), calls);
     assert!(of("unaccounted_ns") * 50 <= of("wall_ns"), "{parts:#}");
