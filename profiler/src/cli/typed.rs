@@ -101,7 +101,7 @@ pub(super) struct Record {
     /// Measure processes by command name
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     pub comm: Vec<String>,
-    /// Measure only these: syscall, lock, lsm, offcpu, runq, cpu [default: all]
+    /// Only these: syscall, lock, lsm, offcpu, runq, cpu [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub probe: Vec<String>,
     /// Time these LSM hooks, such as file_open [default: of sockets]

@@ -9,12 +9,12 @@ use super::findings::{Ranked, process};
 use super::fold::Folder;
 use super::name::{kernel_functions, nameless};
 use super::page::{Page, WIDTH};
-use super::probe::offcpu;
+use super::probe::{offcpu, wakers};
 use super::syscalls::{self, CallClass};
 use super::waits::{Classes, Ender};
 use super::{clean, findings, holders, humane, locks, parts, rows};
 use crate::profile::rows::{CpuKey, SlowKey, StackSource};
-use crate::profile::waits::{WaitStackKey, Waker};
+use crate::profile::waits::WaitStackKey;
 use crate::profile::{Profile, SlowRow, StackId};
 
 /// Stacks shown of each probe.
@@ -193,17 +193,18 @@ pub fn waits(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) ->
         ))?;
         labelled(page, "kernel", &kernel_line(profile, key.kernel))?;
         labelled(page, "user", &stack_line(folder, key.user))?;
-        labelled(page, "ended", &ended(profile, key))?;
+        labelled(page, "ended", &ended(profile, key, folder))?;
     }
     Ok(())
 }
 
 /// Who ended a wait, and where; empty when nobody saw it.
-fn ended(profile: &Profile, key: &WaitStackKey) -> String {
-    let kernel = match key.waker {
-        Waker::Unseen => return String::new(),
-        Waker::Interrupt { kernel } | Waker::Process { kernel, .. } => kernel,
-    };
-    let who = Ender::of(key.waker).name(profile, key.row.pid);
-    format!("by {who}: {}", whole_kernel_line(profile, kernel))
+fn ended(profile: &Profile, key: &WaitStackKey, folder: &mut Folder<'_>) -> String {
+    let ender = Ender::of(profile, key.waker);
+    if ender == Ender::Unseen {
+        return String::new();
+    }
+    wakers::push_stacks(ender, key.waker, folder);
+    let names = folder.take();
+    format!("by {}: {}", ender.name(profile, key.row.pid), joined(names.iter().rev().map(String::as_str)))
 }

@@ -4,6 +4,7 @@
 //! waited for a CPU, a line per process that stalled outside of calls; each heaviest first.
 
 mod class;
+pub mod interrupt;
 pub mod outside;
 pub mod table;
 
@@ -22,7 +23,7 @@ use crate::profile::waits::{NeighbourRow, WaitKey, WaitStackKey, Waker};
 use crate::profile::{Histogram, Pid, Profile, StackId, Wait};
 
 /// What a wait too short for a stack was on.
-pub const SHORT: &str = "(short waits)";
+pub const SHORT: &str = "short waits";
 
 /// All lines.
 pub struct Waits<'p> {
@@ -63,10 +64,11 @@ pub enum Ender {
 
 impl Ender {
     /// Of a waker.
-    pub const fn of(waker: Waker) -> Self {
+    pub fn of(profile: &Profile, waker: Waker) -> Self {
         match waker {
             Waker::Unseen => Self::Unseen,
             Waker::Interrupt { .. } => Self::Interrupt,
+            Waker::Process { kernel, .. } if interrupt::is_on_top(profile, kernel) => Self::Interrupt,
             Waker::Process { pid, .. } => Self::Process(pid),
         }
     }
@@ -204,7 +206,7 @@ fn blocked<'p>(profile: &'p Profile, classes: &mut Classes<'p>, places: &mut Pla
         let (stacks, rest) = stacks(profile, key, row.total_ns);
         for (stack, ns) in stacks {
             add(&mut line.on, places.of(stack), ns);
-            add(&mut line.enders, Ender::of(stack.waker), ns);
+            add(&mut line.enders, Ender::of(profile, stack.waker), ns);
         }
         add(&mut line.on, SHORT, rest);
     }

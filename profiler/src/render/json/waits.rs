@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::row::{Events, Owner, owner};
-use crate::profile::waits::{self, NeighbourKey, QueueKey, WaitKey, WaitStackKey, WaitStackRow, Waker};
-use crate::profile::{Histogram, Pid, Profile, Wait};
+use crate::profile::waits::{self, NeighbourKey, QueueKey, WaitKey, WaitStackKey, WaitStackRow};
+use crate::profile::{Histogram, Pid, Profile, StackId, Wait};
 use crate::render::fold::Folder;
-use crate::render::waits::{Classes, Outside, Places, Queued, Waits};
+use crate::render::waits::{Classes, Ender, Outside, Places, Queued, Waits};
 use crate::render::{Probe, probe, syscalls};
 
 /// `probes.offcpu`.
@@ -65,13 +65,23 @@ struct Ended<'p> {
     stack: Vec<String>,
 }
 
+/// What makes two rows of stacks one: an interrupt's stack is less than what was taken, as `wakers` says.
+type Same = (WaitKey, StackId, StackId, Ender, Vec<String>);
+
 impl Serialize for Stacks<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let profile = self.0;
         let mut folder = Folder::new(profile);
+        let mut sums: BTreeMap<Same, (WaitStackKey, WaitStackRow)> = BTreeMap::new();
+        for (key, row) in &profile.waits.stacks {
+            let ender = Ender::of(profile, key.waker);
+            probe::wakers::push_stacks(ender, key.waker, &mut folder);
+            let same = (key.row, key.kernel, key.user, ender, folder.take());
+            sums.entry(same).or_insert((*key, WaitStackRow::default())).1.add(row);
+        }
+        let mut rows: Vec<_> = sums.into_iter().collect();
+        rows.sort_by_key(|(_, (_, row))| Reverse(row.total_ns));
         let (mut classes, mut places) = (Classes::new(profile), Places::new(profile));
-        let mut rows: Vec<_> = profile.waits.stacks.iter().collect();
-        rows.sort_by_key(|(_, row)| Reverse(row.total_ns));
         serializer.collect_seq(
             rows.into_iter().map(|row| stack(profile, row, (&mut classes, &mut places), &mut folder)),
         )
@@ -80,39 +90,28 @@ impl Serialize for Stacks<'_> {
 
 fn stack<'p>(
     profile: &'p Profile,
-    (key, row): (&'p WaitStackKey, &'p WaitStackRow),
+    ((.., ender, waker), (key, row)): (Same, (WaitStackKey, WaitStackRow)),
     (classes, places): (&mut Classes<'p>, &mut Places<'p>),
     folder: &mut Folder<'_>,
 ) -> Stack<'p> {
-    probe::offcpu::push(key, folder);
-    let stack = folder.take();
+    probe::offcpu::push(&key, folder);
+    let owner_of = match ender {
+        Ender::Unseen => None,
+        Ender::Interrupt => Some(Owner { pid: Pid(0), comm: "interrupt", container: "" }),
+        Ender::Process(pid) => Some(owner(profile, pid)),
+    };
     Stack {
         owner: owner(profile, key.row.pid),
         syscall: key.row.nr.map(syscalls::name),
-        class: classes.of_stack(key).name(),
+        class: classes.of_stack(&key).name(),
         wait: key.row.wait,
         count: row.waits,
         total_ns: row.total_ns,
         max_ns: row.max_ns,
-        on: places.of(key),
-        stack,
-        waker: ended(profile, key.waker, folder),
+        on: places.of(&key),
+        stack: folder.take(),
+        waker: owner_of.map(|owner| Ended { interrupt: ender == Ender::Interrupt, owner, stack: waker }),
     }
-}
-
-fn ended<'p>(profile: &'p Profile, waker: Waker, folder: &mut Folder<'_>) -> Option<Ended<'p>> {
-    let (interrupt, owner) = match waker {
-        Waker::Unseen => return None,
-        Waker::Interrupt { kernel } => {
-            folder.stack(kernel, None);
-            (true, Owner { pid: Pid(0), comm: "interrupt", container: "" })
-        }
-        Waker::Process { pid, kernel, user } => {
-            folder.stack(user, None).stack(kernel, None);
-            (false, owner(profile, pid))
-        }
-    };
-    Some(Ended { interrupt, owner, stack: folder.take() })
 }
 
 /// `probes.offcpu` of a profile.

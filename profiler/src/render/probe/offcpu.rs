@@ -10,7 +10,7 @@ use super::super::syscalls::{self, CallClass};
 use super::super::{humane, waits};
 use super::syscall::root;
 use crate::profile::waits::{WaitKey, WaitStackKey};
-use crate::profile::{Class, Header, Profile, Wait};
+use crate::profile::{Header, Histogram, Profile, Wait};
 
 /// The probe's name.
 pub const NAME: &str = "offcpu";
@@ -72,10 +72,12 @@ pub fn fold(profile: &Profile, folder: &mut Folder<'_>) {
 /// Folds all waits; `above` pushes what stands above a long wait.
 pub fn fold_with(profile: &Profile, folder: &mut Folder<'_>, above: impl Fn(&WaitStackKey, &mut Folder<'_>)) {
     let mut classes = waits::Classes::new(profile);
-    let without = without_stack(profile);
     for (key, row) in profile.waits.rows.iter().filter(|(key, _)| !key.wait.is_runnable()) {
         let (stacks, rest) = waits::stacks(profile, key, row.total_ns);
+        let mut with_stacks = 0u64;
         for (stack, ns) in stacks {
+            with_stacks =
+                with_stacks.saturating_add(profile.waits.stacks.get(stack).map_or(0, |row| row.waits));
             let class = classes.of_stack(stack);
             begin(key, class, folder);
             push(stack, folder);
@@ -84,7 +86,7 @@ pub fn fold_with(profile: &Profile, folder: &mut Folder<'_>, above: impl Fn(&Wai
         }
         let class = classes.of_row(key);
         begin(key, class, folder);
-        folder.frame(&call(key)).frame(&without);
+        folder.frame(&call(key)).frame(&without_stack(profile, row, with_stacks));
         state(key.wait, folder);
         folder.end(rest, class);
     }
@@ -97,11 +99,18 @@ fn begin(key: &WaitKey, class: CallClass, folder: &mut Folder<'_>) {
     folder.process(key.pid);
 }
 
-/// The frame of what has no stacks.
-fn without_stack(profile: &Profile) -> String {
-    let lost = if profile.ledger.get(Class::WaitStackRowFull) > 0 { ", or lost" } else { "" };
-    match stacks_from_ns(&profile.header) {
-        0 => "[no stacks: lost]".to_owned(),
-        from => format!("[shorter than {}{lost}: no stacks]", humane::setting(from)),
+/// The frame of what has no stacks; `waits` have them.
+fn without_stack(profile: &Profile, row: &Histogram, waits: u64) -> String {
+    let from = stacks_from_ns(&profile.header);
+    let long = row.buckets().filter(|(low, ..)| *low >= from).map(|(.., waits)| waits);
+    // A call's waits get their stacks when it ends: what is in flight at the end has none.
+    let why = match long.fold(0, u64::saturating_add) > waits {
+        true => "call in flight, or lost",
+        false => "",
+    };
+    match (from, why) {
+        (0, why) => format!("[no stacks: {why}]"),
+        (from, "") => format!("[shorter than {}: no stacks]", humane::setting(from)),
+        (from, why) => format!("[no stacks: shorter than {}, {why}]", humane::setting(from)),
     }
 }

@@ -8,9 +8,10 @@
 use super::super::clean;
 use super::super::findings::process;
 use super::super::fold::Folder;
+use super::super::waits::{Ender, interrupt};
 use super::offcpu;
 use crate::profile::waits::{WaitStackKey, Waker};
-use crate::profile::{Header, Profile, Wait};
+use crate::profile::{Header, Profile, StackId, Wait};
 
 /// The picture's name.
 pub const NAME: &str = "wakers";
@@ -22,15 +23,34 @@ pub fn title(header: &Header) -> String {
 
 /// Pushes who ended waits, and the stacks it had then.
 pub fn push(profile: &Profile, key: &WaitStackKey, folder: &mut Folder<'_>) {
+    let ender = Ender::of(profile, key.waker);
     let what = if key.row.wait == Wait::Lock { "released" } else { "woken" };
-    match key.waker {
-        Waker::Unseen => folder.frame("-- waker not seen --"),
-        Waker::Interrupt { kernel } => folder.frame("-- woken by an interrupt --").stack(kernel, None),
-        Waker::Process { pid, kernel, user } => {
-            let name = clean::frame(&process(profile, pid));
-            folder.frame(&format!("-- {what} by {name} ({}) --", pid.0)).stack(user, None).stack(kernel, None)
+    match ender {
+        Ender::Unseen => folder.frame("-- waker not seen --"),
+        Ender::Interrupt => folder.frame("-- woken by an interrupt --"),
+        Ender::Process(pid) => {
+            folder.frame(&format!("-- {what} by {} ({}) --", clean::frame(&process(profile, pid)), pid.0))
         }
     };
+    push_stacks(ender, key.waker, folder);
+}
+
+/// Pushes the stacks of a waker; below an interrupt's entry they are of whoever ran then, and left out.
+pub fn push_stacks(ender: Ender, waker: Waker, folder: &mut Folder<'_>) {
+    let (kernel, user) = match waker {
+        Waker::Unseen => return,
+        Waker::Interrupt { kernel } => (kernel, StackId::NONE),
+        Waker::Process { kernel, user, .. } => (kernel, user),
+    };
+    match ender {
+        Ender::Unseen => {}
+        Ender::Interrupt => {
+            folder.stack_from(kernel, interrupt::is_entry);
+        }
+        Ender::Process(_) => {
+            folder.stack(user, None).stack(kernel, None);
+        }
+    }
 }
 
 /// Folds all waits.
