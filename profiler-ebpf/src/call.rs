@@ -3,7 +3,7 @@
 //! In: a call that ended. Out: its latency row and errno counter; slow ones go on to `slow`.
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use profiler_common::histogram::{SLOTS, octave, slot_in};
+use profiler_common::histogram::octave;
 use profiler_common::outcome::Outcome;
 use profiler_common::syscall::{CachedRow, ErrorKey, LatencyKey, LatencyRow, place, tag};
 use profiler_common::writer;
@@ -58,11 +58,7 @@ fn add_latency(ended: &Ended) {
     if cached.tag != tag {
         displace(cached, tag);
     }
-    cached.row.slots[slot_in(octave, ns) & (SLOTS - 1)] += 1;
-    cached.row.total_ns += ns;
-    if ns > cached.row.max_ns {
-        cached.row.max_ns = ns;
-    }
+    cached.row.add_call(octave, ns);
 }
 
 /// Makes room at hand for the row of `tag`: the one there goes to the hash map.
@@ -71,7 +67,7 @@ fn displace(cached: &mut CachedRow, tag: u64) -> u32 {
     if cached.tag != 0 {
         write_back(cached);
     }
-    *cached = CachedRow { tag, row: LatencyRow { slots: [0; SLOTS], total_ns: 0, max_ns: 0 } };
+    *cached = CachedRow { tag, row: LatencyRow::NONE };
     process::announce(tag as u32);
     0
 }
@@ -81,17 +77,9 @@ fn write_back(cached: &CachedRow) {
     let key = LatencyKey::of(cached.tag, this_writer());
     if let Some(row) = LATENCY.get_ptr_mut(&key) {
         // SAFETY: this CPU is the row's only writer.
-        let row = unsafe { &mut *row };
-        for index in 0..SLOTS {
-            row.slots[index] += cached.row.slots[index];
-        }
-        row.total_ns += cached.row.total_ns;
-        if cached.row.max_ns > row.max_ns {
-            row.max_ns = cached.row.max_ns;
-        }
+        unsafe { (*row).add(&cached.row) };
     } else if busy(|| LATENCY.insert(&key, &cached.row, 0)).is_err() {
-        let calls: u32 = cached.row.slots.iter().sum();
-        count(Outcome::SyscallRowFull, u64::from(calls));
+        count(Outcome::SyscallRowFull, cached.row.calls());
     }
 }
 
