@@ -206,5 +206,6 @@ fn ended(profile: &Profile, key: &WaitStackKey, folder: &mut Folder<'_>) -> Stri
     }
     wakers::push_stacks(ender, key.waker, folder);
     let names = folder.take();
-    format!("by {}: {}", ender.name(profile, key.row.pid), joined(names.iter().rev().map(String::as_str)))
+    let names = names.iter().rev().map(|name| name.strip_suffix("_[k]").unwrap_or(name));
+    format!("by {}: {}", ender.name(profile, key.row.pid), joined(names))
 }

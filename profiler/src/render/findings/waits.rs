@@ -49,7 +49,9 @@ fn run_queue(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
         return None;
     }
     let woken = worst.lines().iter().map(|line| line.woken_ns).fold(0, u64::saturating_add);
-    let ran = match ran_meanwhile(profile, worst.lines(), total) {
+    // Who ran is known of throttled waits, too.
+    let whole = worst.lines().iter().map(|line| line.waits.total_ns).fold(0, u64::saturating_add);
+    let ran = match ran_meanwhile(profile, worst.lines(), whole) {
         ran if ran.is_empty() => ran,
         ran => format!("; meanwhile ran: {ran}"),
     };
@@ -184,4 +186,79 @@ fn other_half(line: &Blocked<'_>) -> Option<(Pid, u64)> {
         }
         Ender::Process(_) | Ender::Interrupt | Ender::Unseen => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::StackId;
+    use crate::profile::waits::{WaitKey, WaitStackKey, WaitStackRow, Waker};
+    use crate::render::fold::Folder;
+
+    const MS: u64 = 1_000_000;
+
+    /// What is found when in ten seconds these waits ended: (process, call, what for, ns each, how many).
+    fn found(waits: &[(u32, Option<u32>, Wait, u64, u64)], wakers: &[(u32, u64)]) -> Vec<(&'static str, u8)> {
+        let mut profile = Profile { duration_ns: 10_000 * MS, ..Profile::default() };
+        for &(pid, nr, wait, ns, count) in waits {
+            let row = profile.waits.rows.entry(WaitKey { pid: Pid(pid), nr, wait }).or_default();
+            (0..count).for_each(|_| row.record(ns));
+        }
+        for &(pid, total_ns) in wakers {
+            let waker = Waker::Process { pid: Pid(pid), kernel: StackId::NONE, user: StackId::NONE };
+            let row = WaitKey { pid: Pid(1), nr: Some(0), wait: Wait::Sleep };
+            let key = WaitStackKey { row, kernel: StackId::NONE, user: StackId::NONE, waker };
+            let row = WaitStackRow { waits: 1, total_ns, max_ns: total_ns };
+            profile.waits.stacks.insert(key, row);
+        }
+        let ranked = Ranked::new(&profile, &mut Folder::new(&profile));
+        RULES
+            .iter()
+            .filter_map(|rule| rule(&profile, &ranked))
+            .map(|found| (found.rule, found.rank))
+            .collect()
+    }
+
+    #[test]
+    fn waiting_for_a_cpu_is_told_at_its_thresholds_and_not_below() {
+        let queue = ("run_queue", rank::RUN_QUEUE);
+        assert_eq!(found(&[(1, Some(0), Wait::Woken, 2 * MS, 250)], &[]), [queue]);
+        assert_eq!(found(&[(1, Some(0), Wait::Woken, 2 * MS, 249)], &[]), []);
+        assert_eq!(found(&[(1, None, Wait::Preempted, 900_000, 1_000)], &[]), [], "none is long");
+        let much = ("run_queue", rank::RUN_QUEUE_MUCH);
+        assert_eq!(found(&[(1, None, Wait::Preempted, 5 * MS, 500)], &[]), [much]);
+        // A shell loop is one program, and throttling is no queue.
+        let many: Vec<_> = (1..=20).map(|pid| (pid, None, Wait::Woken, 25 * MS, 1)).collect();
+        assert_eq!(found(&many, &[]), [queue]);
+        assert_eq!(
+            found(&[(1, None, Wait::Throttled, 50 * MS, 10)], &[]),
+            [("throttled_waits", rank::THROTTLED)]
+        );
+        assert_eq!(found(&[(1, None, Wait::Throttled, 9 * MS, 11)], &[]), []);
+    }
+
+    #[test]
+    fn stalls_outside_of_calls_are_told_at_their_threshold_and_not_below() {
+        let outside = ("outside_calls", rank::OUTSIDE);
+        assert_eq!(found(&[(1, None, Wait::Uninterruptible, 50 * MS, 10)], &[]), [outside]);
+        assert_eq!(found(&[(1, None, Wait::Uninterruptible, 49 * MS, 10)], &[]), []);
+        assert_eq!(found(&[(1, Some(0), Wait::Uninterruptible, 50 * MS, 10)], &[]), [], "in a call");
+    }
+
+    #[test]
+    fn one_waker_is_told_when_it_is_another_and_ends_half() {
+        let waits = [(1, Some(0), Wait::Sleep, 2_500 * MS, 1)];
+        let waker = ("one_waker", rank::WAKER);
+        assert_eq!(found(&waits, &[(7, 1_250 * MS)]), [waker]);
+        assert_eq!(found(&waits, &[(7, 1_249 * MS)]), []);
+        assert_eq!(found(&waits, &[(1, 2_500 * MS)]), [], "itself");
+        let idle = [(1, Some(232), Wait::Sleep, 9_000 * MS, 1)];
+        assert_eq!(found(&idle, &[]), []);
+        assert_eq!(found(&[(1, Some(0), Wait::Sleep, 2_499 * MS, 1)], &[(7, 2_499 * MS)]), []);
+    }
+
+    #[test]
+    fn nothing_is_found_in_nothing() {
+        assert_eq!(found(&[], &[]), []);
+    }
 }

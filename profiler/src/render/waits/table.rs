@@ -31,25 +31,16 @@ pub fn blocked<'p>(
         (CallClass::UserLock, "OFF THE CPU on user locks: futex waits, parked threads included", FEW_ROWS),
         (CallClass::Idle, "OFF THE CPU idle: waiting for something to do", FEW_ROWS),
     ] {
-        let lines: Vec<_> = waits.blocked.iter().filter(|line| line.class == class).collect();
         if class == CallClass::Idle && !idle {
-            let all = sum(lines.iter().map(|line| &line.waits));
-            left_out(page, "idle waits off the CPU", all.count(), all.total_ns)?;
-        } else if class == CallClass::Work || !lines.is_empty() {
+            continue;
+        }
+        let lines: Vec<_> = waits.blocked.iter().filter(|line| line.class == class).collect();
+        if class == CallClass::Work || !lines.is_empty() {
             page.heading(heading)?;
             blocked_table(page, profile, &lines, limit)?;
         }
     }
     Ok(())
-}
-
-/// Says how much `--no-idle` left out.
-pub fn left_out(page: &mut Page<'_>, what: &str, count: u64, total_ns: u64) -> io::Result<()> {
-    if count == 0 {
-        return Ok(());
-    }
-    let (count, total) = (humane::count(count), humane::duration(total_ns));
-    page.line(&format!("\n  left out by --no-idle: {count} {what}, {total} in all"))
 }
 
 fn sum<'h>(histograms: impl Iterator<Item = &'h Histogram>) -> Histogram {
