@@ -12,6 +12,7 @@ mod clock;
 mod floor;
 mod global;
 mod in_flight;
+mod irq;
 mod lock;
 mod lock_part;
 mod lsm;
@@ -113,6 +114,29 @@ fn contention_begin(ctx: BtfTracePointContext) -> Result<(), ()> {
 fn contention_end(ctx: BtfTracePointContext) -> Result<(), ()> {
     lock::end(ctx.arg::<u64>(0));
     Ok(())
+}
+
+/// Programs of their own for each pair: the recursion guard is one for each program, and these nest.
+macro_rules! interrupts {
+    ($($entry:ident $exit:ident;)*) => {$(
+        #[raw_tracepoint]
+        fn $entry(_ctx: RawTracePointContext) -> Result<(), ()> {
+            irq::enter();
+            Ok(())
+        }
+
+        #[raw_tracepoint]
+        fn $exit(_ctx: RawTracePointContext) -> Result<(), ()> {
+            irq::exit();
+            Ok(())
+        }
+    )*};
+}
+
+interrupts! {
+    softirq_entry softirq_exit;
+    irq_handler_entry irq_handler_exit;
+    local_timer_entry local_timer_exit;
 }
 
 /// Loaded once per site by `probe::lsm`, as fentry or as kprobe: it does not look into its context.

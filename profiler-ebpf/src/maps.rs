@@ -14,6 +14,7 @@ use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 use profiler_common::wait::{NeighbourKey, NeighbourRow, WaitStackKey, WaitStackRow};
 
+use crate::irq::Interrupt;
 use crate::neighbour::Turns;
 use crate::stack::BUFFERS;
 use crate::state::{NESTING, OPEN_PLACES, OpenFunctions, Thread, Wait};
@@ -96,6 +97,9 @@ pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(BUFFERS
 /// Spinning waits of this CPU, innermost last.
 #[map]
 pub static SPINS: PerCpuArray<[Wait; NESTING]> = PerCpuArray::with_max_entries(1, 0);
+/// What runs on top of each CPU's thread.
+#[map]
+pub static INTERRUPTS: PerCpuArray<Interrupt> = PerCpuArray::with_max_entries(1, 0);
 /// What each CPU knows of the thread it runs.
 #[map]
 pub static SLOTS: PerCpuArray<Slot> = PerCpuArray::with_max_entries(1, 0);

@@ -4,7 +4,7 @@
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_ebpf::maps::{HashMap, PerCpuArray};
-use profiler_common::histogram::{SLOTS, octave, slot_in};
+use profiler_common::histogram::octave;
 use profiler_common::outcome::Outcome;
 use profiler_common::syscall::{CachedRow, CachedRows, LatencyKey, LatencyRow, place, tag};
 use profiler_common::writer;
@@ -83,11 +83,7 @@ pub fn add<T: Table>(task: Task, (tgid, nr): (u32, u16), ns: u64) {
     if cached.tag != tag {
         displace::<T>(cached, tag, task);
     }
-    cached.row.slots[slot_in(octave, ns) & (SLOTS - 1)] += 1;
-    cached.row.total_ns += ns;
-    if ns > cached.row.max_ns {
-        cached.row.max_ns = ns;
-    }
+    cached.row.add_call(octave, ns);
 }
 
 /// Makes room at hand for the row of `tag`: the one there goes to the hash map.
@@ -96,7 +92,7 @@ fn displace<T: Table>(cached: &mut CachedRow, tag: u64, task: Task) -> u32 {
     if cached.tag != 0 {
         write_back::<T>(cached);
     }
-    *cached = CachedRow { tag, row: LatencyRow { slots: [0; SLOTS], total_ns: 0, max_ns: 0 } };
+    *cached = CachedRow { tag, row: LatencyRow::NONE };
     process::announce(task, tag as u32);
     0
 }
@@ -106,16 +102,8 @@ fn write_back<T: Table>(cached: &CachedRow) {
     let key = LatencyKey::of(cached.tag, this_writer());
     if let Some(row) = T::rows().get_ptr_mut(&key) {
         // SAFETY: this CPU is the row's only writer.
-        let row = unsafe { &mut *row };
-        for index in 0..SLOTS {
-            row.slots[index] += cached.row.slots[index];
-        }
-        row.total_ns += cached.row.total_ns;
-        if cached.row.max_ns > row.max_ns {
-            row.max_ns = cached.row.max_ns;
-        }
+        unsafe { (*row).add(&cached.row) };
     } else if busy(|| T::rows().insert(&key, &cached.row, 0)).is_err() {
-        let events: u32 = cached.row.slots.iter().sum();
-        count(T::FULL, u64::from(events));
+        count(T::FULL, cached.row.calls());
     }
 }

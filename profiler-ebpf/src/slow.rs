@@ -77,14 +77,21 @@ fn add_parts(parts: &Parts, key: &mut PartKey) -> u32 {
     0
 }
 
-/// Takes the spinning out of the time on the CPU, and finds what is left over.
+/// Takes spinning and interrupts out of the time on the CPU, and finds what is left over.
 #[inline(never)]
 fn settle(parts: &mut Parts, wall_ns: u64) -> u32 {
     let on_cpu = parts.ns[Part::OnCpu as usize];
-    parts.ns[Part::OnCpu as usize] = on_cpu.saturating_sub(parts.ns[Part::Spin as usize]);
+    let others = parts.ns[Part::Spin as usize] + parts.ns[Part::Irq as usize];
+    parts.ns[Part::OnCpu as usize] = on_cpu.saturating_sub(others);
     let mut sum = 0;
     for part in 0..Part::Unaccounted as usize {
         sum += parts.ns[part];
+    }
+    // An interrupt that came between the end of the call and our note of it.
+    let late = sum.saturating_sub(wall_ns);
+    if late != 0 && late <= parts.ns[Part::Irq as usize] {
+        parts.ns[Part::Irq as usize] -= late;
+        sum = wall_ns;
     }
     if sum > wall_ns {
         count(Outcome::PartsImplausible, 1);

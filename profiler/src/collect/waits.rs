@@ -19,7 +19,7 @@ impl Drained {
                 ledger.count(Class::Implausible, 1);
                 continue;
             };
-            ledger.grow(Population::Waits, row.slots.iter().map(|count| u64::from(*count)).sum());
+            ledger.grow(Population::Waits, row.calls());
             let total = rows.rows.entry(key).or_default();
             total.add_octave(from.octave, &row.slots, row.total_ns, row.max_ns);
             if key.wait.is_runnable() {

@@ -18,6 +18,7 @@ use super::lsm::{Lsm, LsmRequest};
 use super::{Request, log, object};
 use crate::failure::Failure;
 use crate::plan::backends::{Backend, SYSCALL};
+use crate::plan::hooks::INTERRUPTS;
 use crate::plan::{self, Assessment};
 
 /// The attached kernel side. Dropping it detaches everything.
@@ -106,6 +107,7 @@ impl Probes {
         if self.request.syscall {
             // A sleep that a switch begins must find its wakeup seen.
             self.try_btf("sched_switch", &["sched_wakeup", "sched_switch"]);
+            self.interrupts();
         }
         for assessment in plan {
             self.attach_parts(assessment);
@@ -208,6 +210,15 @@ impl Probes {
             program.attach(tracepoint).with_context(|| format!("attaching to {tracepoint}"))?;
         }
         Ok(())
+    }
+
+    /// Hooks interrupts, ends first; of kernels that have no such tracepoint they stay in the time on the CPU.
+    fn interrupts(&mut self) {
+        for pair in INTERRUPTS {
+            if let Err(failure) = self.raw_tracepoints(&pair.map(|name| (name, name))) {
+                self.refuse("interrupts", &anyhow!(failure.to_string()));
+            }
+        }
     }
 
     fn raw_tracepoint(&mut self, program: &str) -> anyhow::Result<&mut RawTracePoint> {
