@@ -224,6 +224,11 @@ fn waits_off_the_cpu_are_told_apart() {
     let wakers = rendered(&profile, Format::Folded(Probe::Wakers));
     assert!(wakers.contains(";-- woken by web/a:b␊<script>␛[31m (813) --;"), "{wakers}");
     assert!(wakers.contains(";asleep on a lock;-- released by web/api (812) --;"), "{wakers}");
+    assert!(
+        wakers.contains(";-- woken by db/postgres (99) --;entry_SYSCALL_64"),
+        "its own softirq: {wakers}"
+    );
+    assert!(!wakers.contains("burn_a_page"), "{wakers}");
     // What the timer interrupted is neither to blame nor of use.
     let by_timer = ";-- woken by an interrupt --;asm_sysvec_apic_timer_interrupt_[k];hrtimer_wakeup_[k] ";
     assert!(wakers.contains(by_timer), "{wakers}");

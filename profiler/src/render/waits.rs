@@ -68,6 +68,8 @@ impl Ender {
         match waker {
             Waker::Unseen => Self::Unseen,
             Waker::Interrupt { .. } => Self::Interrupt,
+            Waker::OnTop { pid, kernel } if interrupt::is_own_softirq(profile, kernel) => Self::Process(pid),
+            Waker::OnTop { .. } => Self::Interrupt,
             Waker::Process { kernel, .. } if interrupt::is_on_top(profile, kernel) => Self::Interrupt,
             Waker::Process { pid, .. } => Self::Process(pid),
         }

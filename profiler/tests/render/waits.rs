@@ -67,10 +67,21 @@ fn stacks(stacks: &mut Stacks) {
         11,
         &["hrtimer_wakeup", "asm_sysvec_apic_timer_interrupt", "burn_a_page", "asm_exc_page_fault"],
     );
+    let softirq = stacks.kernel(
+        12,
+        &with_entry(&[
+            "tcp_v4_rcv",
+            "handle_softirqs",
+            "do_softirq.part.0",
+            "__local_bh_enable_ip",
+            "tcp_sendmsg",
+        ]),
+    );
     let handler = stacks.user(21, &["read", "handle", "main"]);
     let hostile = stacks.user(22, &["write", HOSTILE, "main"]);
     let none = StackId::NONE;
     let of = |pid| Waker::Process { pid: Pid(pid), kernel: wakes, user: hostile };
+    let sent_by = |pid| Waker::OnTop { pid: Pid(pid), kernel: softirq };
     // It hit user code of that process, so that its own stack is that of the thread.
     let by_timer = Waker::Process { pid: Pid(812), kernel: timer, user: hostile };
     let by_irq = Waker::Interrupt { kernel: irq };
@@ -81,7 +92,15 @@ fn stacks(stacks: &mut Stacks) {
         ((812, Some(0), Wait::Lock), mutex, handler, of(812), (90, 3 * MS)),
         ((812, Some(74), Wait::Uninterruptible), disk, StackId(404), by_irq, (12, 30 * MS)),
         ((812, None, Wait::Uninterruptible), fault, none, by_irq, (80, 25 * MS)),
-        ((813, Some(1), Wait::Sleep), none, hostile, Waker::Unseen, (50, 6 * MS)),
+        ((813, Some(1), Wait::Sleep), none, hostile, Waker::Unseen, (40, 6 * MS)),
+        ((813, Some(1), Wait::Sleep), none, hostile, sent_by(99), (9, 6 * MS)),
+        (
+            (813, Some(1), Wait::Sleep),
+            none,
+            hostile,
+            Waker::OnTop { pid: Pid(99), kernel: timer },
+            (1, 6 * MS),
+        ),
         ((813, None, Wait::Stopped), stopped, none, of(99), (1, 400 * MS)),
         ((33, Some(202), Wait::Sleep), futex, none, of(33), (40, 900 * MS)),
         ((33, Some(232), Wait::Sleep), epoll, none, by_timer, (30, 2_000 * MS)),
@@ -141,8 +160,9 @@ pub fn random(seed: u64) -> Profile {
             waits.rows.entry(row).or_default().record(ns);
         }
         if below(2) > 0 {
-            let waker = match below(3) {
+            let waker = match below(4) {
                 0 => Waker::Unseen,
+                2 => Waker::OnTop { pid: Pid(9), kernel: StackId(below(4)) },
                 1 => Waker::Interrupt { kernel: StackId(below(4)) },
                 _ => Waker::Process { pid: Pid(9), kernel: StackId(below(4)), user: StackId(below(4)) },
             };
