@@ -5,6 +5,7 @@
 
 mod class;
 pub mod interrupt;
+pub mod merged;
 pub mod outside;
 pub mod table;
 
