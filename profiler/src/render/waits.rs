@@ -132,14 +132,17 @@ pub fn neighbour(profile: &Profile, pid: Pid, waiter: Pid) -> String {
     }
 }
 
-/// `60 % redis[99]`: the heaviest of these behind its share, which no cut takes away; empty without any.
+/// `60 % redis[99], 20 % web/api[812]`: the heaviest of these, so `many` at most, each behind its share, which no cut
+/// takes away; empty without any.
 pub fn heaviest<K: Copy>(
     sums: impl IntoIterator<Item = (K, u64)>,
-    whole: u64,
+    (whole, many): (u64, usize),
     name: impl Fn(K) -> String,
 ) -> String {
-    let most = sums.into_iter().max_by_key(|(_, ns)| *ns).filter(|(_, ns)| *ns > 0);
-    most.map_or_else(String::new, |(key, ns)| format!("{} {}", humane::part(ns, whole), name(key)))
+    let mut sums: Vec<_> = sums.into_iter().filter(|(_, ns)| *ns > 0).collect();
+    sums.sort_by_key(|(_, ns)| Reverse(*ns));
+    let one = |(key, ns): &(K, u64)| format!("{} {}", humane::part(*ns, whole), name(*key));
+    sums.iter().take(many).map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Adds to one of several sums.

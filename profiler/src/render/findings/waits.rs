@@ -17,6 +17,8 @@ pub const RULES: &[Rule] = &[run_queue, throttled, outside_calls, one_waker];
 
 /// From this share of the time on, of 100, a finding comes before slow calls.
 const MUCH: u64 = 25;
+/// Neighbours and places named at most.
+const NAMED: usize = 3;
 /// A wait for a CPU that is long: one turn of another, as a rule.
 const LONG_NS: u64 = 1_000_000;
 
@@ -51,7 +53,7 @@ fn run_queue(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let woken = worst.lines().iter().map(|line| line.woken_ns).fold(0, u64::saturating_add);
     // Who ran is known of throttled waits, too.
     let whole = worst.lines().iter().map(|line| line.waits.total_ns).fold(0, u64::saturating_add);
-    let ran = match ran_meanwhile(profile, worst.lines(), whole) {
+    let ran = match ran_meanwhile(profile, worst.lines(), (whole, NAMED)) {
         ran if ran.is_empty() => ran,
         ran => format!("; meanwhile ran: {ran}"),
     };
@@ -121,10 +123,11 @@ fn outside_calls(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     if !percent_of_time(profile, blocked, 5) {
         return None;
     }
-    let on =
-        heaviest(worst.on.iter().map(|(on, ns)| (*on, *ns)).filter(|(on, _)| *on != SHORT), blocked, |on| {
-            clean::name(on).into_owned()
-        });
+    let on = heaviest(
+        worst.on.iter().map(|(on, ns)| (*on, *ns)).filter(|(on, _)| *on != SHORT),
+        (blocked, NAMED),
+        |on| clean::name(on).into_owned(),
+    );
     let on = if on.is_empty() { on } else { format!(": {on}") };
     let stopped = worst.get(Wait::Stopped);
     Some(Finding {

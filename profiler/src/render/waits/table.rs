@@ -81,8 +81,8 @@ fn blocked_table<'p>(
             humane::duration(waits.total_ns),
             humane::duration(waits.percentile_ns(990)),
             humane::duration(waits.max_ns),
-            heaviest(on, waits.total_ns, |on| clean::name(on).into_owned()),
-            heaviest(enders, waits.total_ns, |ender: Ender| ender.name(profile, line.pid)),
+            heaviest(on, (waits.total_ns, 1), |on| clean::name(on).into_owned()),
+            heaviest(enders, (waits.total_ns, 1), |ender: Ender| ender.name(profile, line.pid)),
         ]
     };
     let weights: Vec<_> = groups.iter().map(Group::weight).collect();
@@ -126,7 +126,7 @@ pub fn queued(page: &mut Page<'_>, profile: &Profile, waits: &Waits<'_>) -> io::
             total(|line| line.throttled.total_ns),
             humane::duration(all.percentile_ns(990)),
             humane::duration(all.max_ns),
-            ran_meanwhile(profile, group.lines(), all.total_ns),
+            ran_meanwhile(profile, group.lines(), (all.total_ns, 1)),
         ]
     };
     let weights: Vec<_> = groups.iter().map(Group::weight).collect();
@@ -140,8 +140,8 @@ fn unless_zero(ns: u64) -> String {
     if ns == 0 { String::new() } else { humane::duration(ns) }
 }
 
-/// The heaviest neighbour of some lines.
-pub fn ran_meanwhile(profile: &Profile, lines: &[&Queued], whole: u64) -> String {
+/// The heaviest neighbours of some lines, as [`heaviest`] has it.
+pub fn ran_meanwhile(profile: &Profile, lines: &[&Queued], whole: (u64, usize)) -> String {
     let mut sums: BTreeMap<Pid, u64> = BTreeMap::new();
     for (pid, row) in lines.iter().flat_map(|line| &line.neighbours) {
         add(&mut sums, *pid, row.ns);
@@ -212,7 +212,7 @@ pub fn outside(page: &mut Page<'_>, profile: &Profile, waits: &Waits<'_>) -> io:
             unless_zero(blocked),
             of(Wait::Preempted),
             of(Wait::Throttled),
-            heaviest(on, blocked, |on| clean::name(on).into_owned()),
+            heaviest(on, (blocked, 1), |on| clean::name(on).into_owned()),
         ]
     };
     let weights: Vec<_> = groups.iter().map(Group::weight).collect();
