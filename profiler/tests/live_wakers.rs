@@ -73,6 +73,9 @@ fn who_sends_a_packet_over_loopback_is_the_waker() {
     for row in rows {
         let waker = &row["waker"];
         assert!(waker["interrupt"] == false && waker["pid"] != pid && waker["comm"] == "workload", "{row:#}");
-        assert_passes(&stack(waker), &["…sys_sendto_[k]", "__local_bh_enable_ip_[k]", "sock_def_readable_[k]"]);
+        assert_passes(
+            &stack(waker),
+            &["…sys_sendto_[k]", "__local_bh_enable_ip_[k]", "sock_def_readable_[k]"],
+        );
     }
 }

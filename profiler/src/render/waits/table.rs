@@ -174,7 +174,7 @@ fn by_length(page: &mut Page<'_>, waits: &Histogram) -> io::Result<()> {
     let shown = ENDS.iter().zip(counts).filter(|(_, count)| *count > 0);
     let shown: Vec<_> =
         shown.map(|((_, name), count)| format!("{name} {}", humane::part(count, all))).collect();
-    page.line(&format!("  by length: {}", shown.join(" · ")))
+    page.paragraph("  by length: ", &shown.join(" · "))
 }
 
 /// Stalls outside of calls, by process.
