@@ -49,6 +49,7 @@ impl Drained {
             let waker = match from.waker.tgid {
                 NO_WAKER => Waker::Unseen,
                 0 => Waker::Interrupt { kernel },
+                pid if from.waker.on_top != 0 => Waker::OnTop { pid: Pid(pid), kernel },
                 pid => Waker::Process { pid: Pid(pid), kernel, user },
             };
             let (kernel, user) = (StackId(from.kernel), StackId(from.user));
