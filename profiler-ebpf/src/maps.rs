@@ -64,9 +64,9 @@ pub static SEEN: LruHashMap<u64, u8> = LruHashMap::with_max_entries(131_072, 0);
 /// Processes user space knows.
 #[map]
 pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(32_768, 0);
-/// Processes of a `--pid` target and their children.
+/// Processes of a `--pid` target and their children, with the address of their leader's task; 0: not known.
 #[map]
-pub static TARGETS: HashMap<u32, u8> = HashMap::with_max_entries(16_384, 0);
+pub static TARGETS: HashMap<u32, u64> = HashMap::with_max_entries(16_384, 0);
 /// New stacks and process events.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);

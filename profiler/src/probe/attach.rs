@@ -178,9 +178,9 @@ impl Probes {
 
     fn add_tgids(&mut self) -> Result<(), Failure> {
         let map = self.ebpf.map_mut("TARGETS").context("the object has no TARGETS map")?;
-        let mut targets: aya::maps::HashMap<_, u32, u8> = map.try_into().context("TARGETS")?;
+        let mut targets: aya::maps::HashMap<_, u32, u64> = map.try_into().context("TARGETS")?;
         for tgid in &self.request.filter.tgids {
-            targets.insert(tgid, 1, 0).context("adding a process to the target")?;
+            targets.insert(tgid, 0, 0).context("adding a process to the target")?;
         }
         Ok(())
     }
