@@ -17,6 +17,7 @@ pub mod sample;
 pub mod slowest;
 pub mod stack;
 pub mod syscall;
+pub mod wait;
 
 /// Bytes of a task's command name, NUL padded (`TASK_COMM_LEN`).
 pub const COMM_BYTES: usize = 16;
@@ -33,6 +34,12 @@ pub const fn writer(cpu: u32, epoch: u32) -> u32 {
 #[inline(always)]
 pub const fn epoch_of(writer: u32) -> u32 {
     writer >> 31
+}
+
+/// The CPU of a row's writer.
+#[inline(always)]
+pub const fn cpu_of(writer: u32) -> u32 {
+    writer & 0x7fff_ffff
 }
 
 /// What user space changes while the programs run.

@@ -8,10 +8,12 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Part {
-    /// Running in the kernel, interrupts on top of it included.
+    /// Running in the kernel.
     OnCpu,
     /// Spinning on a lock.
     Spin,
+    /// On the CPU, with an interrupt or softirq on top.
+    Irq,
     /// Asleep on a kernel lock.
     LockSleep,
     /// Asleep on something else.
@@ -20,6 +22,8 @@ pub enum Part {
     Woken,
     /// Taken off the CPU while it could run, and waiting to come back.
     Preempted,
+    /// It could run, but its cgroup's CPU quota is used up.
+    Throttled,
     /// Between an interrupted call's return and its restart.
     Interrupted,
     /// No slice covers it: events were missed.
@@ -31,10 +35,12 @@ impl Part {
     pub const ALL: &'static [Self] = &[
         Self::OnCpu,
         Self::Spin,
+        Self::Irq,
         Self::LockSleep,
         Self::Sleep,
         Self::Woken,
         Self::Preempted,
+        Self::Throttled,
         Self::Interrupted,
         Self::Unaccounted,
     ];

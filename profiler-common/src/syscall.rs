@@ -2,7 +2,7 @@
 //!
 //! In: what the programs see. Out: rows user space drains once a second.
 
-use crate::histogram::SLOTS;
+use crate::histogram::{SLOTS, slot_in};
 use crate::part::PARTS;
 
 /// No call: the thread runs user code.
@@ -26,12 +26,14 @@ pub struct Slot {
     pub enter_ns: u64,
     /// Kernel stack of the latest CPU sample in this call.
     pub sample_stack: u64,
+    /// Interrupts on top of this call so far, ns.
+    pub irq_ns: u64,
     /// Its thread id.
     pub tid: u32,
     /// Explicit padding.
     pub pad: u32,
 }
-crate::shared_record!(Slot, 40);
+crate::shared_record!(Slot, 48);
 
 /// What the target filter said of the thread that runs.
 pub mod verdict {
@@ -72,6 +74,48 @@ pub struct LatencyRow {
     pub max_ns: u64,
 }
 crate::shared_record!(LatencyRow, 48);
+
+impl LatencyRow {
+    /// No calls.
+    pub const NONE: Self = Self { slots: [0; SLOTS], total_ns: 0, max_ns: 0 };
+
+    /// Adds another row of the same octave.
+    #[inline(always)]
+    pub const fn add(&mut self, other: &Self) {
+        // No iterator: the programs unroll this loop.
+        let mut index = 0;
+        while index < SLOTS {
+            self.slots[index] = self.slots[index].wrapping_add(other.slots[index]);
+            index += 1;
+        }
+        self.total_ns = self.total_ns.wrapping_add(other.total_ns);
+        if other.max_ns > self.max_ns {
+            self.max_ns = other.max_ns;
+        }
+    }
+
+    /// Adds one call of so many ns, whose octave is the row's.
+    #[inline(always)]
+    pub const fn add_call(&mut self, octave: u8, ns: u64) {
+        let slot = slot_in(octave, ns) & (SLOTS - 1);
+        self.slots[slot] = self.slots[slot].wrapping_add(1);
+        self.total_ns = self.total_ns.wrapping_add(ns);
+        if ns > self.max_ns {
+            self.max_ns = ns;
+        }
+    }
+
+    /// How many calls.
+    #[inline(always)]
+    pub const fn calls(&self) -> u64 {
+        let (mut calls, mut index) = (0, 0);
+        while index < SLOTS {
+            calls += self.slots[index] as u64;
+            index += 1;
+        }
+        calls
+    }
+}
 
 /// Rows a CPU keeps at hand per epoch.
 pub const CACHED_ROWS: usize = 128;
@@ -184,3 +228,21 @@ pub struct SlowRow {
     pub parts: [u64; PARTS],
 }
 crate::shared_record!(SlowRow, 24 + 8 * PARTS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::histogram::octave;
+
+    #[test]
+    fn rows_of_one_octave_add_up() {
+        let (mut row, mut other) = (LatencyRow::NONE, LatencyRow::NONE);
+        for ns in [64, 71, 72, 127] {
+            row.add_call(octave(ns), ns);
+        }
+        other.add_call(octave(126), 126);
+        other.add(&row);
+        assert_eq!((other.slots, other.calls()), ([2, 1, 0, 0, 0, 0, 0, 2], 5));
+        assert_eq!((other.total_ns, other.max_ns), (460, 127));
+    }
+}

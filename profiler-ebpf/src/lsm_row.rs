@@ -7,7 +7,6 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
-use profiler_common::histogram::{SLOTS, slot_in};
 use profiler_common::lsm::{
     CachedRow, CachedRows, LEVELS, LsmKey, LsmStackKey, NO_NR, STACK_EVERY_NS, place, tag,
 };
@@ -16,9 +15,9 @@ use profiler_common::stack::{NO_STACK, finish, mix, seed};
 use profiler_common::syscall::LatencyRow;
 use profiler_common::writer;
 
-use crate::call::octave_of;
 use crate::maps::{LSM_CACHE, LSM_ROWS, LSM_STACKS, SEEN};
 use crate::outcome::{busy, count};
+use crate::row::octave_of;
 use crate::stack::{self, Buffer};
 use crate::{global, process};
 
@@ -77,11 +76,7 @@ fn add_to(ctx: *mut c_void, cache: &mut CachedRows, ended: &Ended) -> bool {
     if cached.tag != tag {
         stand_for = displace(cached, tag, ended.ns);
     }
-    cached.row.slots[slot_in(octave, ended.ns) & (SLOTS - 1)] += 1;
-    cached.row.total_ns += ended.ns;
-    if ended.ns > cached.row.max_ns {
-        cached.row.max_ns = ended.ns;
-    }
+    cached.row.add_call(octave, ended.ns);
     cached.unseen_ns += ended.ns;
     if cached.unseen_ns >= STACK_EVERY_NS {
         stand_for = cached.unseen_ns;
@@ -108,10 +103,10 @@ fn displace(cached: &mut CachedRow, tag: u64, ns: u64) -> u64 {
     if cached.tag != 0 {
         write_back(cached);
     }
-    *cached = CachedRow { tag, unseen_ns: 0, row: LatencyRow { slots: [0; SLOTS], total_ns: 0, max_ns: 0 } };
+    *cached = CachedRow { tag, unseen_ns: 0, row: LatencyRow::NONE };
     let key = LsmKey::of(tag, 0);
     if key.tgid != 0 {
-        process::announce(key.tgid);
+        process::announce(crate::task::current(), key.tgid);
     }
     let known = finish(mix(seed(key.tgid, u32::from(key.site)), u64::from(key.nr)));
     // SAFETY: the value is not read.
@@ -127,17 +122,9 @@ fn write_back(cached: &CachedRow) {
     let key = LsmKey::of(cached.tag, this_writer());
     if let Some(row) = LSM_ROWS.get_ptr_mut(&key) {
         // SAFETY: this CPU is the row's only writer, but for one on the other level: see `add`.
-        let row = unsafe { &mut *row };
-        for index in 0..SLOTS {
-            row.slots[index] += cached.row.slots[index];
-        }
-        row.total_ns += cached.row.total_ns;
-        if cached.row.max_ns > row.max_ns {
-            row.max_ns = cached.row.max_ns;
-        }
+        unsafe { (*row).add(&cached.row) };
     } else if busy(|| LSM_ROWS.insert(&key, &cached.row, 0)).is_err() {
-        let calls: u32 = cached.row.slots.iter().sum();
-        count(Outcome::LsmRowFull, u64::from(calls));
+        count(Outcome::LsmRowFull, cached.row.calls());
     }
 }
 

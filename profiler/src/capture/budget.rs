@@ -87,9 +87,18 @@ fn weigh_rows(profile: &Profile) -> u64 {
         .sum();
     let locks: u64 = profile.lock.rows.values().map(|row| buckets(&row.wait) + ENTRY).sum();
     let lsm: u64 = profile.lsm.rows.values().map(|row| buckets(&row.time) + ENTRY).sum();
+    let waits: u64 = profile
+        .waits
+        .rows
+        .values()
+        .chain(profile.waits.queues.values())
+        .map(|row| buckets(row) + ENTRY)
+        .sum();
     let stacks = profile.syscall.slow.len()
+        + profile.waits.stacks.len()
+        + profile.waits.neighbours.len()
         + profile.syscall.parts.len()
         + profile.lsm.stacks.len()
         + profile.cpu.rows.len();
-    calls + locks + lsm + stacks as u64 * ENTRY
+    calls + locks + lsm + waits + stacks as u64 * ENTRY
 }

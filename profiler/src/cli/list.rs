@@ -45,7 +45,7 @@ pub(super) fn pid(text: &str) -> Result<u32, String> {
 /// Probes by name; an empty list is all of them.
 pub(super) fn probes(names: &[String]) -> Result<Probes, String> {
     if names.is_empty() {
-        return Ok(Probes { syscall: true, lock: true, lsm: true, cpu: true });
+        return Ok(Probes::ALL);
     }
     let mut chosen = Probes::default();
     for name in names {
@@ -53,6 +53,8 @@ pub(super) fn probes(names: &[String]) -> Result<Probes, String> {
             Probe::Syscall => chosen.syscall = true,
             Probe::Lock => chosen.lock = true,
             Probe::Lsm => chosen.lsm = true,
+            Probe::Offcpu => chosen.offcpu = true,
+            Probe::Runq => chosen.runq = true,
             Probe::Cpu => chosen.cpu = true,
         }
     }
@@ -85,19 +87,23 @@ const HOOKS_MAX: usize = 48;
 
 /// One probe by name.
 pub(super) fn probe(name: &str) -> Result<Probe, String> {
-    Probe::ALL
-        .into_iter()
-        .find(|probe| probe.name() == name)
-        .ok_or_else(|| format!("there is no probe {name:?}; there are syscall, lock, lsm and cpu"))
+    Probe::ALL.into_iter().find(|probe| probe.name() == name).ok_or_else(|| {
+        format!("there is no probe {name:?}; there are syscall, lock, lsm, offcpu, runq and cpu")
+    })
 }
 
 /// One picture by name.
 pub(super) fn picture(name: &str) -> Result<Picture, String> {
-    if name == "latency" {
-        return Ok(Picture::Latency);
+    let unknown = |_| {
+        format!(
+            "there is no picture {name:?}; there are syscall, lock, lsm, offcpu, runq, cpu, latency and wakers"
+        )
+    };
+    match name {
+        "latency" => Ok(Picture::Latency),
+        "wakers" => Ok(Picture::Wakers),
+        _ => probe(name).map(Picture::Probe).map_err(unknown),
     }
-    let unknown = |_| format!("there is no picture {name:?}; there are syscall, lock, lsm, cpu and latency");
-    probe(name).map(Picture::Probe).map_err(unknown)
 }
 
 #[cfg(test)]
@@ -133,7 +139,7 @@ mod tests {
 
     #[test]
     fn no_list_means_every_probe() {
-        assert_eq!(probes(&[]), Ok(Probes { syscall: true, lock: true, lsm: true, cpu: true }));
+        assert_eq!(probes(&[]), Ok(Probes::ALL));
         assert_eq!(probes(&["lock".into()]), Ok(Probes { lock: true, ..Probes::default() }));
         assert!(probes(&["disk".into()]).is_err());
     }

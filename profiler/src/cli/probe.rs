@@ -11,6 +11,10 @@ pub struct Probes {
     pub lock: bool,
     /// Time in the security layer.
     pub lsm: bool,
+    /// Waits that block.
+    pub offcpu: bool,
+    /// Waits for a CPU.
+    pub runq: bool,
     /// CPU samples.
     pub cpu: bool,
 }
@@ -24,13 +28,22 @@ pub enum Probe {
     Lock,
     /// Time in the security layer.
     Lsm,
+    /// Waits that block.
+    Offcpu,
+    /// Waits for a CPU.
+    Runq,
     /// CPU samples.
     Cpu,
 }
 
+impl Probes {
+    /// All of them.
+    pub const ALL: Self = Self { syscall: true, lock: true, lsm: true, offcpu: true, runq: true, cpu: true };
+}
+
 impl Probe {
     /// All probes, in the order they are shown.
-    pub const ALL: [Self; 4] = [Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu];
+    pub const ALL: [Self; 6] = [Self::Syscall, Self::Lock, Self::Lsm, Self::Offcpu, Self::Runq, Self::Cpu];
 
     /// Its one name.
     pub const fn name(self) -> &'static str {
@@ -38,6 +51,8 @@ impl Probe {
             Self::Syscall => "syscall",
             Self::Lock => "lock",
             Self::Lsm => "lsm",
+            Self::Offcpu => "offcpu",
+            Self::Runq => "runq",
             Self::Cpu => "cpu",
         }
     }
@@ -50,4 +65,6 @@ pub enum Picture {
     Probe(Probe),
     /// Slow system calls by part of their wall time.
     Latency,
+    /// Waits that block with who ended them.
+    Wakers,
 }

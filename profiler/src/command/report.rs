@@ -75,8 +75,11 @@ fn format(chosen: ReportFormat) -> Format {
         Picture::Probe(Probe::Syscall) => render::Probe::Syscall,
         Picture::Probe(Probe::Lock) => render::Probe::Lock,
         Picture::Probe(Probe::Lsm) => render::Probe::Lsm,
+        Picture::Probe(Probe::Offcpu) => render::Probe::Offcpu,
+        Picture::Probe(Probe::Runq) => render::Probe::Runq,
         Picture::Probe(Probe::Cpu) => render::Probe::Cpu,
         Picture::Latency => render::Probe::Latency,
+        Picture::Wakers => render::Probe::Wakers,
     };
     match chosen {
         ReportFormat::Text => Format::Text,

@@ -12,6 +12,7 @@ use super::rows::{CpuRows, InFlightCall, LockRows, LsmRows, LsmSite, SyscallRows
 use super::slowest::SlowestCall;
 use super::stack::{Frame, Module, Stack, Symbols};
 use super::target::TargetNote;
+use super::waits::WaitRows;
 
 /// One unit of a capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,7 +56,7 @@ pub struct Header {
 /// One probe of the session: the backend it got and what that backend misses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbePlan {
-    /// `syscall`, `lock`, `lsm`, `cpu`.
+    /// `syscall`, `lock`, `lsm`, `offcpu`, `runq`, `cpu`.
     pub probe: String,
     /// The backend in use; empty when the probe could not run.
     pub backend: String,
@@ -90,6 +91,9 @@ pub struct Interval {
     /// Time in the security layer.
     #[serde(default)]
     pub lsm: LsmRows,
+    /// Waits off the CPU.
+    #[serde(default)]
+    pub waits: WaitRows,
     /// CPU samples.
     pub cpu: CpuRows,
     /// Losses and classes.

@@ -65,6 +65,8 @@ pub enum Population {
     LockWaits,
     /// Functions of the security layer that returned.
     LsmReturns,
+    /// Waits off the CPU that ended.
+    Waits,
     /// CPU samples.
     Samples,
     /// Stacks taken.
@@ -87,9 +89,9 @@ classes! {
     /// Parts that add up to more than the wall time.
     PartsImplausible = "calls whose parts exceed their wall time", Discarded, of Calls;
     /// Slices of a call whose begin or end was not seen.
-    SwitchMissed = "slices of calls cut by an unseen switch", Lost, of None;
+    SwitchMissed = "slices of calls, and waits, cut by an unseen switch", Lost, of None;
     /// Sleeps whose end was not seen.
-    WakeupMissed = "sleeps in calls whose wakeup was not seen", Lost, of None;
+    WakeupMissed = "sleeps whose wakeup was not seen", Lost, of None;
     /// Switches ignored on purpose.
     SwitchIgnored = "switches ignored on purpose, for a test", Lost, of None;
     /// No room for an errno row.
@@ -110,6 +112,14 @@ classes! {
     LsmRecursionMiss = "LSM enters and returns skipped by the recursion guard", Lost, of LsmReturns;
     /// Returned without an enter.
     LsmUnmatchedReturn = "LSM functions that began before attach", Discarded, of LsmReturns;
+    /// No room for a row of waits.
+    WaitRowFull = "waits off the CPU without room for their row", Lost, of Waits;
+    /// No room for the stacks of a long wait; its time is in its row.
+    WaitStackRowFull = "long waits off the CPU without room for their stacks", Lost, of Waits;
+    /// No room for who ran meanwhile.
+    NeighbourRowFull = "neighbours on a CPU without room for their row", Lost, of Waits;
+    /// Its user stack was never taken.
+    WaitUserStackMissing = "long waits whose user stack was not taken, many in one call", Missing, of Waits;
     /// No room for a sample row.
     CpuRowFull = "samples without room for their row", Lost, of Samples;
     /// No memory for a thread's state.
@@ -132,6 +142,8 @@ classes! {
     LockRecursionMiss = "lock begins and ends skipped by the recursion guard", Lost, of LockWaits;
     /// The same of the `cpu` probe.
     SampleRecursionMiss = "samples skipped by the kernel's recursion guard", Lost, of Samples;
+    /// The same of switches and wakeups.
+    SwitchRecursionMiss = "switches and wakeups skipped by the recursion guard", Lost, of None;
     /// Contention end without begin.
     LockUnmatchedEnd = "lock waits that began before attach", Discarded, of LockWaits;
     /// A row whose counters ran backwards, or a record we could not read.
@@ -164,6 +176,10 @@ classes! {
     Restarted = "interrupted calls joined with their restart", Class, of Calls;
     /// Off the CPU without being preempted, asleep or woken.
     RunnableUnwoken = "waits for a CPU without a wakeup (signal pending, yield)", Class, of None;
+    /// More turns than are remembered.
+    NeighbourForgotten = "waits for a CPU longer than the turns it remembers: neighbours in part", Class, of Waits;
+    /// Off the CPU already at attach.
+    WaitBeforeAttach = "waits off the CPU that began before attach", Class, of Waits;
     /// A pid that came again with another process.
     PidReused = "pids given to another process meanwhile: rows of both under its name", Class, of None;
     /// Frames that had to wait for room in the ring buffer.

@@ -16,6 +16,7 @@ pub mod rows;
 pub mod slowest;
 pub mod stack;
 pub mod target;
+pub mod waits;
 
 use std::collections::HashSet;
 
@@ -33,6 +34,7 @@ pub use rows::{
 };
 pub use stack::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
 pub use target::TargetNote;
+pub use waits::{Wait, WaitRows};
 
 /// A whole session: the sum of its chunks.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +57,8 @@ pub struct Profile {
     pub lock: LockRows,
     /// Time in the security layer.
     pub lsm: LsmRows,
+    /// Waits off the CPU.
+    pub waits: WaitRows,
     /// CPU samples.
     pub cpu: CpuRows,
     /// Calls in flight when recording ended.
@@ -89,6 +93,7 @@ impl Profile {
             .chain(parts)
             .chain(lock)
             .chain(lsm)
+            .chain(self.waits.stack_ids())
             .chain(cpu)
             .filter(|stack| *stack != StackId::NONE && self.stacks.frames(*stack).is_none())
             .collect();
@@ -107,6 +112,7 @@ impl Profile {
         slowest::keep_longest(&mut self.slowest);
         self.lock.add(&interval.lock);
         self.lsm.add(&interval.lsm);
+        self.waits.add(&interval.waits);
         self.cpu.add(&interval.cpu);
         self.ledger.add(&interval.ledger);
         self.header.environment.at_end.extend(interval.counters);

@@ -16,6 +16,8 @@ pub enum Part {
     OnCpu,
     /// Spinning on a lock.
     Spin,
+    /// On the CPU, with an interrupt or softirq on top.
+    Irq,
     /// Asleep on a kernel lock.
     LockSleep,
     /// Asleep on something else.
@@ -24,6 +26,8 @@ pub enum Part {
     Woken,
     /// Taken off the CPU while it could run.
     Preempted,
+    /// It could run, but its cgroup's CPU quota is used up.
+    Throttled,
     /// Between an interrupted call's return and its restart.
     Interrupted,
     /// No slice covers it: events were missed.
@@ -32,13 +36,15 @@ pub enum Part {
 
 impl Part {
     /// All parts, in the order they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::OnCpu,
         Self::Spin,
+        Self::Irq,
         Self::LockSleep,
         Self::Sleep,
         Self::Woken,
         Self::Preempted,
+        Self::Throttled,
         Self::Interrupted,
         Self::Unaccounted,
     ];
@@ -48,10 +54,12 @@ impl Part {
         match self {
             Self::OnCpu => "on CPU in the kernel",
             Self::Spin => "spinning on a lock",
+            Self::Irq => "under interrupts",
             Self::LockSleep => "asleep on a lock",
             Self::Sleep => "asleep",
             Self::Woken => "waiting for a CPU: woken",
             Self::Preempted => "waiting for a CPU: preempted",
+            Self::Throttled => "waiting for a CPU: throttled",
             Self::Interrupted => "between restarts",
             Self::Unaccounted => "unaccounted",
         }
@@ -64,10 +72,12 @@ impl Part {
 pub struct Parts {
     on_cpu: u64,
     spin: u64,
+    irq: u64,
     lock_sleep: u64,
     sleep: u64,
     woken: u64,
     preempted: u64,
+    throttled: u64,
     interrupted: u64,
     unaccounted: u64,
 }
@@ -75,8 +85,9 @@ pub struct Parts {
 impl Parts {
     /// From the kernel side's array, whose order is [`Part::ALL`]'s.
     pub const fn new(ns: [u64; Part::ALL.len()]) -> Self {
-        let [on_cpu, spin, lock_sleep, sleep, woken, preempted, interrupted, unaccounted] = ns;
-        Self { on_cpu, spin, lock_sleep, sleep, woken, preempted, interrupted, unaccounted }
+        let [on_cpu, spin, irq, lock_sleep, sleep, woken, preempted, throttled, interrupted, unaccounted] =
+            ns;
+        Self { on_cpu, spin, irq, lock_sleep, sleep, woken, preempted, throttled, interrupted, unaccounted }
     }
 
     /// One part, ns.
@@ -84,10 +95,12 @@ impl Parts {
         match part {
             Part::OnCpu => self.on_cpu,
             Part::Spin => self.spin,
+            Part::Irq => self.irq,
             Part::LockSleep => self.lock_sleep,
             Part::Sleep => self.sleep,
             Part::Woken => self.woken,
             Part::Preempted => self.preempted,
+            Part::Throttled => self.throttled,
             Part::Interrupted => self.interrupted,
             Part::Unaccounted => self.unaccounted,
         }
@@ -105,7 +118,9 @@ impl Parts {
 
     /// Waiting for a CPU, ns.
     pub const fn runnable_ns(&self) -> u64 {
-        self.get(Part::Woken).saturating_add(self.get(Part::Preempted))
+        self.get(Part::Woken)
+            .saturating_add(self.get(Part::Preempted))
+            .saturating_add(self.get(Part::Throttled))
     }
 
     /// Off the CPU, ns.

@@ -18,6 +18,7 @@ pub struct PartsRow {
     wall_ns: u64,
     on_cpu_ns: u64,
     spin_ns: u64,
+    irq_ns: u64,
     lock_sleep_ns: u64,
     sleep_ns: u64,
     runnable_ns: u64,
@@ -33,6 +34,7 @@ impl PartsRow {
             wall_ns,
             on_cpu_ns: parts.get(Part::OnCpu),
             spin_ns: parts.get(Part::Spin),
+            irq_ns: parts.get(Part::Irq),
             lock_sleep_ns: parts.get(Part::LockSleep),
             sleep_ns: parts.get(Part::Sleep),
             runnable_ns: parts.runnable_ns(),
@@ -58,6 +60,7 @@ pub struct Breakdown {
 struct Runnable {
     woken_ns: u64,
     preempted_ns: u64,
+    throttled_ns: u64,
 }
 
 impl Breakdown {
@@ -65,9 +68,11 @@ impl Breakdown {
     pub fn new(profile: &Profile, line: &SyscallLine<'_>) -> Self {
         let sums = &line.slow.parts;
         let parts = PartsRow::new(sums);
-        let runnable = parts
-            .is_some()
-            .then(|| Runnable { woken_ns: sums.get(Part::Woken), preempted_ns: sums.get(Part::Preempted) });
+        let runnable = parts.is_some().then(|| Runnable {
+            woken_ns: sums.get(Part::Woken),
+            preempted_ns: sums.get(Part::Preempted),
+            throttled_ns: sums.get(Part::Throttled),
+        });
         let key = |kernel| PartKey { pid: line.pid, nr: line.nr, part: Part::Sleep, kernel };
         let mut sleep_by = BTreeMap::new();
         for (key, row) in profile.syscall.parts.range(key(StackId(0))..=key(StackId(u64::MAX))) {
@@ -86,10 +91,12 @@ pub fn shares(parts: &Parts) -> String {
     let short = |part| match part {
         Part::OnCpu => "on CPU",
         Part::Spin => "spinning",
+        Part::Irq => "under interrupts",
         Part::LockSleep => "asleep on a lock",
         Part::Sleep => "asleep",
         Part::Woken => "waiting for a CPU (woken)",
         Part::Preempted => "waiting for a CPU (preempted)",
+        Part::Throttled => "throttled by its CPU quota",
         Part::Interrupted => "between restarts",
         Part::Unaccounted => "unaccounted",
     };

@@ -104,10 +104,12 @@ fn told(profile: &Profile, part: Part, stack: Option<StackId>, lock: Option<&Loc
     match part {
         Part::OnCpu => format!("running in the kernel{place}"),
         Part::Spin => format!("spinning on {}", of_lock(lock)),
+        Part::Irq => "under interrupts and softirqs".to_owned(),
         Part::LockSleep => format!("asleep on {}", of_lock(lock)),
         Part::Sleep => format!("asleep{place}{}", cause()),
         Part::Woken => "waiting for a CPU after its wakeup".to_owned(),
         Part::Preempted => "preempted, waiting for a CPU".to_owned(),
+        Part::Throttled => "throttled by its cgroup's CPU quota".to_owned(),
         Part::Interrupted => "between the restarts of interrupted calls".to_owned(),
         Part::Unaccounted => "unaccounted (events were missed, see the losses)".to_owned(),
     }

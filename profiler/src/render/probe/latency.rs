@@ -26,7 +26,12 @@ const fn instead(part: Part) -> Option<&'static str> {
     match part {
         Part::OnCpu => Some("[no sample fell into it]"),
         Part::Spin | Part::LockSleep | Part::Sleep => Some("[too short for a stack]"),
-        Part::Woken | Part::Preempted | Part::Interrupted | Part::Unaccounted => None,
+        Part::Irq
+        | Part::Woken
+        | Part::Preempted
+        | Part::Throttled
+        | Part::Interrupted
+        | Part::Unaccounted => None,
     }
 }
 

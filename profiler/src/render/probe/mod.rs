@@ -7,7 +7,10 @@ pub mod cpu;
 pub mod latency;
 pub mod lock;
 pub mod lsm;
+pub mod offcpu;
+pub mod runq;
 pub mod syscall;
+pub mod wakers;
 
 use super::fold::{Folded, Folder};
 use crate::profile::ledger::Population;
@@ -22,15 +25,30 @@ pub enum Probe {
     Lock,
     /// Time in the security layer, ns.
     Lsm,
+    /// Waits that block, ns.
+    Offcpu,
+    /// Waits for a CPU, ns.
+    Runq,
     /// CPU samples.
     Cpu,
     /// Slow system calls by part of their wall time, ns.
     Latency,
+    /// Waits that block with who ended them, ns.
+    Wakers,
 }
 
 impl Probe {
     /// All probes, in the order they are shown.
-    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu, Self::Latency];
+    pub const ALL: &'static [Self] = &[
+        Self::Syscall,
+        Self::Lock,
+        Self::Lsm,
+        Self::Offcpu,
+        Self::Runq,
+        Self::Cpu,
+        Self::Latency,
+        Self::Wakers,
+    ];
 
     /// The name in options, files and outputs.
     pub const fn name(self) -> &'static str {
@@ -38,8 +56,11 @@ impl Probe {
             Self::Syscall => syscall::NAME,
             Self::Lock => lock::NAME,
             Self::Lsm => lsm::NAME,
+            Self::Offcpu => offcpu::NAME,
+            Self::Runq => runq::NAME,
             Self::Cpu => cpu::NAME,
             Self::Latency => latency::NAME,
+            Self::Wakers => wakers::NAME,
         }
     }
 
@@ -49,6 +70,8 @@ impl Probe {
             Self::Syscall | Self::Latency => syscall::NAME,
             Self::Lock => lock::NAME,
             Self::Lsm => lsm::NAME,
+            Self::Offcpu | Self::Wakers => offcpu::NAME,
+            Self::Runq => runq::NAME,
             Self::Cpu => cpu::NAME,
         }
     }
@@ -56,8 +79,14 @@ impl Probe {
     /// The unit of its weights.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Syscall | Self::Lock | Self::Lsm | Self::Latency => "ns",
             Self::Cpu => "samples",
+            Self::Syscall
+            | Self::Lock
+            | Self::Lsm
+            | Self::Offcpu
+            | Self::Runq
+            | Self::Latency
+            | Self::Wakers => "ns",
         }
     }
 
@@ -67,8 +96,11 @@ impl Probe {
             Self::Syscall => syscall::title(header),
             Self::Lock => lock::TITLE.to_owned(),
             Self::Lsm => lsm::TITLE.to_owned(),
+            Self::Offcpu => offcpu::title(header),
+            Self::Runq => runq::TITLE.to_owned(),
             Self::Cpu => cpu::title(header),
             Self::Latency => latency::title(header),
+            Self::Wakers => wakers::title(header),
         }
     }
 
@@ -78,6 +110,8 @@ impl Probe {
             Self::Syscall | Self::Latency => (syscall::events(profile), "system calls"),
             Self::Lock => (lock::events(profile), "lock waits"),
             Self::Lsm => (lsm::events(profile), "LSM functions"),
+            Self::Offcpu | Self::Wakers => (offcpu::events(profile), "waits"),
+            Self::Runq => (runq::events(profile), "waits for a CPU"),
             Self::Cpu => (cpu::events(profile), "samples"),
         }
     }
@@ -88,6 +122,7 @@ impl Probe {
             Population::Calls => matches!(self, Self::Syscall | Self::Latency),
             Population::LockWaits => matches!(self, Self::Lock),
             Population::LsmReturns => matches!(self, Self::Lsm),
+            Population::Waits => matches!(self, Self::Offcpu | Self::Wakers | Self::Runq),
             Population::Samples => matches!(self, Self::Cpu),
             Population::Stacks | Population::Frames | Population::Weight | Population::None => true,
         }
@@ -100,8 +135,11 @@ impl Probe {
             Self::Syscall => syscall::fold(profile, &mut folder),
             Self::Lock => lock::fold(profile, &mut folder),
             Self::Lsm => lsm::fold(profile, &mut folder),
+            Self::Offcpu => offcpu::fold(profile, &mut folder),
+            Self::Runq => runq::fold(profile, &mut folder),
             Self::Cpu => cpu::fold(profile, &mut folder),
             Self::Latency => latency::fold(profile, &mut folder),
+            Self::Wakers => wakers::fold(profile, &mut folder),
         }
         folder.finish()
     }
