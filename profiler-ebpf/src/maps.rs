@@ -9,7 +9,7 @@ use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
-use profiler_common::slowest::Slowest;
+use profiler_common::slowest::{self, Slowest};
 use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 use profiler_common::wait::{NeighbourKey, NeighbourRow, WaitStackKey, WaitStackRow};
@@ -34,9 +34,9 @@ pub static SLOW: HashMap<SlowKey, SlowRow> = HashMap::with_max_entries(32_768, 0
 /// Parts of slow calls.
 #[map]
 pub static PARTS: HashMap<PartKey, PartRow> = HashMap::with_max_entries(16_384, 0);
-/// The slowest calls, by the epoch's parity.
+/// The slowest calls, by the epoch's parity, then by kind.
 #[map]
-pub static SLOWEST: PerCpuArray<Slowest> = PerCpuArray::with_max_entries(2, 0);
+pub static SLOWEST: PerCpuArray<Slowest> = PerCpuArray::with_max_entries(2 * slowest::KINDS as u32, 0);
 /// Lock waits.
 #[map]
 pub static LOCKS: HashMap<LockKey, LockRow> = HashMap::with_max_entries(16_384, 0);

@@ -14,6 +14,7 @@ mod fault;
 mod heirs;
 mod hostile;
 mod net;
+mod objects;
 mod parts;
 mod report;
 mod stall;
@@ -63,6 +64,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   crowded-reads N MIB      as zero-reads, sharing a CPU with a thread that never sleeps
   crowded-late-reads N MS  as late-reads, likewise
   held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
+  objects MS               a call of MS on each kind of object: TCP, pipe, file, futex, closed, of one gone
   disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
   stalled-inode N MS       an inode's rwsem held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
@@ -143,6 +145,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("crowded-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, true),
         ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
         ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
+        ("objects", &[ms]) => objects::each(ms),
         ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
         ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),

@@ -8,7 +8,6 @@ mod header;
 mod identity;
 mod launch;
 mod nameless;
-mod object;
 mod output;
 mod progress;
 mod recorder;

@@ -17,7 +17,6 @@ use super::context::context;
 use super::header::{Plan, header};
 use super::identity::Identities;
 use super::nameless::Nameless;
-use super::object;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
@@ -28,7 +27,7 @@ use crate::probe::{Lsm, Probes};
 use crate::profile::ledger::Population;
 use crate::profile::rows::LockContext;
 use crate::profile::{Chunk, Class, End, FrameSpace, Interval, Pid, Process, Profile, Resolution, StackId};
-use crate::symbol::{Interner, KernelSymbols, Limits};
+use crate::symbol::{Interner, KernelSymbols, Limits, name_objects};
 use crate::target::Owners;
 
 /// A lock row as the kernel wrote it.
@@ -239,7 +238,8 @@ impl Recorder {
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
         interval.slowest = drained.slowest(self.probes.start_ns);
-        object::name(&mut interval.slowest);
+        let kept = &self.profile.slowest;
+        name_objects(interval.slowest.iter_mut().filter(|call| call.is_among(kept)));
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
         interval.ledger.grow(Population::Frames, interval.frames.len() as u64);
         let mut symbols = self.interner.symbolize_kernel_new(&self.kernel);
