@@ -15,6 +15,7 @@ mod support;
 use std::fs;
 
 use serde_json::Value;
+use support::limits::{PidMax, memory};
 use support::live::{Recorded, Recording, Workload, number};
 use support::{can_run, skipped};
 
@@ -35,33 +36,6 @@ const RSS_PER_PROCESS: u64 = 4 << 10;
 const RSS_PER_CALL: u64 = 1 << 10;
 /// its maps on this machine.
 const MAPS: u64 = 64 << 20;
-
-/// The kernel's highest id, raised; as it was when this drops.
-struct PidMax(String);
-
-impl PidMax {
-    const PATH: &str = "/proc/sys/kernel/pid_max";
-
-    fn raise() -> Self {
-        let old = fs::read_to_string(Self::PATH).unwrap().trim().to_owned();
-        let raised = old.parse::<u64>().unwrap().max(4 * CROWD).to_string();
-        fs::write(Self::PATH, raised).unwrap();
-        Self(old)
-    }
-}
-
-impl Drop for PidMax {
-    fn drop(&mut self) {
-        let _ = fs::write(Self::PATH, &self.0);
-    }
-}
-
-/// A line of `/proc/meminfo`, bytes.
-fn memory(line: &str) -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap();
-    let line = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':')).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
-}
 
 /// How many threads this machine has room for; says when they are fewer than they should be.
 fn crowd(test: &str) -> u64 {
@@ -105,7 +79,7 @@ fn slow_a_hundred_thousand_threads_are_counted_to_the_call() {
     if !can_run(test, &[]) {
         return;
     }
-    let (threads, _pid_max) = (crowd(test), PidMax::raise());
+    let (threads, _pid_max) = (crowd(test), PidMax::raise(4 * CROWD));
     let mut workload = Workload::start(&["crowd", &threads.to_string()]);
     let pid = workload.pid();
     let recording = Recording::start(&["--pid", &pid.to_string()]);
@@ -134,7 +108,7 @@ fn slow_a_hundred_thousand_waiting_threads_take_the_memory_that_is_stated() {
     if !can_run(test, &[]) {
         return;
     }
-    let (threads, _pid_max) = (crowd(test), PidMax::raise());
+    let (threads, _pid_max) = (crowd(test), PidMax::raise(4 * CROWD));
     let mut workload = Workload::start(&["crowd", &threads.to_string()]);
     workload.go();
     assert_eq!(number(&workload.report(), "threads"), threads);

@@ -17,6 +17,7 @@ mod net;
 mod objects;
 mod parts;
 mod report;
+mod spin;
 mod stall;
 mod steady;
 mod system;
@@ -65,6 +66,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   crowded-late-reads N MS  as late-reads, likewise
   held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
   objects MS               a call of MS on each kind of object: TCP, pipe, file, futex, closed, of one gone
+  futex-spins N THREADS US N futex waits that spin behind visits to THREADS sleepers; US and more count
   disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
   stalled-inode N MS       an inode's rwsem held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
@@ -146,6 +148,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
         ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
         ("objects", &[ms]) => objects::each(ms),
+        ("futex-spins", &[count, sleepers, us]) => spin::futex_waits(count, sleepers, us),
         ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
         ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),

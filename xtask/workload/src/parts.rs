@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What the kernel says of this thread, apart from any tracing.
-struct Witness {
+pub struct Witness {
     schedstat: File,
     calls: u64,
     wall_ns: u64,
@@ -28,7 +28,11 @@ struct Witness {
 }
 
 impl Witness {
-    fn new() -> io::Result<Self> {
+    /// Of the calling thread.
+    ///
+    /// # Errors
+    /// When the kernel keeps no `schedstat`.
+    pub fn new() -> io::Result<Self> {
         let schedstat = File::open("/proc/thread-self/schedstat")?;
         Ok(Self { schedstat, calls: 0, wall_ns: 0, cpu_ns: 0, delay_ns: 0 })
     }
@@ -43,7 +47,7 @@ impl Witness {
 
     /// Watches one call, if it lasts `least_ns`.
     #[inline(always)]
-    fn watch(&mut self, least_ns: u64, call: impl FnOnce()) {
+    pub fn watch(&mut self, least_ns: u64, call: impl FnOnce()) {
         let (delay, cpu, begin) = self.at_once();
         call();
         let end = now();
@@ -70,7 +74,13 @@ impl Witness {
         }
     }
 
-    fn report(&self) -> Report {
+    /// Calls that were long enough.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// What they took in all.
+    pub fn report(&self) -> Report {
         let asleep = self.wall_ns.saturating_sub(self.cpu_ns + self.delay_ns);
         Report::new()
             .with("calls", self.calls)
@@ -82,7 +92,10 @@ impl Witness {
 }
 
 /// Pins the calling thread to a CPU.
-fn pin(cpu: usize) -> io::Result<()> {
+///
+/// # Errors
+/// When there is no such CPU.
+pub fn pin(cpu: usize) -> io::Result<()> {
     // SAFETY: a zeroed set is an empty one; the kernel reads as many bytes as said.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
