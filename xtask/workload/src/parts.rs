@@ -28,10 +28,10 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Of the calling thread.
+    /// Nothing watched yet.
     ///
     /// # Errors
-    /// When the kernel keeps no `schedstat`.
+    /// The kernel has no `schedstat`.
     pub fn new() -> io::Result<Self> {
         let schedstat = File::open("/proc/thread-self/schedstat")?;
         Ok(Self { schedstat, calls: 0, wall_ns: 0, cpu_ns: 0, delay_ns: 0 })
@@ -60,7 +60,8 @@ impl Witness {
         self.cpu_ns += cpu_end - cpu;
         // A wait for the CPU between the call's end and the look at it is none of the call's.
         let apart = later - end;
-        self.delay_ns += delay_end - delay - if apart > 200_000 { apart } else { 0 };
+        let outside = if apart > 200_000 { apart } else { 0 };
+        self.delay_ns += (delay_end - delay).saturating_sub(outside);
     }
 
     /// All three clocks, without a wait for the CPU between them.
@@ -79,7 +80,7 @@ impl Witness {
         self.calls
     }
 
-    /// What they took in all.
+    /// What was watched.
     pub fn report(&self) -> Report {
         let asleep = self.wall_ns.saturating_sub(self.cpu_ns + self.delay_ns);
         Report::new()
