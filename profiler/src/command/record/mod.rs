@@ -9,7 +9,6 @@ mod identity;
 mod launch;
 mod losses;
 mod nameless;
-mod object;
 mod output;
 mod progress;
 mod recorder;

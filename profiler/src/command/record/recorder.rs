@@ -3,6 +3,8 @@
 //! In: attached probes. Out: chunks, each written to the capture and applied to the profile that
 //! is rendered at the end: what a replay sees is what the recording showed.
 
+mod in_flight;
+
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -14,22 +16,19 @@ use tokio::io::unix::AsyncFd;
 use super::context::context;
 use super::header::{Plan, header};
 use super::identity::{self, Identities};
+use super::losses;
 use super::nameless::Nameless;
 use super::output::Output;
 use super::scope::Scope;
-use super::{losses, object};
 use crate::cli::settings::RecordSettings;
-use crate::collect::{
-    Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
-    wait_for_programs,
-};
+use crate::collect::{Drained, Event, Meter, Outcomes, Rows, parse_event, wait_for_programs};
 use crate::environment::Watch;
 use crate::failure::Failure;
 use crate::probe::{Lsm, Probes};
 use crate::profile::ledger::Population;
 use crate::profile::rows::LockContext;
-use crate::profile::{Chunk, Class, End, InFlightCall, Interval, Pid, Process, Profile, StackId};
-use crate::symbol::{Interner, KernelSymbols, Limits};
+use crate::profile::{Chunk, Class, End, Interval, Pid, Process, Profile, StackId};
+use crate::symbol::{Interner, KernelSymbols, Limits, name_objects};
 use crate::target::Owners;
 
 /// A lock row as the kernel wrote it.
@@ -250,7 +249,8 @@ impl Recorder {
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
         interval.slowest = drained.slowest(self.probes.start_ns);
-        object::name(&mut interval.slowest);
+        let kept = &self.profile.slowest;
+        name_objects(interval.slowest.iter_mut().filter(|call| call.is_among(kept)));
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
         interval.ledger.grow(Population::Frames, interval.frames.len() as u64);
         let mut symbols = self.interner.symbolize_kernel_new(&self.kernel);
@@ -320,58 +320,4 @@ impl Recorder {
         let Self { output, profile, .. } = self;
         super::output::publish(&profile, &output.finish()?, settings)
     }
-
-    /// The calls in flight now, with their stacks.
-    fn in_flight(&mut self) -> Vec<InFlightCall> {
-        if !self.profile.header.probes.iter().any(|plan| plan.probe == "syscall" && plan.active) {
-            return Vec::new();
-        }
-        let now = crate::probe::now_ns();
-        let (mut found, refused) = match self.probes.in_flight() {
-            Ok(bytes) => parse_in_flight(&bytes),
-            Err(error) => {
-                tracing::warn!("calls in flight cannot be listed: {error:#}");
-                return Vec::new();
-            }
-        };
-        self.pending.ledger.count(Class::Implausible, refused);
-        if let Ok(slots) = self.slots.get(&0, 0) {
-            found.extend(running(&slots));
-        }
-        found.into_iter().map(|call| self.in_flight_call(call, now)).collect()
-    }
-
-    fn in_flight_call(&mut self, call: Found, now: u64) -> InFlightCall {
-        if self.profile.processes.get(call.pid).is_none() && !call.comm.is_empty() {
-            self.see(call.pid, call.comm.clone(), 0);
-        }
-        let kernel = match call.stack {
-            FoundStack::Sample(stack) => stack,
-            FoundStack::Addresses(addresses) => {
-                let stack = stack_id(&addresses);
-                self.interner.kernel_stack(stack, &addresses, false);
-                stack
-            }
-        };
-        let comm =
-            if call.comm.is_empty() { self.profile.processes.comm(call.pid).into() } else { call.comm };
-        InFlightCall {
-            pid: call.pid,
-            tid: call.tid,
-            comm,
-            nr: call.nr,
-            age_ns: now.saturating_sub(call.enter_ns),
-            at_least: call.at_least,
-            kernel,
-        }
-    }
-}
-
-/// The id of a stack that user space took, by the kernel side's own hash.
-fn stack_id(addresses: &[u64]) -> StackId {
-    use profiler_common::stack::{KERNEL, finish, mix, seed};
-    if addresses.is_empty() {
-        return StackId::NONE;
-    }
-    StackId(finish(addresses.iter().fold(seed(0, KERNEL), |hash, address| mix(hash, *address))))
 }
