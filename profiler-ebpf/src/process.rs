@@ -18,7 +18,7 @@ use crate::global::offset;
 use crate::maps::{EVENTS, PROCESSES, TARGETS};
 use crate::outcome::{busy, count};
 use crate::state::flag;
-use crate::{cgroup, global, slot, target, task, thread};
+use crate::{cgroup, global, lsm_open, slot, target, task, thread};
 use profiler_common::processor::{EXIT, EXIT_GROUP};
 
 /// Tells user space of a process the first time it gets a row.
@@ -104,6 +104,7 @@ pub fn fork(ctx: &RawTracePointContext) {
 /// The kernel frees a task (an untyped address here), for good: of a process, its leader is the last.
 #[inline(always)]
 pub fn free(task: u64) {
+    lsm_open::free(task);
     if global::task_storage() == 0 {
         thread::free(task);
     }
