@@ -59,5 +59,11 @@ pub struct Offsets {
     pub mutex_owner: u32,
     /// `rw_semaphore.owner`.
     pub rwsem_owner: u32,
+    /// `task_struct.throttled` (Linux 6.18 and later); 0: there is none.
+    pub task_throttled: u32,
+    /// `task_struct.se.cfs_rq`; 0: there is none.
+    pub task_cfs_rq: u32,
+    /// `cfs_rq.throttle_count`; 0: there is none.
+    pub cfs_rq_throttle_count: u32,
 }
-crate::shared_record!(Offsets, 88);
+crate::shared_record!(Offsets, 100);

@@ -36,6 +36,12 @@ pub const fn epoch_of(writer: u32) -> u32 {
     writer >> 31
 }
 
+/// The CPU of a row's writer.
+#[inline(always)]
+pub const fn cpu_of(writer: u32) -> u32 {
+    writer & 0x7fff_ffff
+}
+
 /// What user space changes while the programs run.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]

@@ -41,6 +41,18 @@ outcomes! {
     ErrorRowFull,
     /// Lost: no room for a new lock row.
     LockRowFull,
+    /// Lost: no room for a new row of waits off the CPU.
+    WaitRowFull,
+    /// Lost: no room for the stacks of long waits; their time is in the rows.
+    WaitStackRowFull,
+    /// Lost: no room for who ran while others waited.
+    NeighbourRowFull,
+    /// Class, no loss: a wait for a CPU was longer than the turns that the CPU remembers.
+    NeighbourForgotten,
+    /// Missing: more kinds of long waits in one call than a thread keeps until its user stack is taken.
+    WaitUserStackMissing,
+    /// Class, no loss: off the CPU already at attach, for an unknown time.
+    WaitBeforeAttach,
     /// Lost: no room for a new row of CPU samples.
     CpuRowFull,
     /// Lost: no memory for a thread's state, its calls go unseen.

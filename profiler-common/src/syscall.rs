@@ -26,12 +26,14 @@ pub struct Slot {
     pub enter_ns: u64,
     /// Kernel stack of the latest CPU sample in this call.
     pub sample_stack: u64,
+    /// Interrupts on top of this call so far, ns.
+    pub irq_ns: u64,
     /// Its thread id.
     pub tid: u32,
     /// Explicit padding.
     pub pad: u32,
 }
-crate::shared_record!(Slot, 40);
+crate::shared_record!(Slot, 48);
 
 /// What the target filter said of the thread that runs.
 pub mod verdict {

@@ -45,6 +45,10 @@ globals! {
     SYSCALL_ROWS: u32 = 1, fn syscall_rows;
     /// 1: CPU samples are rows (else they only label slow calls).
     CPU_ROWS: u32 = 1, fn cpu_rows;
+    /// 1: waits that block are rows.
+    OFFCPU_ROWS: u32 = 1, fn offcpu_rows;
+    /// 1: waits for a CPU are rows.
+    RUNQ_ROWS: u32 = 1, fn runq_rows;
     /// Switches to ignore on purpose, of 1,000.
     IGNORE_SWITCHES: u32 = 0, fn ignore_switches;
     /// First address of the kernel's static data.
@@ -77,6 +81,9 @@ static OFFSETS: Offsets = Offsets {
     mutex_owner: 0,
     rwsem_owner: 0,
     task_stack: 0,
+    task_throttled: 0,
+    task_cfs_rq: 0,
+    cfs_rq_throttle_count: 0,
 };
 #[unsafe(no_mangle)]
 static CGROUP_IDS: [u64; CGROUPS] = [0; CGROUPS];
@@ -103,6 +110,12 @@ pub(crate) use offset;
 pub fn read_offset(field: usize) -> u32 {
     // SAFETY: `field` comes from `offset_of!` of that record.
     unsafe { core::ptr::read_volatile((&raw const OFFSETS).cast::<u32>().byte_add(field)) }
+}
+
+/// Whether threads are followed outside of calls, too.
+#[inline(always)]
+pub fn follows_all() -> bool {
+    offcpu_rows() != 0 || runq_rows() != 0
 }
 
 /// Id and level of a cgroup of the target; `index` is a constant below [`CGROUPS`].

@@ -5,11 +5,12 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_get_task_stack, bpf_ktime_get_ns, bpf_seq_write};
+use aya_ebpf::helpers::generated::{bpf_get_task_stack, bpf_seq_write};
 use profiler_common::COMM_BYTES;
 use profiler_common::event::{IN_FLIGHT, InFlightEvent};
 use profiler_common::stack::FRAMES;
 
+use crate::clock::now_ns;
 use crate::maps::SCRATCH;
 use crate::stack::Buffer;
 use crate::state::{Interrupted, flag};
@@ -41,17 +42,15 @@ pub fn visit(ctx: *mut c_void) {
 /// A thread never seen: if it sleeps inside a call, that call began before attach.
 #[inline(always)]
 fn seed(task: Task) {
-    if task::is_on_cpu(task) || task::start_ns(task) >= global::attach_ns() {
+    let sleeps = !task::is_on_cpu(task) && task::start_ns(task) < global::attach_ns();
+    let nr = if sleeps { task::call_number(task) } else { -1 };
+    if nr < 0 && !global::follows_all() {
         return;
     }
-    let nr = task::call_number(task);
-    if nr < 0 {
-        return;
-    }
-    if let Some(thread) = thread::get_or_create(task) {
+    let Some(thread) = thread::get_or_create(task) else { return };
+    if nr >= 0 {
         thread.nr = nr as u32;
-        // SAFETY: the helper has no preconditions.
-        thread.enter_ns = unsafe { bpf_ktime_get_ns() };
+        thread.enter_ns = now_ns();
         thread.slice.early = 1;
         thread.flags = flag::KNOWN | flag::IN_CALL | flag::SEEDED;
     }

@@ -8,10 +8,10 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use profiler_common::lock::flag;
 use profiler_common::outcome::Outcome;
 
+use crate::clock::now_ns;
 use crate::maps::SPINS;
 use crate::outcome::{count, is_busy};
 use crate::stack::{self, Buffer};
@@ -111,16 +111,14 @@ fn open(ctx: *mut c_void, waits: &mut [Wait; NESTING], (mut wait, buffer): (Wait
             }
         }
     }
-    // SAFETY: the helper has no preconditions.
-    wait.begin_ns = unsafe { bpf_ktime_get_ns() };
+    wait.begin_ns = now_ns();
     waits[free & (NESTING - 1)] = wait;
 }
 
 /// The wait for `lock` ends: the contention tracepoint.
 #[inline(always)]
 pub fn end(lock: u64) {
-    // SAFETY: the helper has no preconditions.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = now_ns();
     if let Some(spins) = SPINS.get_ptr_mut(0) {
         // SAFETY: this CPU's own value.
         let spins = unsafe { &mut *spins };

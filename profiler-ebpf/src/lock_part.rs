@@ -2,8 +2,7 @@
 //!
 //! In: spins that ended, phases of mutex waits. Out: the parts of the running thread's call.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
-
+use crate::clock::now_ns;
 use crate::state::Wait;
 use crate::{slice, slot, task, wait};
 
@@ -22,7 +21,6 @@ pub fn add_spin(wait: &Wait, now: u64) {
 #[inline(always)]
 pub fn mutex_phase(spins: bool) {
     if let Some(thread) = slot::moved(task::current()) {
-        // SAFETY: the helper has no preconditions.
-        slice::mutex_phase(thread, spins, unsafe { bpf_ktime_get_ns() });
+        slice::mutex_phase(thread, spins, now_ns());
     }
 }

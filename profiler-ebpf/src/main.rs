@@ -6,11 +6,14 @@
 #![feature(asm_experimental_arch)]
 #![allow(static_mut_refs, reason = "maps and globals are statics the loader fills")]
 
+mod away;
 mod call;
 mod cgroup;
+mod clock;
 mod floor;
 mod global;
 mod in_flight;
+mod irq;
 mod lock;
 mod lock_part;
 mod lsm;
@@ -19,10 +22,14 @@ mod lsm_row;
 mod lsm_site;
 mod lsm_stack;
 mod maps;
+mod neighbour;
+mod off_cpu;
 mod outcome;
 mod owner;
+mod pending;
 mod process;
 mod restart;
+mod row;
 mod sample;
 mod slice;
 mod slot;
@@ -38,6 +45,7 @@ mod task;
 mod thread;
 mod unmatched;
 mod wait;
+mod waker;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::{btf_tracepoint, fentry, fexit, perf_event, raw_tracepoint};
@@ -94,6 +102,12 @@ fn sched_wakeup(ctx: BtfTracePointContext) -> Result<(), ()> {
     Ok(())
 }
 
+#[btf_tracepoint(function = "sched_waking")]
+fn sched_waking(ctx: BtfTracePointContext) -> Result<(), ()> {
+    waker::waking(ctx.as_ptr(), ctx.arg(0));
+    Ok(())
+}
+
 #[btf_tracepoint(function = "contention_begin")]
 fn contention_begin(ctx: BtfTracePointContext) -> Result<(), ()> {
     lock::begin(ctx.as_ptr(), ctx.arg::<u64>(0), ctx.arg::<u64>(1) as u32);
@@ -104,6 +118,29 @@ fn contention_begin(ctx: BtfTracePointContext) -> Result<(), ()> {
 fn contention_end(ctx: BtfTracePointContext) -> Result<(), ()> {
     lock::end(ctx.arg::<u64>(0));
     Ok(())
+}
+
+/// Programs of their own for each pair: the recursion guard is one for each program, and these nest.
+macro_rules! interrupts {
+    ($($entry:ident $exit:ident;)*) => {$(
+        #[raw_tracepoint]
+        fn $entry(_ctx: RawTracePointContext) -> Result<(), ()> {
+            irq::enter();
+            Ok(())
+        }
+
+        #[raw_tracepoint]
+        fn $exit(_ctx: RawTracePointContext) -> Result<(), ()> {
+            irq::exit();
+            Ok(())
+        }
+    )*};
+}
+
+interrupts! {
+    softirq_entry softirq_exit;
+    irq_handler_entry irq_handler_exit;
+    local_timer_entry local_timer_exit;
 }
 
 /// Loaded once per site by `probe::lsm`, as fentry or as kprobe: it does not look into its context.

@@ -12,7 +12,10 @@ use profiler_common::sample::SampleKey;
 use profiler_common::slowest::Slowest;
 use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
+use profiler_common::wait::{NeighbourKey, NeighbourRow, WaitStackKey, WaitStackRow};
 
+use crate::irq::Interrupt;
+use crate::neighbour::Turns;
 use crate::stack::BUFFERS;
 use crate::state::{NESTING, Thread, Wait};
 
@@ -52,6 +55,21 @@ pub static LSM_STACKS: HashMap<LsmStackKey, u64> = HashMap::with_max_entries(16_
 /// 1: a program is at work on the buffer of this level.
 #[map]
 pub static LSM_LEVELS: PerCpuArray<u32> = PerCpuArray::with_max_entries(2, 0);
+/// Waits off the CPU, of the `offcpu` and `runq` probes.
+#[map]
+pub static WAITS: HashMap<LatencyKey, LatencyRow> = HashMap::with_max_entries(32_768, 0);
+/// Rows of them at hand, by the epoch's parity.
+#[map]
+pub static WAIT_CACHE: PerCpuArray<CachedRows> = PerCpuArray::with_max_entries(2, 0);
+/// Long ones that block, by stacks.
+#[map]
+pub static WAIT_STACKS: HashMap<WaitStackKey, WaitStackRow> = HashMap::with_max_entries(32_768, 0);
+/// Who ran while others waited for a CPU.
+#[map]
+pub static NEIGHBOURS: HashMap<NeighbourKey, NeighbourRow> = HashMap::with_max_entries(16_384, 0);
+/// The last turns on each CPU.
+#[map]
+pub static TURNS: PerCpuArray<Turns> = PerCpuArray::with_max_entries(1, 0);
 /// CPU samples.
 #[map]
 pub static SAMPLES: HashMap<SampleKey, u64> = HashMap::with_max_entries(32_768, 0);
@@ -76,6 +94,9 @@ pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(BUFFERS
 /// Spinning waits of this CPU, innermost last.
 #[map]
 pub static SPINS: PerCpuArray<[Wait; NESTING]> = PerCpuArray::with_max_entries(1, 0);
+/// What runs on top of each CPU's thread.
+#[map]
+pub static INTERRUPTS: PerCpuArray<Interrupt> = PerCpuArray::with_max_entries(1, 0);
 /// What each CPU knows of the thread it runs.
 #[map]
 pub static SLOTS: PerCpuArray<Slot> = PerCpuArray::with_max_entries(1, 0);

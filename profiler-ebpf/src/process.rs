@@ -7,40 +7,45 @@ use core::ffi::c_void;
 
 use aya_ebpf::bindings::{BPF_NOEXIST, BPF_RB_FORCE_WAKEUP};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::{bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_ringbuf_output};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_ringbuf_output};
 use aya_ebpf::programs::RawTracePointContext;
 use aya_log_ebpf::debug;
 use profiler_common::COMM_BYTES;
 use profiler_common::event::{PROCESS, ProcessEvent};
 use profiler_common::outcome::Outcome;
 
+use crate::clock::now_ns;
 use crate::global::offset;
 use crate::maps::{EVENTS, PROCESSES, TARGETS};
 use crate::outcome::{busy, count};
 use crate::state::flag;
+use crate::task::Task;
 use crate::{cgroup, global, lsm_open, slot, target, task, thread};
 use profiler_common::processor::{EXIT, EXIT_GROUP};
 
-/// Tells user space of a process the first time it gets a row.
+/// Tells user space of the process of `task` the first time it gets a row.
 #[inline(always)]
-pub fn announce(tgid: u32) {
+pub fn announce(task: Task, tgid: u32) {
     // SAFETY: the value is not read.
     if unsafe { PROCESSES.get(&tgid) }.is_none()
         && busy(|| PROCESSES.insert(&tgid, &1, u64::from(BPF_NOEXIST))).is_ok()
     {
-        send(tgid);
+        send(task, tgid);
     }
 }
 
 #[inline(never)]
-fn send(tgid: u32) -> u32 {
-    let task = task::current();
+fn send(task: Task, tgid: u32) -> u32 {
     let named = if global::have_offsets() == 0 { task } else { task::leader(task) };
-    let mut event =
-        ProcessEvent { tag: PROCESS, tgid, time_ns: 0, cgroup: cgroup::own_id(task), comm: [0; COMM_BYTES] };
+    let mut event = ProcessEvent {
+        tag: PROCESS,
+        tgid,
+        time_ns: now_ns(),
+        cgroup: cgroup::own_id(task),
+        comm: [0; COMM_BYTES],
+    };
     // SAFETY: helpers check their addresses; the event is on the stack.
     unsafe {
-        event.time_ns = bpf_ktime_get_ns();
         bpf_probe_read_kernel(
             event.comm.as_mut_ptr().cast(),
             COMM_BYTES as u32,
@@ -71,7 +76,7 @@ pub fn exec() {
         let _ = busy(|| PROCESSES.remove(&tgid));
     } else if target::admits_running(task::current()) {
         let _ = busy(|| PROCESSES.insert(&tgid, &1, 0));
-        send(tgid);
+        send(task::current(), tgid);
     }
 }
 
@@ -79,7 +84,8 @@ pub fn exec() {
 #[inline(always)]
 pub fn fork(ctx: &RawTracePointContext) {
     let child = ctx.arg::<u64>(1);
-    if global::by_tgid() == 0 {
+    // Without offsets nobody's id can be read: the plan says that children are not followed.
+    if global::by_tgid() == 0 || global::have_offsets() == 0 {
         return;
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
@@ -108,7 +114,7 @@ pub fn free(task: u64) {
     if global::task_storage() == 0 {
         thread::free(task);
     }
-    if global::by_tgid() != 0 {
+    if global::by_tgid() != 0 && global::have_offsets() != 0 {
         let (tgid, tid) = (word(task, offset!(task_tgid)), word(task, offset!(task_pid)));
         // SAFETY: the value is not read.
         if tgid == tid && unsafe { TARGETS.get(&tgid) }.is_some() {
@@ -150,7 +156,7 @@ pub fn exit() {
 
 /// The call in the thread's own state, which ends here.
 #[inline(always)]
-fn call_of(task: task::Task) -> Option<u32> {
+fn call_of(task: Task) -> Option<u32> {
     let thread = thread::get(task)?;
     let flags = thread.flags;
     thread.flags = 0;

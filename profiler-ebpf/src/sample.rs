@@ -5,13 +5,13 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id};
 use profiler_common::outcome::Outcome;
 use profiler_common::sample::SampleKey;
 use profiler_common::stack::NO_STACK;
 use profiler_common::writer;
 
+use crate::clock::now_ns;
 use crate::maps::SAMPLES;
 use crate::outcome::{busy, count};
 use crate::stack::{self, Buffer};
@@ -56,8 +56,7 @@ fn in_slow_call() -> bool {
         return false;
     }
     let Some(enter_ns) = enter_ns(task::current()) else { return false };
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_ktime_get_ns() }.saturating_sub(enter_ns) >= global::wait_min_ns()
+    now_ns().saturating_sub(enter_ns) >= global::wait_min_ns()
 }
 
 /// When the thread entered the call it is in.
@@ -91,6 +90,6 @@ fn add_row(key: &SampleKey) -> u32 {
     if busy(|| SAMPLES.insert(key, &1, 0)).is_err() {
         count(Outcome::CpuRowFull, 1);
     }
-    process::announce(key.tgid);
+    process::announce(task::current(), key.tgid);
     0
 }

@@ -4,6 +4,7 @@
 //! the target filter is kept in it for one time slice.
 
 use aya_ebpf::helpers::bpf_get_smp_processor_id;
+use profiler_common::part::Part;
 use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{Slot, verdict};
 
@@ -78,6 +79,7 @@ pub fn forget(slot: &mut Slot) {
 pub fn enter(slot: &mut Slot, nr: u32, now: u64) {
     slot.nr = nr;
     slot.sample_stack = NO_STACK;
+    slot.irq_ns = 0;
     slot.enter_ns = now;
     slot.in_call = 1;
 }
@@ -102,6 +104,7 @@ pub fn save(slot: &mut Slot, thread: &mut Thread, switches: u64) {
     thread.enter_ns = slot.enter_ns;
     thread.parts = Parts::NONE;
     thread.parts.sample_stack = slot.sample_stack;
+    thread.parts.ns[Part::Irq as usize] = slot.irq_ns;
     thread.flags = flag::KNOWN | flag::IN_CALL;
     slice::begin(thread, slot.enter_ns, switches);
     slot.in_call = 0;

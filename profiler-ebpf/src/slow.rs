@@ -21,13 +21,14 @@ use crate::stack::{self, Buffer};
 use crate::state::{Parts, Thread, wait};
 use crate::{global, restart, task, thread};
 
-/// Adds a slow call, whose parts are in the thread's record, with the user stack that made it.
+/// Adds a slow call, whose parts are in the thread's record, with the user stack that made it: that one.
 #[inline(always)]
-pub fn add(ctx: *mut c_void, ended: &Ended, regs: u64) {
+pub fn add(ctx: *mut c_void, ended: &Ended, regs: u64) -> u64 {
     // After these three the registers are not those of the code that made the call.
     let in_call = !matches!(ended.nr, processor::RT_SIGRETURN | processor::EXECVE | processor::EXECVEAT);
     let user = stack::user(ctx, Buffer::Call, ended.tgid, in_call);
     add_slow(ended.nr, ended.latency_ns, user, regs, ended.ret);
+    user
 }
 
 /// A signal handler ends: the call it interrupted may fail with that, `rt_sigreturn` itself never does.
@@ -76,14 +77,21 @@ fn add_parts(parts: &Parts, key: &mut PartKey) -> u32 {
     0
 }
 
-/// Takes the spinning out of the time on the CPU, and finds what is left over.
+/// Takes spinning and interrupts out of the time on the CPU, and finds what is left over.
 #[inline(never)]
 fn settle(parts: &mut Parts, wall_ns: u64) -> u32 {
     let on_cpu = parts.ns[Part::OnCpu as usize];
-    parts.ns[Part::OnCpu as usize] = on_cpu.saturating_sub(parts.ns[Part::Spin as usize]);
+    let others = parts.ns[Part::Spin as usize] + parts.ns[Part::Irq as usize];
+    parts.ns[Part::OnCpu as usize] = on_cpu.saturating_sub(others);
     let mut sum = 0;
     for part in 0..Part::Unaccounted as usize {
         sum += parts.ns[part];
+    }
+    // An interrupt that came between the end of the call and our note of it.
+    let late = sum.saturating_sub(wall_ns);
+    if late != 0 && late <= parts.ns[Part::Irq as usize] {
+        parts.ns[Part::Irq as usize] -= late;
+        sum = wall_ns;
     }
     if sum > wall_ns {
         count(Outcome::PartsImplausible, 1);
@@ -125,7 +133,7 @@ fn stack_of(parts: &Parts, part: usize) -> u64 {
         parts.lock_stack
     } else if part == Part::Sleep as usize {
         parts.wait_stacks[wait::SLEEP as usize]
-    } else if part == Part::Preempted as usize {
+    } else if part == Part::Preempted as usize || part == Part::Throttled as usize {
         parts.wait_stacks[wait::RUNNABLE as usize]
     } else {
         NO_STACK

@@ -7,12 +7,12 @@
 use core::ffi::c_void;
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::macros::{fentry, fexit, kprobe, kretprobe};
 use aya_ebpf::programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext};
 use profiler_common::lock::flag::{MUTEX, READ, SPIN, WRITE};
 use profiler_common::outcome::Outcome;
 
+use crate::clock::now_ns;
 use crate::lock::{self, is_spinning};
 use crate::maps::SPINS;
 use crate::outcome::count;
@@ -75,12 +75,6 @@ by_kprobe! {
     MUTEX => kprobe_mutex kretprobe_mutex;
     READ => kprobe_rwsem_read kretprobe_rwsem_read;
     WRITE => kprobe_rwsem_write kretprobe_rwsem_write;
-}
-
-#[inline(always)]
-fn now_ns() -> u64 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_ktime_get_ns() }
 }
 
 /// A slow path begins. What is still open and cannot be, has lost its end. A function that all programs

@@ -39,10 +39,12 @@ pub enum Buffer {
     MutexInterruptible = 11,
     SemaphoreRead = 12,
     SemaphoreWrite = 13,
+    /// A wakeup.
+    Waking = 14,
     /// A function of the security layer.
-    Lsm = 14,
+    Lsm = 15,
     /// One that runs on top of such a program.
-    LsmOnTop = 15,
+    LsmOnTop = 16,
 }
 
 /// How many buffers there are.

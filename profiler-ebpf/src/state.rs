@@ -5,6 +5,9 @@
 use profiler_common::lock::Holder;
 use profiler_common::part::PARTS;
 use profiler_common::stack::NO_STACK;
+use profiler_common::wait::{Wait as OffCpu, Waker};
+
+use crate::pending::Pending;
 
 /// Waits open at once per CPU and per thread.
 pub const NESTING: usize = 4;
@@ -51,8 +54,10 @@ pub mod flag {
     pub const KNOWN: u32 = 8;
 }
 
-/// Kinds of waits off the CPU, each with a stack of its own.
+/// Kinds of waits off the CPU in a call, each with a stack of its own.
 pub mod wait {
+    use super::OffCpu;
+
     /// Asleep, on no lock that is known.
     pub const SLEEP: u32 = 0;
     /// Asleep on a kernel lock.
@@ -61,6 +66,19 @@ pub mod wait {
     pub const RUNNABLE: u32 = 2;
     /// How many there are.
     pub const KINDS: usize = 3;
+
+    /// The kind of a wait.
+    #[inline(always)]
+    pub const fn kind(wait: u32) -> u32 {
+        let asleep = if wait == OffCpu::Lock as u32 { LOCK } else { SLEEP };
+        if is_runnable(wait) { RUNNABLE } else { asleep }
+    }
+
+    /// Whether it waits for a CPU only.
+    #[inline(always)]
+    pub const fn is_runnable(wait: u32) -> bool {
+        wait >= OffCpu::Woken as u32
+    }
 }
 
 /// Where a call's time went, and the stacks that show it.
@@ -96,7 +114,7 @@ impl Parts {
     };
 }
 
-/// The slice of a call that is open.
+/// The slice of a thread that is open.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Slice {
@@ -112,14 +130,14 @@ pub struct Slice {
     pub switches: u64,
     /// Kernel stack where the lock it sleeps on was wanted.
     pub lock_stack: u64,
-    /// Kind of [`wait`] it is in.
+    /// [`profiler_common::wait::Wait`] it is in.
     pub wait: u32,
+    /// What it waits for once it is woken: the same.
+    pub queue: u32,
     /// 1: the mutex it waits for is in its spinning phase.
     pub spins: u32,
     /// 1: the call began before switches were seen, so that a missed one is no loss.
     pub early: u32,
-    /// Explicit padding.
-    pub pad: u32,
 }
 
 /// A call that a signal interrupted; valid while [`flag::INTERRUPTED`] is set.
@@ -153,6 +171,10 @@ pub struct Thread {
     pub slice: Slice,
     /// What that call is made of.
     pub parts: Parts,
+    /// Who has woken it.
+    pub waker: Waker,
+    /// Long waits of that call.
+    pub pending: Pending,
     /// The call that waits for its restart.
     pub interrupted: Interrupted,
     /// Sleeping locks waited for, outermost first.

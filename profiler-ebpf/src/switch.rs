@@ -1,22 +1,17 @@
-//! Switches and wakeups of threads inside a call. Hooks: BTF tracepoints `sched_switch`, `sched_wakeup`.
+//! Switches and wakeups of threads. Hooks: BTF tracepoints `sched_switch`, `sched_wakeup`.
 //!
-//! Produces: the slices of each thread's call (see `slice`); the slot's call moves to the thread that
-//! leaves. Nothing is kept of threads outside of calls.
+//! Produces: the slices of each thread's call (see `slice`, `away`), and for the `offcpu` and `runq` probes its waits outside
+//! of calls, too; the slot's call moves to the thread that leaves.
 
-use aya_ebpf::helpers::generated::{bpf_get_prandom_u32, bpf_ktime_get_ns};
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use profiler_common::outcome::Outcome;
 use profiler_common::syscall::verdict;
 
+use crate::clock::now_ns;
 use crate::outcome::count;
-use crate::state::flag;
+use crate::state::{Thread, flag};
 use crate::task::{self, Task};
-use crate::{global, slice, slot, thread};
-
-#[inline(always)]
-fn now_ns() -> u64 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_ktime_get_ns() }
-}
+use crate::{away, global, neighbour, slot, thread};
 
 /// `prev` leaves this CPU, `next` comes. One branch per thread: a pointer chosen by arithmetic is
 /// nothing the verifier accepts.
@@ -36,20 +31,32 @@ pub fn switch(preempted: bool, prev: Task, next: Task) {
         return;
     }
     let mut now = 0;
-    if let Some(thread) = thread::get(prev)
-        && thread.flags & flag::IN_CALL != 0
-    {
+    if global::runq_rows() != 0 {
         now = now_ns();
-        slice::leaves(thread, prev, preempted, now);
+        neighbour::left(prev, now);
     }
-    if let Some(thread) = thread::get(next)
-        && thread.flags & flag::IN_CALL != 0
+    if let Some(thread) = thread::get(prev)
+        && is_followed(thread)
     {
         if now == 0 {
             now = now_ns();
         }
-        slice::comes_back(thread, next, now);
+        away::leaves(thread, prev, preempted, now);
     }
+    if let Some(thread) = thread::get(next)
+        && is_followed(thread)
+    {
+        if now == 0 {
+            now = now_ns();
+        }
+        away::comes_back(thread, next, now);
+    }
+}
+
+/// Whether the thread's waits count: inside of calls, or everywhere.
+#[inline(always)]
+fn is_followed(thread: &Thread) -> bool {
+    global::follows_all() || thread.flags & flag::IN_CALL != 0
 }
 
 /// Whether this switch is one to ignore on purpose: what the slices then miss must show.
@@ -68,8 +75,8 @@ fn ignored() -> bool {
 #[inline(always)]
 pub fn wakeup(task: Task) {
     if let Some(thread) = thread::get(task)
-        && thread.flags & flag::IN_CALL != 0
+        && is_followed(thread)
     {
-        slice::woken(thread, now_ns);
+        away::woken(thread, task, now_ns);
     }
 }

@@ -8,23 +8,18 @@ use core::ffi::c_void;
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
-use aya_ebpf::helpers::generated::bpf_ktime_get_ns;
 use aya_ebpf::programs::RawTracePointContext;
 use profiler_common::outcome::Outcome;
 use profiler_common::processor;
+use profiler_common::stack::NO_STACK;
 use profiler_common::syscall::{Slot, verdict};
 
 use crate::call::{self, Ended};
+use crate::clock::now_ns;
 use crate::outcome::count;
 use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::{global, restart, slice, slot, slow, target, task, thread, unmatched};
-
-#[inline(always)]
-fn now_ns() -> u64 {
-    // SAFETY: the helper has no preconditions.
-    unsafe { bpf_ktime_get_ns() }
-}
+use crate::{global, off_cpu, restart, slice, slot, slow, target, task, thread, unmatched};
 
 /// A thread enters a call. The CPU does not count: a call belongs to the CPU it ends on.
 #[inline(always)]
@@ -173,6 +168,7 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     let now = now_ns();
     thread.flags = flags & !flag::IN_CALL;
     if restart::is_interruption(ret) {
+        off_cpu::settle(ctx, thread, NO_STACK);
         interrupt(slot, thread, now, (regs, ret));
         return;
     }
@@ -182,9 +178,8 @@ fn exit_rare(ctx: *mut c_void, slot: &mut Slot, task: Task, (regs, ret): (u64, i
     slice::ends(thread, task, now);
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let ended = Ended { tgid, nr: thread.nr, latency_ns: now.wrapping_sub(thread.enter_ns), ret };
-    if call::add(&ended) {
-        slow::add(ctx, &ended, regs);
-    }
+    let user = if call::add(&ended) { slow::add(ctx, &ended, regs) } else { NO_STACK };
+    off_cpu::settle(ctx, thread, user);
     if ended.nr == processor::RT_SIGRETURN {
         slow::add_failed(ctx, thread, &ended, regs);
     }

@@ -100,12 +100,28 @@ pub fn is_on_cpu(task: Task) -> bool {
     on_cpu != 0
 }
 
-/// Whether it stays runnable although it leaves the CPU, asked while it does.
+/// Its state, asked while it leaves the CPU: 0 when it stays runnable. All states fit 32 bits, also where the
+/// field is a long.
 #[inline(always)]
-pub fn is_runnable(task: Task) -> bool {
-    // SAFETY: `task` is a BTF pointer; all states fit 32 bits, also where the field is a long.
-    let state: u32 = unsafe { load(task.cast(), offset!(task_state)) };
-    state == 0
+pub fn state(task: Task) -> u32 {
+    // SAFETY: `task` is a BTF pointer.
+    unsafe { load(task.cast(), offset!(task_state)) }
+}
+
+/// Whether its cgroup's CPU quota keeps it off the CPU: its own mark (Linux 6.18 and later), or its queue's count.
+#[inline(always)]
+pub fn is_throttled(task: Task) -> bool {
+    // SAFETY: `task` is a BTF pointer, and so is its queue's.
+    unsafe {
+        if offset!(task_throttled) != 0 {
+            return load::<u8>(task.cast(), offset!(task_throttled)) != 0;
+        }
+        if offset!(cfs_rq_throttle_count) == 0 {
+            return false;
+        }
+        let queue: *const c_void = load(task.cast(), offset!(task_cfs_rq));
+        load::<u32>(queue, offset!(cfs_rq_throttle_count)) != 0
+    }
 }
 
 /// How often it left a CPU, by the kernel's own count: up already when `sched_switch` fires.

@@ -18,6 +18,9 @@ pub fn exit(regs: u64, ret: i64) -> u32 {
     let task = task::current();
     if ret == 0 && task::start_ns(task) >= global::attach_ns() && is_clone(regs) {
         count(Outcome::CloneChild, 1);
+        if global::follows_all() {
+            thread::get_or_create(task);
+        }
         return 0;
     }
     // The first exit of an older thread: it was inside a call when we attached. Later ones have state.

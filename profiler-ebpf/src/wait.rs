@@ -8,11 +8,11 @@ use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::outcome::Outcome;
 use profiler_common::writer;
 
-use crate::call::octave_of;
 use crate::maps::{LOCKS, OWNERS};
 use crate::outcome::{busy, count};
+use crate::row::octave_of;
 use crate::state::Wait;
-use crate::{global, process};
+use crate::{global, process, task};
 
 /// Adds a wait that ended at `now`; those for our own locks are only counted.
 #[inline(always)]
@@ -87,6 +87,6 @@ fn add_row(key: &LockKey, ns: u64) -> u32 {
     if busy(|| LOCKS.insert(key, &row, 0)).is_err() {
         count(Outcome::LockRowFull, 1);
     }
-    process::announce(key.tgid);
+    process::announce(task::current(), key.tgid);
     0
 }

@@ -74,7 +74,7 @@ fn interval(nth: u64, stacks: u64, depth: u64) -> Interval {
         interval.stacks.push(Stack { id: kernel, frames, truncated: false });
         interval.cpu.rows.insert(CpuKey { pid: Pid(7), kernel, user: StackId::NONE }, CpuRow { samples: id });
         let key = SlowKey { pid: Pid(7), nr: 0, kernel, user: StackId::NONE, source: StackSource::Wait };
-        let parts = Parts::new([1, 0, 3, 16, 0, 0, 0, 0]);
+        let parts = Parts::new([1, 0, 0, 3, 16, 0, 0, 0, 0, 0]);
         let row = SlowRow { count: 1, total_ns: 20, max_ns: 20, off_cpu_ns: 19, parts };
         interval.syscall.slow.insert(key, row);
         let key = PartKey { pid: Pid(7), nr: 0, part: Part::Sleep, kernel };

@@ -117,7 +117,7 @@ fn usage_errors_name_the_flag_and_the_mend() {
         (&["record", "--cpu", "0-4294967295"], &["--cpu", "8191"]),
         (&["record", "--pid", "web"], &["--pid", "--comm"]),
         (&["record", "--pid", "0"], &["--pid", "1234"]),
-        (&["record", "--probe", "disk"], &["--probe", "syscall, lock, lsm and cpu"]),
+        (&["record", "--probe", "disk"], &["--probe", "syscall, lock, lsm, offcpu, runq and cpu"]),
         (&["record", "--lsm-hooks", "a b"], &["--lsm-hooks", "socket_sendmsg"]),
         (&["record", "--probe", "cpu", "--lsm-hooks", "file_open"], &["--lsm-hooks", "--probe"]),
         (&["record", "--container", ""], &["--container", "profiler targets"]),
@@ -192,7 +192,7 @@ fn record_settings_hold_what_was_typed() {
         units: strings(&["cron.service"]),
         pids: vec![7, 8, 9],
         comms: strings(&["nginx"]),
-        probes: Probes { syscall: false, lock: true, lsm: false, cpu: true },
+        probes: Probes { lock: true, cpu: true, ..Probes::default() },
         backends: strings(&["lock.spin=kprobe"]),
         lsm_hooks: Vec::new(),
         duration: Some(Duration::from_secs(90)),
@@ -211,7 +211,7 @@ fn record_settings_hold_what_was_typed() {
     let Ok(Request::Run(Settings::Record(bare))) = cli::parse(["profiler", "record"].map(Into::into)) else {
         panic!("not record");
     };
-    assert_eq!(bare.probes, Probes { syscall: true, lock: true, lsm: true, cpu: true });
+    assert_eq!(bare.probes, Probes::ALL);
     assert_eq!((bare.duration, bare.slow, bare.frequency_hz), (None, Duration::from_millis(10), 99));
     assert_eq!((bare.cpus, bare.output, bare.verbosity), (None, None, 0));
 }

@@ -4,7 +4,12 @@
 //! recording runs. Out: the recording's counters equal what the kernel's own files say went by, and
 //! what is not normal is among the findings with its number.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set up fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot set up fails, and its figures are worth reading"
+)]
 
 mod support;
 
@@ -46,6 +51,12 @@ fn told(dir: &Path, file: &str, name: &str) -> Option<u64> {
     text.lines().find_map(named)
 }
 
+/// How long a cgroup was stopped by its quota so far, µs.
+fn stopped_us(cgroup: &Cgroup) -> u64 {
+    let v1 = told(&cgroup.dir, "cpu.stat", "throttled_time ").map(|ns| ns / 1000);
+    v1.or_else(|| told(&cgroup.dir, "cpu.stat", "throttled_usec ")).unwrap()
+}
+
 fn counter(recorded: &Recorded, name: &str) -> u64 {
     let counters = &recorded.summary["counters"];
     counters[name].as_u64().unwrap_or_else(|| panic!("no {name} in {counters:#}"))
@@ -69,14 +80,10 @@ fn throttling_is_what_the_cgroup_says_and_the_first_finding() {
     }
     let quota = [("cpu.cfs_period_us", "50000"), ("cpu.cfs_quota_us", "10000"), ("cpu.max", "10000 50000")];
     let Some(cgroup) = limited(test, "cpu", &quota) else { return };
-    let stopped_us = || {
-        let v1 = told(&cgroup.dir, "cpu.stat", "throttled_time ").map(|ns| ns / 1000);
-        v1.or_else(|| told(&cgroup.dir, "cpu.stat", "throttled_usec ")).unwrap()
-    };
     let periods = || told(&cgroup.dir, "cpu.stat", "nr_throttled ").unwrap();
-    let before = (stopped_us(), periods());
+    let before = (stopped_us(&cgroup), periods());
     let recorded = record(&cgroup, &format!("{} burn-70-30 200", workload().display()));
-    let truth = (stopped_us() - before.0, periods() - before.1);
+    let truth = (stopped_us(&cgroup) - before.0, periods() - before.1);
     assert!(truth.1 >= 5 && truth.0 > 100_000, "the workload was not throttled: {truth:?}");
     let found = (counter(&recorded, "cgroup_throttled_us"), counter(&recorded, "cgroup_throttled_periods"));
     assert_eq!(found, truth);
@@ -84,6 +91,28 @@ fn throttling_is_what_the_cgroup_says_and_the_first_finding() {
     let throttled = evidence(&recorded, "throttled");
     assert_eq!(throttled["numbers"]["cgroup_throttled_periods"], truth.1);
     assert!(recorded.summary["findings"][0].as_str().unwrap().contains("CPU quota"), "{throttled:#}");
+}
+
+#[test]
+fn a_throttled_thread_waits_as_long_as_its_cgroup_was_stopped() {
+    let test = "throttled_waits";
+    if !can_run(test, &["sh"]) {
+        return;
+    }
+    let quota = [("cpu.cfs_period_us", "50000"), ("cpu.cfs_quota_us", "10000"), ("cpu.max", "10000 50000")];
+    let Some(cgroup) = limited(test, "cpu", &quota) else { return };
+    let dir = cgroup.dir.to_str().unwrap();
+    let script = format!("echo $$ > {dir}/cgroup.procs; exec {} burn-70-30 200", workload().display());
+    let before = stopped_us(&cgroup);
+    let recorded = Recording::start(&["--cgroup", dir, "--probe", "runq", "--", "sh", "-c", &script]).ended();
+    let truth = (stopped_us(&cgroup) - before) * 1000;
+    assert!(truth > 100_000_000, "the workload was not throttled: {truth} ns");
+    let rows = recorded.summary["probes"]["runq"]["rows"].as_array().unwrap().iter();
+    let throttled: u64 =
+        rows.filter(|row| row["wait"] == "throttled").map(|row| number(row, "total_ns")).sum();
+    println!("throttled: measured {throttled}, cpu.stat says {truth}");
+    // Once its cgroup may go on the thread queues like any other, in the same wait.
+    assert!(throttled * 50 >= truth * 49 && throttled * 4 <= truth * 5, "{throttled} is not {truth}");
 }
 
 #[test]

@@ -17,8 +17,16 @@ use support::can_run;
 use support::live::{Recorded, Recording, Workload, number};
 
 /// Every part in `summary.json`.
-const PARTS: [&str; 7] =
-    ["on_cpu_ns", "spin_ns", "lock_sleep_ns", "sleep_ns", "runnable_ns", "interrupted_ns", "unaccounted_ns"];
+const PARTS: [&str; 8] = [
+    "on_cpu_ns",
+    "spin_ns",
+    "irq_ns",
+    "lock_sleep_ns",
+    "sleep_ns",
+    "runnable_ns",
+    "interrupted_ns",
+    "unaccounted_ns",
+];
 
 /// Records a workload from before its start to after its end.
 fn record(options: &[&str], words: &[&str]) -> (Recorded, Value, u32) {
@@ -76,7 +84,7 @@ fn assert_witnessed(recorded: &Recorded, truth: &Value, pid: u32, syscall: &str)
     let parts = parts(row);
     let of = |part| number(parts, part);
     assert_part("wall", of("wall_ns"), number(truth, "wall_ns"), calls);
-    assert_part("on the CPU", of("on_cpu_ns") + of("spin_ns"), number(truth, "cpu_ns"), calls);
+    assert_part("on the CPU", of("on_cpu_ns") + of("spin_ns") + of("irq_ns"), number(truth, "cpu_ns"), calls);
     assert_part("waiting for a CPU", of("runnable_ns"), number(truth, "delay_ns"), calls);
     assert_part("asleep", of("sleep_ns") + of("lock_sleep_ns"), number(truth, "asleep_ns"), calls);
     assert!(of("unaccounted_ns") * 50 <= of("wall_ns"), "{parts:#}");
@@ -229,4 +237,39 @@ fn what_ignored_switches_hide_is_unaccounted() {
     let (cut, ignored, missed) = share(&["--ignore-switches", "50"]);
     assert!((0.06..0.14).contains(&cut), "{cut}");
     assert!(ignored > 0 && missed > 0, "{ignored} ignored, {missed} missed");
+}
+
+#[test]
+fn softirqs_on_top_of_a_call_are_a_part_of_their_own() {
+    if !can_run("softirqs_on_top_of_a_call_are_a_part_of_their_own", &[]) {
+        return;
+    }
+    // Loopback: what a datagram's way up takes runs as a softirq on top of the call that sends it.
+    let options = ["--slow", "0", "-F", "4999"];
+    let (recorded, _, pid) = record(&options, &["udp-send", "200000"]);
+    let row = recorded.call(pid, "sendto");
+    let parts = parts(row);
+    let of = |part| number(parts, part);
+    let folded = recorded.file("cpu.folded");
+    let in_sendto =
+        folded.lines().filter(|line| line.contains(&format!("({pid})")) && line.contains("__sys_sendto_"));
+    let (mut samples, mut on_top) = (0, 0);
+    for line in in_sendto {
+        let count: u64 = line.rsplit_once(' ').unwrap().1.parse().unwrap();
+        samples += count;
+        on_top += if line.contains("softirq") { count } else { 0 };
+    }
+    assert!(samples >= 500, "{samples} samples in sendto are too few to tell");
+    // What lies around the two clock reads is in the samples and not in the part.
+    let programs = recorded.summary["cost"]["programs"].as_array().unwrap();
+    let each = |name: &str| {
+        let program = programs.iter().find(|program| program["program"] == name).unwrap();
+        number(program, "run_ns") / number(program, "runs")
+    };
+    let around = number(row, "count") * (each("softirq_entry") + each("softirq_exit"));
+    let measured = (of("irq_ns") + around) as f64 / (of("on_cpu_ns") + of("spin_ns") + of("irq_ns")) as f64;
+    let truth = on_top as f64 / samples as f64;
+    println!("under interrupts: measured {measured:.3}, {truth:.3} of {samples} samples, {parts}");
+    assert!(truth > 0.1 && (measured - truth).abs() <= 0.07, "{measured} is not {truth}");
+    assert_eq!(recorded.counted("parts_implausible"), 0);
 }

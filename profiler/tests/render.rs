@@ -9,6 +9,8 @@
 mod scenes;
 #[path = "render/session.rs"]
 mod session;
+#[path = "render/waits.rs"]
+mod waits;
 
 use std::path::PathBuf;
 
@@ -16,6 +18,7 @@ use profiler::profile::Profile;
 use profiler::render::{Format, Probe, Rendering, render};
 use scenes::{loops, minute, wide};
 use session::{HOSTILE, MS, session};
+use waits::waits;
 
 fn rendered(profile: &Profile, format: Format) -> String {
     let mut out = Vec::new();
@@ -34,12 +37,14 @@ fn golden(name: &str, found: &str) {
 
 #[test]
 fn goldens() {
-    let profile = session();
-    golden("session.txt", &rendered(&profile, Format::Text));
-    golden("session.json", &rendered(&profile, Format::Json));
-    for &probe in Probe::ALL {
-        golden(&format!("session.{}.folded", probe.name()), &rendered(&profile, Format::Folded(probe)));
-        golden(&format!("session.{}.svg", probe.name()), &rendered(&profile, Format::PlainSvg(probe)));
+    for (scene, profile) in [("session", session()), ("waits", waits())] {
+        golden(&format!("{scene}.txt"), &rendered(&profile, Format::Text));
+        golden(&format!("{scene}.json"), &rendered(&profile, Format::Json));
+        for &probe in Probe::ALL.iter().filter(|probe| probe.events(&profile).0 > 0) {
+            let name = probe.name();
+            golden(&format!("{scene}.{name}.folded"), &rendered(&profile, Format::Folded(probe)));
+            golden(&format!("{scene}.{name}.svg"), &rendered(&profile, Format::PlainSvg(probe)));
+        }
     }
 }
 
@@ -56,16 +61,17 @@ fn an_empty_profile_renders_in_every_format() {
 
 #[test]
 fn text_fits_the_page_and_nothing_untrusted_acts() {
-    let profile = session();
-    let mut outputs = vec![rendered(&profile, Format::Text), rendered(&profile, Format::Json)];
-    assert!(outputs[0].lines().all(|line| line.chars().count() <= 100), "{}", outputs[0]);
-    for &probe in Probe::ALL {
-        let svg = rendered(&profile, Format::PlainSvg(probe));
-        assert!(!svg.contains("<script>"), "{svg}");
-        outputs.extend([svg, rendered(&profile, Format::Folded(probe))]);
-    }
-    for output in outputs {
-        assert!(!output.chars().any(|c| c.is_control() && c != '\n'), "{output}");
+    for profile in [session(), waits()] {
+        let mut outputs = vec![rendered(&profile, Format::Text), rendered(&profile, Format::Json)];
+        assert!(outputs[0].lines().all(|line| line.chars().count() <= 100), "{}", outputs[0]);
+        for &probe in Probe::ALL {
+            let svg = rendered(&profile, Format::PlainSvg(probe));
+            assert!(!svg.contains("<script>"), "{svg}");
+            outputs.extend([svg, rendered(&profile, Format::Folded(probe))]);
+        }
+        for output in outputs {
+            assert!(!output.chars().any(|c| c.is_control() && c != '\n'), "{output}");
+        }
     }
 }
 

@@ -91,6 +91,7 @@ fn json_holds_facts_lines_and_a_verdict_for_each_probe() {
 #[test]
 fn only_probes_that_cannot_run_are_refused() {
     assert_eq!(Report::new(capable()).refused(), []);
-    assert_eq!(Report::new(Facts { btf: Btf::Missing, ..capable() }).refused(), [Probe::Lock]);
+    let without_types = Report::new(Facts { btf: Btf::Missing, ..capable() });
+    assert_eq!(without_types.refused(), [Probe::Lock, Probe::Offcpu, Probe::Runq]);
     assert_eq!(Report::new(unprivileged()).refused(), Probe::ALL);
 }

@@ -94,13 +94,16 @@ pub(super) fn probe(name: &str) -> Result<Probe, String> {
 
 /// One picture by name.
 pub(super) fn picture(name: &str) -> Result<Picture, String> {
-    if name == "latency" {
-        return Ok(Picture::Latency);
-    }
     let unknown = |_| {
-        format!("there is no picture {name:?}; there are syscall, lock, lsm, offcpu, runq, cpu and latency")
+        format!(
+            "there is no picture {name:?}; there are syscall, lock, lsm, offcpu, runq, cpu, latency and wakers"
+        )
     };
-    probe(name).map(Picture::Probe).map_err(unknown)
+    match name {
+        "latency" => Ok(Picture::Latency),
+        "wakers" => Ok(Picture::Wakers),
+        _ => probe(name).map(Picture::Probe).map_err(unknown),
+    }
 }
 
 #[cfg(test)]

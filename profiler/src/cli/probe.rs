@@ -65,4 +65,6 @@ pub enum Picture {
     Probe(Probe),
     /// Slow system calls by part of their wall time.
     Latency,
+    /// Waits that block with who ended them.
+    Wakers,
 }

@@ -182,8 +182,9 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
 
 fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
     let probe = typed.probe.as_deref().map(|name| flag("--probe", list::picture(name))).transpose()?;
-    let need =
-        || wrong("--format", "folded and svg show one probe: add --probe syscall, lock, lsm, cpu or latency");
+    let need = || {
+        wrong("--format", "folded and svg show one picture: add --probe syscall, lock, offcpu, runq, cpu, …")
+    };
     let format = match (typed.format, probe) {
         (typed::Format::Text, None) => ReportFormat::Text,
         (typed::Format::Json, None) => ReportFormat::Json,

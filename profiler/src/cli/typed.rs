@@ -101,7 +101,7 @@ pub(super) struct Record {
     /// Measure processes by command name
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     pub comm: Vec<String>,
-    /// Measure only these: syscall, lock, lsm, offcpu, runq, cpu [default: all]
+    /// Only these: syscall, lock, lsm, offcpu, runq, cpu [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub probe: Vec<String>,
     /// Time these LSM hooks, such as file_open [default: of sockets]
@@ -155,7 +155,7 @@ pub(super) struct Report {
     /// What to print: text, json, folded, svg or heat
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub format: Format,
-    /// Which picture, for folded and svg: syscall, lock, lsm, offcpu, runq, cpu or latency
+    /// Which picture, for folded and svg: syscall, lock, lsm, offcpu, runq, cpu, latency or wakers
     #[arg(long, value_name = "NAME")]
     pub probe: Option<String>,
     /// Write summary.json, *.folded and *.svg here, and print their paths

@@ -24,6 +24,7 @@ impl Drained {
         self.lock_waits(&mut interval.lock, &mut interval.ledger, context);
         self.lsm_times(&mut interval.lsm, &mut interval.ledger);
         self.holders(&mut interval.lock);
+        self.waits(&mut interval.waits, &mut interval.ledger);
         self.cpu_samples(&mut interval.cpu, &mut interval.ledger);
     }
 
@@ -31,7 +32,7 @@ impl Drained {
         for (key, row) in &self.latency {
             let total = rows.rows.entry((Pid(key.tgid), u32::from(key.nr))).or_default();
             total.latency.add_octave(key.octave, &row.slots, row.total_ns, row.max_ns);
-            ledger.grow(Population::Calls, row.slots.iter().map(|count| u64::from(*count)).sum());
+            ledger.grow(Population::Calls, row.calls());
         }
         for (key, count) in &self.errors {
             let total = rows.rows.entry((Pid(key.tgid), u32::from(key.nr))).or_default();
@@ -123,7 +124,7 @@ impl Drained {
             nr: (nr != lsm::NO_NR && tgid != 0).then(|| u32::from(nr)),
         };
         for (from, row) in &self.lsm {
-            ledger.grow(Population::LsmReturns, row.slots.iter().map(|count| u64::from(*count)).sum());
+            ledger.grow(Population::LsmReturns, row.calls());
             let total = rows.rows.entry(key(from.tgid, from.site, from.nr)).or_default();
             total.time.add_octave(from.octave as u8, &row.slots, row.total_ns, row.max_ns);
         }

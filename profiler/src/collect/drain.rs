@@ -17,7 +17,8 @@ use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
 use profiler_common::slowest::{KEPT, Slowest, SlowestCall};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
-use profiler_common::{Control, epoch_of};
+use profiler_common::wait::{NeighbourKey, NeighbourRow, WaitStackKey, WaitStackRow};
+use profiler_common::{Control, epoch_of, writer};
 
 use super::batch;
 
@@ -42,6 +43,12 @@ pub struct Drained {
     pub lsm: Vec<(LsmKey, LatencyRow)>,
     /// Stacks of it.
     pub lsm_stacks: Vec<(LsmStackKey, u64)>,
+    /// Waits off the CPU, with the CPU they ended on.
+    pub waits: Vec<(LatencyKey, LatencyRow)>,
+    /// Stacks of long ones.
+    pub wait_stacks: Vec<(WaitStackKey, WaitStackRow)>,
+    /// Who ran while others waited for a CPU.
+    pub neighbours: Vec<(NeighbourKey, NeighbourRow)>,
     /// CPU samples.
     pub samples: Vec<(SampleKey, u64)>,
 }
@@ -50,6 +57,7 @@ pub struct Drained {
 pub struct Rows {
     maps: HashMap<&'static str, MapData>,
     cache: PerCpuArray<MapData, CachedRows>,
+    wait_cache: PerCpuArray<MapData, CachedRows>,
     slowest: PerCpuArray<MapData, Slowest>,
     lsm_cache: PerCpuArray<MapData, SiteRows>,
     control: Array<MapData, Control>,
@@ -59,8 +67,20 @@ pub struct Rows {
 /// An epoch that is over.
 pub struct Finished(u32);
 
-const ROW_MAPS: [&str; 9] =
-    ["LATENCY", "ERRORS", "SLOW", "PARTS", "LOCKS", "OWNERS", "LSM_ROWS", "LSM_STACKS", "SAMPLES"];
+const ROW_MAPS: [&str; 12] = [
+    "LATENCY",
+    "ERRORS",
+    "SLOW",
+    "PARTS",
+    "LOCKS",
+    "OWNERS",
+    "LSM_ROWS",
+    "LSM_STACKS",
+    "WAITS",
+    "WAIT_STACKS",
+    "NEIGHBOURS",
+    "SAMPLES",
+];
 
 impl Rows {
     /// Takes the row maps out of the loaded object.
@@ -75,16 +95,14 @@ impl Rows {
                 _ => anyhow::bail!("the object has no hash map {name}"),
             };
         }
-        let control = ebpf.take_map(".bss").context("the object has no .bss")?;
-        let cache = ebpf.take_map("CACHE").context("the object has no CACHE")?;
-        let slowest = ebpf.take_map("SLOWEST").context("the object has no SLOWEST")?;
-        let lsm_cache = ebpf.take_map("LSM_CACHE").context("the object has no LSM_CACHE")?;
+        let mut take = |name: &str| ebpf.take_map(name).with_context(|| format!("the object has no {name}"));
         Ok(Self {
             maps,
-            cache: PerCpuArray::try_from(cache)?,
-            lsm_cache: PerCpuArray::try_from(lsm_cache)?,
-            slowest: PerCpuArray::try_from(slowest)?,
-            control: Array::try_from(control)?,
+            cache: PerCpuArray::try_from(take("CACHE")?)?,
+            wait_cache: PerCpuArray::try_from(take("WAIT_CACHE")?)?,
+            lsm_cache: PerCpuArray::try_from(take("LSM_CACHE")?)?,
+            slowest: PerCpuArray::try_from(take("SLOWEST")?)?,
+            control: Array::try_from(take(".bss")?)?,
             epoch: 0,
         })
     }
@@ -121,7 +139,9 @@ impl Rows {
     /// recording.
     pub fn take_epoch(&mut self, Finished(finished): Finished) -> Result<Drained> {
         let mut latency = self.take("LATENCY", |key: &LatencyKey| epoch_of(key.writer) == finished)?;
-        self.take_cached(finished, &mut latency)?;
+        take_cached(&mut self.cache, finished, &mut latency)?;
+        let mut waits = self.take("WAITS", |key: &LatencyKey| epoch_of(key.writer) == finished)?;
+        take_cached(&mut self.wait_cache, finished, &mut waits)?;
         let mut lsm = self.take("LSM_ROWS", |key: &LsmKey| epoch_of(key.writer) == finished)?;
         self.take_cached_lsm(finished, &mut lsm)?;
         Ok(Drained {
@@ -134,17 +154,11 @@ impl Rows {
             owners: self.take("OWNERS", |key: &OwnerKey| epoch_of(key.writer) == finished)?,
             lsm,
             lsm_stacks: self.take("LSM_STACKS", |key: &LsmStackKey| epoch_of(key.writer) == finished)?,
+            waits,
+            wait_stacks: self.take("WAIT_STACKS", |key: &WaitStackKey| epoch_of(key.writer) == finished)?,
+            neighbours: self.take("NEIGHBOURS", |key: &NeighbourKey| epoch_of(key.writer) == finished)?,
             samples: self.take("SAMPLES", |key: &SampleKey| epoch_of(key.writer) == finished)?,
         })
-    }
-
-    /// Adds the rows that the CPUs still had at hand, and clears them.
-    fn take_cached(&mut self, finished: u32, latency: &mut Vec<(LatencyKey, LatencyRow)>) -> Result<()> {
-        let cached = self.cache.get(&finished, 0).context("reading the rows at hand")?;
-        let rows = cached.iter().flat_map(|cpu| cpu.rows.iter()).filter(|cached| cached.tag != 0);
-        latency.extend(rows.map(|cached| (LatencyKey::of(cached.tag, 0), cached.row)));
-        let empty = PerCpuValues::try_from(vec![CachedRows::default(); cached.len()])?;
-        self.cache.set(finished, empty, 0).context("clearing the rows at hand")
     }
 
     fn take_slowest(&mut self, finished: u32) -> Result<Vec<SlowestCall>> {
@@ -186,6 +200,26 @@ impl Rows {
         batch::delete(map, &keys).with_context(|| format!("emptying {name}"))?;
         Ok(entries)
     }
+}
+
+/// Adds the rows that the CPUs still had at hand, and clears them.
+fn take_cached(
+    cache: &mut PerCpuArray<MapData, CachedRows>,
+    finished: u32,
+    rows: &mut Vec<(LatencyKey, LatencyRow)>,
+) -> Result<()> {
+    let cached = cache.get(&finished, 0).context("reading the rows at hand")?;
+    let before = rows.len();
+    for (cpu, cached) in cached.iter().enumerate() {
+        let found = cached.rows.iter().filter(|cached| cached.tag != 0);
+        let key = |tag| LatencyKey::of(tag, writer(cpu as u32, finished));
+        rows.extend(found.map(|cached| (key(cached.tag), cached.row)));
+    }
+    if rows.len() == before {
+        return Ok(());
+    }
+    let empty = PerCpuValues::try_from(vec![CachedRows::default(); cached.len()])?;
+    cache.set(finished, empty, 0).context("clearing the rows at hand")
 }
 
 /// Waits until every program that began before this call has ended: programs run inside RCU read

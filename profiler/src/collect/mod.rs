@@ -10,6 +10,7 @@ mod drain;
 mod event;
 mod in_flight;
 mod ledger;
+mod waits;
 
 pub use cost::Meter;
 pub use drain::{Drained, Rows, wait_for_programs};

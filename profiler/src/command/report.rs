@@ -79,6 +79,7 @@ fn format(chosen: ReportFormat) -> Format {
         Picture::Probe(Probe::Runq) => render::Probe::Runq,
         Picture::Probe(Probe::Cpu) => render::Probe::Cpu,
         Picture::Latency => render::Probe::Latency,
+        Picture::Wakers => render::Probe::Wakers,
     };
     match chosen {
         ReportFormat::Text => Format::Text,

@@ -77,7 +77,7 @@ impl Probe {
     pub const fn parts(self) -> &'static [Part] {
         match self {
             Self::Lock => &[Part::Spin, Part::Sleep],
-            Self::Syscall | Self::Lsm | Self::Cpu => &[Part::Whole],
+            Self::Syscall | Self::Lsm | Self::Offcpu | Self::Runq | Self::Cpu => &[Part::Whole],
         }
     }
 }
@@ -148,6 +148,11 @@ const SEEING: fn(&Facts) -> bool = |_| false;
 /// Where the contention tracepoints do not see every wait for a spinlock.
 const SPINS_UNSEEN: fn(&Facts) -> bool = |facts| facts.spin_locks != SpinLocks::Paravirtual;
 
+/// What following threads through the scheduler takes.
+const SCHEDULER: &[Need] = &[Need::LoadPrograms, Need::Btf, Need::ReadKernelMemory];
+
+const KERNEL_THREADS: Miss = always("Kernel threads, which make no system calls.");
+
 const OTHER_LOCKS: Miss =
     always("Waits for rt-mutexes, per-CPU rwsems and ww-mutexes: only contention tracepoints see those.");
 
@@ -180,7 +185,7 @@ pub const BACKENDS: &[Backend] = &[
         extras: &[Extra {
             name: "btf-tracepoint",
             attach: &["sched_switch"],
-            needs: &[Need::Btf, Need::ReadKernelMemory],
+            needs: SCHEDULER,
             without: "Slow calls have no kernel stack of their wait.",
             misses: &[],
         }],
@@ -291,6 +296,37 @@ pub const BACKENDS: &[Backend] = &[
         needs: &[Need::LoadPrograms, Need::Kprobes],
         blind: SEEING,
         misses: LSM_MISSES,
+        extras: &[],
+        built: true,
+    },
+    Backend {
+        probe: Probe::Offcpu,
+        part: Part::Whole,
+        name: "btf-tracepoint",
+        hooks: Hooks::BtfTracepoints(&["sched_waking", "sched_wakeup", "sched_switch"]),
+        needs: SCHEDULER,
+        blind: SEEING,
+        misses: &[
+            KERNEL_THREADS,
+            always("User stacks of waits outside of system calls, such as page faults."),
+            FEW_THREADS,
+            UNNAMED,
+        ],
+        extras: &[],
+        built: true,
+    },
+    Backend {
+        probe: Probe::Runq,
+        part: Part::Whole,
+        name: "btf-tracepoint",
+        hooks: Hooks::BtfTracepoints(&["sched_wakeup", "sched_switch"]),
+        needs: SCHEDULER,
+        blind: SEEING,
+        misses: &[
+            KERNEL_THREADS,
+            always("Throttling of a thread that waited for a CPU before: counted as that wait."),
+            FEW_THREADS,
+        ],
         extras: &[],
         built: true,
     },

@@ -69,6 +69,13 @@ impl Hooks {
     }
 }
 
+/// Tracepoints of interrupts on top of calls; the end first.
+pub const INTERRUPTS: &[[&str; 2]] = &[
+    ["softirq_exit", "softirq_entry"],
+    ["irq_handler_exit", "irq_handler_entry"],
+    ["local_timer_exit", "local_timer_entry"],
+];
+
 const fn path(
     functions: &'static [&'static str],
     absent: Absent,

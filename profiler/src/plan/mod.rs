@@ -35,13 +35,18 @@ pub enum Probe {
     Lock,
     /// Time in the security layer.
     Lsm,
+    /// Waits that block.
+    Offcpu,
+    /// Waits for a CPU.
+    Runq,
     /// What burns CPU.
     Cpu,
 }
 
 impl Probe {
     /// All probes in the order they are shown.
-    pub const ALL: &'static [Self] = &[Self::Syscall, Self::Lock, Self::Lsm, Self::Cpu];
+    pub const ALL: &'static [Self] =
+        &[Self::Syscall, Self::Lock, Self::Lsm, Self::Offcpu, Self::Runq, Self::Cpu];
 
     /// The name users type.
     pub const fn name(self) -> &'static str {
@@ -49,6 +54,8 @@ impl Probe {
             Self::Syscall => "syscall",
             Self::Lock => "lock",
             Self::Lsm => "lsm",
+            Self::Offcpu => "offcpu",
+            Self::Runq => "runq",
             Self::Cpu => "cpu",
         }
     }

@@ -18,6 +18,7 @@ use super::lsm::{self, Lsm, LsmRequest};
 use super::{Request, log, object};
 use crate::failure::Failure;
 use crate::plan::backends::{Backend, SYSCALL};
+use crate::plan::hooks::INTERRUPTS;
 use crate::plan::{self, Assessment};
 
 /// The attached kernel side. Dropping it detaches everything.
@@ -31,6 +32,7 @@ pub struct Probes {
     /// The `lsm` probe, when it attached.
     pub lsm: Option<Lsm>,
     task_storage: bool,
+    follows_children: bool,
     /// The backends that run.
     pub attached: Vec<&'static Backend>,
     /// What the backends that were tried could not do, one sentence each.
@@ -75,12 +77,13 @@ impl Probes {
             request,
             lsm: None,
             task_storage: globals.task_storage(),
+            follows_children: globals.have_offsets(),
             attached: Vec::new(),
             fallen: Vec::new(),
             refused: Vec::new(),
         };
         probes.add_tgids()?;
-        if probes.request.syscall {
+        if probes.request.hooks_calls() {
             // The only backend there is, and counting must not wait for the plan.
             probes.raw_tracepoints(SYSCALL)?;
         }
@@ -109,9 +112,14 @@ impl Probes {
         if self.request.syscall {
             // A sleep that a switch begins must find its wakeup seen.
             self.try_btf("sched_switch", &["sched_wakeup", "sched_switch"]);
+            self.interrupts();
         }
         for assessment in plan {
             self.attach_parts(assessment);
+            if !self.follows_children && !self.request.filter.tgids.is_empty() {
+                let miss = "Children of --pid are not followed: the kernel has no type information.";
+                self.fallen.push((assessment.probe, miss.to_owned()));
+            }
         }
         // Without rows of their own, samples still label slow calls.
         if self.request.syscall
@@ -120,7 +128,7 @@ impl Probes {
         {
             self.refuse("cpu", &error);
         }
-        if self.request.syscall
+        if self.request.hooks_calls()
             && let Err(error) = self.in_flight()
         {
             self.refuse("in_flight", &error);
@@ -166,15 +174,27 @@ impl Probes {
         self.request.verbose
     }
 
+    /// Whether switches are followed.
+    pub fn follows_switches(&self) -> bool {
+        self.ebpf.program("sched_switch").is_some_and(|program| program.fd().is_ok())
+    }
+
     /// Whether a part attached.
     pub fn has(&self, part: &str) -> bool {
         !self.refused.iter().any(|(refused, _)| *refused == part)
     }
 
     fn useful(&self) -> Result<(), Failure> {
-        let Request { syscall, lock, cpu, .. } = self.request;
+        let Request { syscall, lock, offcpu, runq, cpu, .. } = self.request;
         let lsm = self.request.lsm.is_some();
-        let parts = [("syscall", syscall), ("lock", lock), ("lsm", lsm), ("cpu", cpu)];
+        let parts = [
+            ("syscall", syscall),
+            ("lock", lock),
+            ("lsm", lsm),
+            ("offcpu", offcpu),
+            ("runq", runq),
+            ("cpu", cpu),
+        ];
         if parts.iter().any(|(part, on)| *on && self.has(part)) {
             return Ok(());
         }
@@ -213,6 +233,15 @@ impl Probes {
         Ok(())
     }
 
+    /// Hooks interrupts, ends first; of kernels that have no such tracepoint they stay in the time on the CPU.
+    fn interrupts(&mut self) {
+        for pair in INTERRUPTS {
+            if let Err(failure) = self.raw_tracepoints(&pair.map(|name| (name, name))) {
+                self.refuse("interrupts", &anyhow!(failure.to_string()));
+            }
+        }
+    }
+
     fn raw_tracepoint(&mut self, program: &str) -> anyhow::Result<&mut RawTracePoint> {
         let found = self.ebpf.program_mut(program);
         Ok(found.with_context(|| format!("the object has no program {program}"))?.try_into()?)
@@ -224,15 +253,17 @@ impl Probes {
         }
     }
 
-    /// As [`Self::raw_tracepoints`].
+    /// As [`Self::raw_tracepoints`]; those that another probe has attached serve both.
     pub(super) fn btf_tracepoints(&mut self, names: &[&str]) -> anyhow::Result<()> {
         let btf = self.btf.as_ref().context("the kernel has no BTF")?;
-        for name in names {
+        let runs = |program: &&str| self.ebpf.program(program).is_some_and(|program| program.fd().is_ok());
+        let names: Vec<&str> = names.iter().filter(|name| !runs(name)).copied().collect();
+        for name in &names {
             let program: &mut BtfTracePoint =
                 self.ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.load(name, btf).with_context(|| format!("loading {name}"))?;
         }
-        for name in names {
+        for name in &names {
             let program: &mut BtfTracePoint =
                 self.ebpf.program_mut(name).context("no such program")?.try_into()?;
             program.attach().with_context(|| format!("attaching to {name}"))?;
@@ -305,6 +336,9 @@ fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     let unused = [
         (request.syscall, ["LATENCY", "ERRORS", "SLOW", "PARTS"].as_slice()),
         (request.lock, ["LOCKS", "OWNERS"].as_slice()),
+        (request.offcpu || request.runq, ["WAITS"].as_slice()),
+        (request.offcpu, ["WAIT_STACKS"].as_slice()),
+        (request.runq, ["NEIGHBOURS"].as_slice()),
         (request.lsm.is_some(), ["LSM_ROWS", "LSM_CACHE", "LSM_STACKS"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),

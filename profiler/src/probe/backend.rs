@@ -129,6 +129,13 @@ impl Probes {
         Ok(())
     }
 
+    /// Whether other probes run by this tracepoint, too.
+    fn is_shared(&self, tracepoint: &str) -> bool {
+        let calls = self.has("sched_switch") && ["sched_wakeup", "sched_switch"].contains(&tracepoint);
+        let uses = |backend: &&Backend| matches!(backend.hooks, Hooks::BtfTracepoints(names) if names.contains(&tracepoint));
+        calls || self.attached.iter().any(uses)
+    }
+
     /// Takes back what a backend that failed half way has attached.
     fn unhook(&mut self, backend: &Backend) {
         let programs = |paths: &[SlowPath], of: fn(&SlowPath) -> (&'static str, &'static str)| {
@@ -137,7 +144,9 @@ impl Probes {
         let names = match backend.hooks {
             Hooks::Trampolines(paths) => programs(paths, |path| path.trampoline),
             Hooks::Kprobes(paths) => programs(paths, |path| path.kprobe),
-            Hooks::BtfTracepoints(names) => names.to_vec(),
+            Hooks::BtfTracepoints(names) => {
+                names.iter().copied().filter(|name| !self.is_shared(name)).collect()
+            }
             // It attaches wholly or not at all.
             Hooks::SecurityTrampolines | Hooks::SecurityKprobes => Vec::new(),
             Hooks::RawTracepoints(_) | Hooks::CpuClock | Hooks::Cycles => Vec::new(),

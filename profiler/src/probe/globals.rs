@@ -28,6 +28,8 @@ pub struct Globals {
     task_storage: u32,
     syscall_rows: u32,
     cpu_rows: u32,
+    offcpu_rows: u32,
+    runq_rows: u32,
     ignore_switches: u32,
     data_start: u64,
     data_end: u64,
@@ -75,6 +77,8 @@ impl Globals {
             task_storage: u32::from(layout.is_none_or(|layout| layout.task_storage)),
             syscall_rows: u32::from(request.syscall),
             cpu_rows: u32::from(request.cpu),
+            offcpu_rows: u32::from(request.offcpu),
+            runq_rows: u32::from(request.runq),
             ignore_switches: request.ignore_switches,
             data_start: 0xffff_ffff_8000_0000,
             data_end: 0xffff_ffff_ff00_0000,
@@ -117,6 +121,11 @@ impl Globals {
         Ok(())
     }
 
+    /// Whether fields of tasks can be read.
+    pub fn have_offsets(&self) -> bool {
+        self.have_offsets != 0
+    }
+
     /// Whether threads' state is in task storage, else in a hash.
     pub fn task_storage(&self) -> bool {
         self.task_storage != 0
@@ -139,6 +148,8 @@ impl Globals {
             .override_global(aya_log::LEVEL, &self.log_level, true)
             .override_global("SYSCALL_ROWS", &self.syscall_rows, true)
             .override_global("CPU_ROWS", &self.cpu_rows, true)
+            .override_global("OFFCPU_ROWS", &self.offcpu_rows, true)
+            .override_global("RUNQ_ROWS", &self.runq_rows, true)
             .override_global("IGNORE_SWITCHES", &self.ignore_switches, true)
             .override_global("DATA_START", &self.data_start, true)
             .override_global("DATA_END", &self.data_end, true)

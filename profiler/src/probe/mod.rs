@@ -33,6 +33,10 @@ pub struct Request {
     pub lock: bool,
     /// Time in the security layer.
     pub lsm: Option<LsmRequest>,
+    /// Waits that block as rows.
+    pub offcpu: bool,
+    /// Waits for a CPU as rows.
+    pub runq: bool,
     /// CPU samples as rows.
     pub cpu: bool,
     /// Slow-call threshold; zero = every call.
@@ -49,6 +53,13 @@ pub struct Request {
     pub verbose: bool,
     /// Follow what the kernel side logs.
     pub log: bool,
+}
+
+impl Request {
+    /// Whether system calls are hooked, as rows or as what waits belong to.
+    fn hooks_calls(&self) -> bool {
+        self.syscall || self.offcpu || self.runq
+    }
 }
 
 /// Who is measured: kinds AND, entries OR, empty = everybody.

@@ -76,7 +76,9 @@ impl Drop for Mapped {
 }
 
 fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
-    const WANTED: [&str; 10] = [
+    const WANTED: [&str; 12] = [
+        "sched_entity",
+        "cfs_rq",
         "mutex",
         "rw_semaphore",
         "bpf_func_id",
@@ -112,12 +114,20 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
         kn_id: types.offset("kernfs_node", "id")?,
         ancestor_ids: u32::from(ancestors.is_none()),
         task_stack: task("stack")?,
+        task_throttled: task("throttled").unwrap_or(0),
+        task_cfs_rq: queue(&types).unwrap_or(0),
+        cfs_rq_throttle_count: queue(&types).and(types.offset("cfs_rq", "throttle_count")).unwrap_or(0),
         mutex_owner: types.offset("mutex", "owner")?,
         rwsem_owner: types.offset("rw_semaphore", "owner")?,
     };
     // The helper that came last of those that the programs call where there is task storage.
     let task_storage = types.variant("bpf_func_id", "BPF_FUNC_task_pt_regs").is_some();
     Some(Layout { offsets, task_storage })
+}
+
+/// Kernels without quotas, or without groups, have no such fields.
+fn queue(types: &Types<'_>) -> Option<u32> {
+    Some(types.offset("task_struct", "se")? + types.offset("sched_entity", "cfs_rq")?)
 }
 
 fn task_cpu(types: &Types<'_>) -> Option<u32> {

@@ -89,9 +89,9 @@ classes! {
     /// Parts that add up to more than the wall time.
     PartsImplausible = "calls whose parts exceed their wall time", Discarded, of Calls;
     /// Slices of a call whose begin or end was not seen.
-    SwitchMissed = "slices of calls cut by an unseen switch", Lost, of None;
+    SwitchMissed = "slices of calls, and waits, cut by an unseen switch", Lost, of None;
     /// Sleeps whose end was not seen.
-    WakeupMissed = "sleeps in calls whose wakeup was not seen", Lost, of None;
+    WakeupMissed = "sleeps whose wakeup was not seen", Lost, of None;
     /// Switches ignored on purpose.
     SwitchIgnored = "switches ignored on purpose, for a test", Lost, of None;
     /// No room for an errno row.
@@ -176,6 +176,8 @@ classes! {
     Restarted = "interrupted calls joined with their restart", Class, of Calls;
     /// Off the CPU without being preempted, asleep or woken.
     RunnableUnwoken = "waits for a CPU without a wakeup (signal pending, yield)", Class, of None;
+    /// More turns than are remembered.
+    NeighbourForgotten = "waits for a CPU longer than the turns it remembers: neighbours in part", Class, of Waits;
     /// Off the CPU already at attach.
     WaitBeforeAttach = "waits off the CPU that began before attach", Class, of Waits;
     /// A pid that came again with another process.

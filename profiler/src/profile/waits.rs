@@ -161,6 +161,15 @@ pub struct WaitRows {
     pub neighbours: BTreeMap<NeighbourKey, NeighbourRow>,
 }
 
+impl WaitStackRow {
+    /// Adds other waits.
+    pub fn add(&mut self, other: &Self) {
+        self.waits = self.waits.saturating_add(other.waits);
+        self.total_ns = self.total_ns.saturating_add(other.total_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+    }
+}
+
 impl WaitRows {
     /// Adds a delta.
     pub fn add(&mut self, delta: &Self) {
@@ -171,10 +180,7 @@ impl WaitRows {
             self.queues.entry(*key).or_default().merge(row);
         }
         for (key, row) in &delta.stacks {
-            let total = self.stacks.entry(*key).or_default();
-            total.waits = total.waits.saturating_add(row.waits);
-            total.total_ns = total.total_ns.saturating_add(row.total_ns);
-            total.max_ns = total.max_ns.max(row.max_ns);
+            self.stacks.entry(*key).or_default().add(row);
         }
         for (key, row) in &delta.neighbours {
             let total = self.neighbours.entry(*key).or_default();

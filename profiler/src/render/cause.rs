@@ -3,6 +3,8 @@
 //! In: kernel functions, leaf first. Out: a word such as `pipe` or `disk`. A word by place is a typing, not
 //! a proof: the first function that tells decides.
 
+const PAGE_FAULT: &str = "page fault";
+
 /// Beginning of a function's name → what waits there. The leaf-most function that matches any of them counts.
 const PLACES: &[(&str, &str)] = &[
     ("anon_pipe_", "pipe"),
@@ -19,12 +21,12 @@ const PLACES: &[(&str, &str)] = &[
     ("do_sys_poll", "poll"),
     ("do_select", "poll"),
     ("do_poll", "poll"),
-    ("handle_userfault", "page fault"),
-    ("exc_page_fault", "page fault"),
-    ("do_user_addr_fault", "page fault"),
-    ("handle_mm_fault", "page fault"),
-    ("__do_fault", "page fault"),
-    ("filemap_fault", "page fault"),
+    ("handle_userfault", PAGE_FAULT),
+    ("exc_page_fault", PAGE_FAULT),
+    ("do_user_addr_fault", PAGE_FAULT),
+    ("handle_mm_fault", PAGE_FAULT),
+    ("__do_fault", PAGE_FAULT),
+    ("filemap_fault", PAGE_FAULT),
     ("try_to_free_", "memory reclaim"),
     ("do_try_to_free_", "memory reclaim"),
     ("shrink_", "memory reclaim"),
@@ -82,9 +84,23 @@ pub fn of<'a>(functions: impl Iterator<Item = &'a str>) -> Option<&'static str> 
         .next()
 }
 
+/// What a thread outside of calls waits for: as [`of`], and whether it is a page fault that waits for it.
+pub fn outside_calls(functions: &[&str]) -> Option<&'static str> {
+    let fault = functions.iter().any(|function| of(std::iter::once(*function)) == Some(PAGE_FAULT));
+    match of(functions.iter().copied()) {
+        Some("disk") if fault => Some("page fault: disk"),
+        Some("disk limit") if fault => Some("page fault: disk limit"),
+        Some("network file system") if fault => Some("page fault: network file system"),
+        Some("FUSE") if fault => Some("page fault: FUSE"),
+        Some("memory reclaim") if fault => Some("page fault: memory reclaim"),
+        Some("memory limit") if fault => Some("page fault: memory limit"),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{of, outside_calls};
 
     #[test]
     fn the_leaf_most_function_that_tells_decides() {
@@ -95,5 +111,15 @@ mod tests {
             Some("page fault")
         );
         assert_eq!(of(["schedule", "somewhere"].into_iter()), None);
+    }
+
+    #[test]
+    fn outside_of_calls_a_page_fault_is_named_with_what_it_waits_for() {
+        let fault = ["folio_wait_bit_common", "__do_fault", "handle_mm_fault", "exc_page_fault"];
+        assert_eq!(outside_calls(&fault), Some("page fault: disk"));
+        assert_eq!(outside_calls(&fault[1..]), Some("page fault"));
+        assert_eq!(outside_calls(&["shrink_node", "exc_page_fault"]), Some("page fault: memory reclaim"));
+        assert_eq!(outside_calls(&["do_signal_stop", "get_signal"]), Some("stopped"));
+        assert_eq!(outside_calls(&["shrink_node", "kswapd"]), Some("memory reclaim"));
     }
 }

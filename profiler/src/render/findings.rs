@@ -11,6 +11,7 @@ mod rule;
 mod security;
 mod slow;
 mod total;
+mod waits;
 mod window;
 
 pub use cpu::{cpu_by_process, top_function};
@@ -22,12 +23,13 @@ use super::name::kernel_functions;
 use super::rows::{self, CpuLine, LockLine, LsmLine, SyscallLine};
 use super::syscalls::{self, CallClass};
 use super::tracing::Tracing;
+use super::waits::Waits;
 use super::{clean, holders, humane, locks};
 use crate::profile::rows::{InFlightCall, LockContext};
 use crate::profile::{Histogram, Pid, Profile, StackId};
 
 /// Functions that only say "asleep": what called them is what matters.
-const ASLEEP: &[&str] = &[
+pub const ASLEEP: &[&str] = &[
     "__schedule",
     "schedule",
     "schedule_timeout",
@@ -61,6 +63,8 @@ pub struct Ranked<'p> {
     pub lsm: Vec<LsmLine<'p>>,
     /// CPU samples.
     pub cpu: Vec<CpuLine>,
+    /// Waits off the CPU.
+    pub waits: Waits<'p>,
 }
 
 impl<'p> Ranked<'p> {
@@ -71,6 +75,7 @@ impl<'p> Ranked<'p> {
             locks: rows::locks(profile),
             lsm: rows::lsm(profile),
             cpu: rows::cpu(profile, folder),
+            waits: Waits::new(profile),
         }
     }
 }
@@ -93,7 +98,8 @@ pub fn telling_function(profile: &Profile, kernel: StackId) -> Option<&str> {
 /// Findings that are told at most.
 const TOLD: usize = 5;
 
-/// Rules about rows; those about counters are in [`counters::RULES`].
+/// Rules about rows; those about counters are in [`counters::RULES`], those about waits off the CPU in
+/// [`waits::RULES`].
 const RULES: &[Rule] = &[
     stuck,
     total::much_in_one_call,
@@ -109,7 +115,7 @@ const RULES: &[Rule] = &[
 
 /// All findings, the most telling first.
 pub fn all(profile: &Profile, ranked: &Ranked<'_>) -> Vec<Finding> {
-    let rules = RULES.iter().chain(counters::RULES);
+    let rules = RULES.iter().chain(waits::RULES).chain(counters::RULES);
     let mut found: Vec<Finding> = rules.filter_map(|rule| rule(profile, ranked)).collect();
     found.sort_by_key(|finding| finding.rank);
     found

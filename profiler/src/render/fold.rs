@@ -65,6 +65,15 @@ impl<'p> Folder<'p> {
         self
     }
 
+    /// Pushes the part of a stack from the last frame that is an entry on; all of it where none is.
+    pub fn stack_from(&mut self, id: StackId, is_entry: impl Fn(&str) -> bool) -> &mut Self {
+        let start = self.flat.len();
+        self.stack(id, None);
+        let entry = self.flat[start..].iter().rposition(|frame| is_entry(self.name(*frame)));
+        self.flat.drain(start..start + entry.unwrap_or(0));
+        self
+    }
+
     /// Ends the path.
     pub fn end(&mut self, weight: u64, class: CallClass) {
         let length = (self.flat.len() - self.begin) as u32;

@@ -4,6 +4,7 @@
 //! everything a terminal would obey escaped.
 
 mod row;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -46,6 +47,7 @@ struct Document<'p> {
     cost: CostRow<'p>,
     in_flight: Vec<row::InFlight<'p>>,
     lock_waits_of_tracing: Tracing,
+    outside_calls: Vec<waits::OutsideRow<'p>>,
     probes: Probes<'p>,
 }
 
@@ -71,6 +73,8 @@ struct Probes<'p> {
     syscall: SyscallProbe<'p>,
     lock: Rows<row::LockRow<'p>>,
     lsm: security::Probe<'p>,
+    offcpu: waits::Offcpu<'p>,
+    runq: waits::Runq<'p>,
     cpu: Rows<row::CpuRow<'p>>,
 }
 
@@ -179,6 +183,7 @@ fn document<'a>(
         },
         in_flight: profile.in_flight.iter().map(|call| row::in_flight(profile, call, folder)).collect(),
         lock_waits_of_tracing: Tracing::of(profile),
+        outside_calls: waits::outside(profile, &ranked.waits),
         probes: Probes {
             syscall: SyscallProbe {
                 unit: Probe::Syscall.unit(),
@@ -196,6 +201,8 @@ fn document<'a>(
                 rows: ranked.locks.iter().map(|line| row::lock_row(profile, line, folder)).collect(),
             },
             lsm: security::probe(profile, ranked, folder),
+            offcpu: waits::offcpu(profile),
+            runq: waits::runq(profile, &ranked.waits),
             cpu: Rows {
                 unit: Probe::Cpu.unit(),
                 rows: ranked.cpu.iter().map(|line| row::cpu_row(profile, line, folder)).collect(),

@@ -34,6 +34,7 @@ pub mod syscalls;
 mod tables;
 mod tracing;
 mod tree;
+mod waits;
 
 use std::cell::OnceCell;
 use std::io::Write;

@@ -6,7 +6,8 @@
 
 use inferno::flamegraph::color::{Color, PaletteMap};
 
-use crate::profile::Part;
+use super::probe::offcpu::NO_CALL;
+use crate::profile::{Part, Wait};
 
 /// What the colours mean, for the subtitle.
 pub const LEGEND: &str = "orange: kernel, green: user, purple: call or lock";
@@ -31,15 +32,20 @@ fn color(frame: &str) -> Color {
     let rgb = |r: u8, g: u8, b: u8| Color { r: r + shade, g: g + shade, b: b + shade / 2 };
     if let Some(part) = Part::ALL.iter().find(|part| part.name() == frame) {
         part_color(*part)
+    } else if let Some(wait) = Wait::ALL.iter().find(|wait| wait.name() == frame) {
+        wait_color(*wait)
     } else if frame.ends_with("_[k]") {
         rgb(215, 130, 50)
     } else if frame.ends_with("_[i]") {
         rgb(160, 205, 150)
     } else if frame.starts_with('[') {
         rgb(175, 175, 180)
-    } else if frame.ends_with(')') && frame.contains(" (") || frame.starts_with("container ") {
+    } else if frame.starts_with("-- ")
+        || frame.ends_with(')') && frame.contains(" (")
+        || frame.starts_with("container ")
+    {
         rgb(150, 170, 200)
-    } else if frame.ends_with("()") || frame.ends_with(']') && is_lock(frame) {
+    } else if frame.ends_with("()") || frame == NO_CALL || frame.ends_with(']') && is_lock(frame) {
         rgb(170, 135, 205)
     } else {
         rgb(105, 180, 95)
@@ -61,6 +67,18 @@ const fn part_color(part: Part) -> Color {
         Part::Unaccounted => (60, 60, 60),
     };
     Color { r, g, b }
+}
+
+/// Colours of what a thread off the CPU waits for: those of the part of a call that it is.
+const fn wait_color(wait: Wait) -> Color {
+    part_color(match wait {
+        Wait::Sleep | Wait::Uninterruptible => Part::Sleep,
+        Wait::Lock => Part::LockSleep,
+        Wait::Stopped => Part::Interrupted,
+        Wait::Woken => Part::Woken,
+        Wait::Preempted => Part::Preempted,
+        Wait::Throttled => Part::Throttled,
+    })
 }
 
 fn is_lock(frame: &str) -> bool {

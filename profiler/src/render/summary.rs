@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::findings::{self, Ranked};
 use super::fold::Folder;
 use super::page::Page;
-use super::{Probe, Rendering, clean, counters, environment, humane, slowest, stacks, tables};
+use super::{Probe, Rendering, clean, counters, environment, humane, slowest, stacks, tables, waits};
 use crate::profile::{ProbePlan, Profile};
 
 /// Writes the summary.
@@ -35,6 +35,14 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
     if ran(profile, Probe::Lsm) {
         tables::security(&mut page, profile, &ranked)?;
+    }
+    if ran(profile, Probe::Offcpu) {
+        waits::table::blocked(&mut page, profile, &ranked.waits, true)?;
+        stacks::waits(&mut page, profile, &mut folder)?;
+        waits::table::outside(&mut page, profile, &ranked.waits)?;
+    }
+    if ran(profile, Probe::Runq) {
+        waits::table::queued(&mut page, profile, &ranked.waits)?;
     }
     if ran(profile, Probe::Cpu) {
         tables::cpu(&mut page, profile, &ranked)?;

@@ -17,7 +17,7 @@ use crate::profile::{Histogram, Pid, Profile, SyscallRow};
 /// Rows of a table at most.
 pub const ROWS: usize = 15;
 /// Rows of a table that is not the answer.
-const FEW_ROWS: usize = 5;
+pub const FEW_ROWS: usize = 5;
 
 /// System calls: work, then user locks and idle calls apart and shorter.
 pub fn syscalls(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io::Result<()> {
@@ -99,7 +99,7 @@ fn errors(row: &SyscallRow) -> String {
 }
 
 /// Writes rows, or "none", and counts what is not shown.
-fn ranked_table(
+pub fn ranked_table(
     page: &mut Page<'_>,
     columns: &[super::page::Column],
     rows: &[Vec<String>],
@@ -375,7 +375,9 @@ pub fn findings(page: &mut Page<'_>, profile: &Profile, found: &[Finding]) -> io
     page.heading("WHERE DID THE TIME GO")?;
     let sentences = findings::sentences(found);
     if sentences.is_empty() {
+        let waits = profile.waits.rows.values().map(Histogram::count).fold(0, u64::saturating_add);
         let nothing = match profile.in_flight.len() {
+            0 if waits > 0 => format!("  no rule found anything in {}", humane::plural(waits, "wait")),
             0 => "  nothing happened: no call ended, no lock was waited for, no sample fell".to_owned(),
             open => format!("  no call ended; {open} in flight at the end"),
         };

@@ -198,7 +198,7 @@ pub fn slow(
     let on_cpu = if kernel == StackId::NONE { total_ns } else { total_ns / 100 };
     let runnable = (total_ns - on_cpu) / 10;
     let asleep = total_ns - on_cpu - runnable;
-    let parts = Parts::new([on_cpu, 0, 0, asleep, runnable, 0, 0, 0]);
+    let parts = Parts::new([on_cpu, 0, 0, 0, asleep, runnable, 0, 0, 0, 0]);
     let row = SlowRow { count, total_ns, max_ns: ns, off_cpu_ns: total_ns - on_cpu, parts };
     interval.syscall.slow.insert(key, row);
     for (part, kernel) in [(Part::OnCpu, StackId::NONE), (Part::Sleep, kernel), (Part::Woken, StackId::NONE)]
@@ -254,7 +254,7 @@ fn syscalls(stacks: &mut Stacks) {
             ret: -11,
             arguments: [3, 0x7f00_0000_1000, 64],
             object: format!("/tmp/{HOSTILE}"),
-            parts: Parts::new([15 * MS, 0, 0, 0, 0, 0, 0, 0]),
+            parts: Parts::new([15 * MS, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             user: hostile,
             ..SlowestCall::default()
         },
@@ -263,7 +263,7 @@ fn syscalls(stacks: &mut Stacks) {
             nr: 74,
             start_ns: 1_234 * MS,
             wall_ns: 35 * MS,
-            parts: Parts::new([MS, 0, 0, 30 * MS, 4 * MS, 0, 0, 0]),
+            parts: Parts::new([MS, 0, 0, 0, 30 * MS, 4 * MS, 0, 0, 0, 0]),
             kernel: disk,
             ..SlowestCall::default()
         },

@@ -7,7 +7,7 @@ use std::{
     os::fd::AsRawFd,
 };
 
-use crate::report::Report;
+use crate::{parts::Witness, report::Report};
 
 const PAGE: usize = 4096;
 
@@ -32,14 +32,16 @@ pub fn disk_faults(mebibytes: u64) -> io::Result<Report> {
     }
     // SAFETY: the mapping is ours and as long as said; the call only gives advice.
     unsafe { libc::madvise(map, length, libc::MADV_RANDOM) };
-    let mut sum = 0_u64;
-    for page in 0..length / PAGE {
-        // SAFETY: inside the mapping.
-        sum += u64::from(unsafe { map.cast::<u8>().add(page * PAGE).read_volatile() });
-    }
+    let (mut sum, mut witness) = (0_u64, Witness::new()?);
+    witness.watch(0, || {
+        for page in 0..length / PAGE {
+            // SAFETY: inside the mapping.
+            sum += u64::from(unsafe { map.cast::<u8>().add(page * PAGE).read_volatile() });
+        }
+    });
     // SAFETY: the mapping is ours, nothing refers to it any more.
     unsafe { libc::munmap(map, length) };
-    Ok(Report::new().with("major_faults", major_faults() - before).with("sum", sum))
+    Ok(witness.report().with("major_faults", major_faults() - before).with("sum", sum))
 }
 
 /// A file without a name: gone with its descriptor.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What the kernel says of this thread, apart from any tracing.
-struct Witness {
+pub struct Witness {
     schedstat: File,
     calls: u64,
     wall_ns: u64,
@@ -28,7 +28,11 @@ struct Witness {
 }
 
 impl Witness {
-    fn new() -> io::Result<Self> {
+    /// Nothing watched yet.
+    ///
+    /// # Errors
+    /// The kernel has no `schedstat`.
+    pub fn new() -> io::Result<Self> {
         let schedstat = File::open("/proc/thread-self/schedstat")?;
         Ok(Self { schedstat, calls: 0, wall_ns: 0, cpu_ns: 0, delay_ns: 0 })
     }
@@ -43,7 +47,7 @@ impl Witness {
 
     /// Watches one call, if it lasts `least_ns`.
     #[inline(always)]
-    fn watch(&mut self, least_ns: u64, call: impl FnOnce()) {
+    pub fn watch(&mut self, least_ns: u64, call: impl FnOnce()) {
         let (delay, cpu, begin) = self.at_once();
         call();
         let end = now();
@@ -56,7 +60,8 @@ impl Witness {
         self.cpu_ns += cpu_end - cpu;
         // A wait for the CPU between the call's end and the look at it is none of the call's.
         let apart = later - end;
-        self.delay_ns += delay_end - delay - if apart > 200_000 { apart } else { 0 };
+        let outside = if apart > 200_000 { apart } else { 0 };
+        self.delay_ns += (delay_end - delay).saturating_sub(outside);
     }
 
     /// All three clocks, without a wait for the CPU between them.
@@ -70,7 +75,8 @@ impl Witness {
         }
     }
 
-    fn report(&self) -> Report {
+    /// What was watched.
+    pub fn report(&self) -> Report {
         let asleep = self.wall_ns.saturating_sub(self.cpu_ns + self.delay_ns);
         Report::new()
             .with("calls", self.calls)

@@ -29,6 +29,8 @@ impl Plan {
             (settings.probes.syscall, plan::Probe::Syscall),
             (settings.probes.lock, plan::Probe::Lock),
             (settings.probes.lsm, plan::Probe::Lsm),
+            (settings.probes.offcpu, plan::Probe::Offcpu),
+            (settings.probes.runq, plan::Probe::Runq),
             (settings.probes.cpu, plan::Probe::Cpu),
         ];
         let facts = Facts::read();
@@ -48,8 +50,11 @@ impl Plan {
         let mut note = assessment.settled(&self.facts, &probes.attached).note();
         note.misses
             .extend(probes.fallen.iter().filter(|(fallen, _)| *fallen == probe).map(|(_, why)| why.clone()));
-        let parts: &[&str] =
-            if probe == plan::Probe::Syscall { &["btf", "sched_switch", "in_flight"] } else { &[] };
+        let parts: &[&str] = if probe == plan::Probe::Syscall {
+            &["btf", "sched_switch", "interrupts", "in_flight"]
+        } else {
+            &[]
+        };
         for (part, reason) in probes.refused.iter().filter(|(part, _)| parts.contains(part)) {
             note.misses.push(format!("{part} did not attach: {reason}"));
         }

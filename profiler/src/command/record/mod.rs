@@ -119,6 +119,8 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         syscall: settings.probes.syscall,
         lock: settings.probes.lock,
         lsm: settings.probes.lsm.then(|| lsm_request(settings, scope)),
+        offcpu: settings.probes.offcpu,
+        runq: settings.probes.runq,
         cpu: settings.probes.cpu,
         slow: settings.slow,
         frequency_hz: settings.frequency_hz,

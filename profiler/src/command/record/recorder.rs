@@ -20,7 +20,7 @@ use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
 use crate::collect::{
-    self, Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
+    Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
     wait_for_programs,
 };
 use crate::environment::Watch;
@@ -84,7 +84,7 @@ impl Recorder {
         output: Output,
     ) -> Result<Self, Failure> {
         let mut rows = Rows::new(&mut probes.ebpf)?;
-        if settings.probes.syscall && probes.has("sched_switch") {
+        if probes.follows_switches() {
             rows.use_slots()?;
         }
         let slots = probes.ebpf.take_map("SLOTS").context("the object has no SLOTS map")?;
@@ -198,17 +198,12 @@ impl Recorder {
         self.pending.processes.push(Process { pid, comm, container, cgroup, label });
     }
 
-    /// Names the holders of locks, most of them outside the target.
-    fn see_holders(&mut self, drained: &Drained) {
-        for (key, _) in &drained.owners {
-            let (pid, comm) = (Pid(key.holder.tgid), key.holder.comm);
+    /// Names holders of locks and neighbours on a CPU, most of them outside the target.
+    fn see_others(&mut self, drained: &Drained) {
+        for (pid, comm) in drained.others() {
             let known = |process: &Process| process.pid == pid;
-            if key.holder.tgid != profiler_common::lock::READERS
-                && self.profile.processes.get(pid).is_none()
-                && !self.pending.processes.iter().any(known)
-            {
-                let comm: Vec<u8> = comm.iter().flat_map(|word| word.to_ne_bytes()).collect();
-                self.see(pid, collect::comm(&comm), 0);
+            if self.profile.processes.get(pid).is_none() && !self.pending.processes.iter().any(known) {
+                self.see(pid, comm, 0);
             }
         }
     }
@@ -237,7 +232,7 @@ impl Recorder {
         self.take_events();
         let found = self.nameless.give_up(&mut self.owners);
         self.pending.processes.extend(found);
-        self.see_holders(&drained);
+        self.see_others(&drained);
         self.hold_back(&mut drained.locks);
         let mut interval = std::mem::take(&mut self.pending);
         interval.start_ns = self.profile.duration_ns;
@@ -370,6 +365,7 @@ impl Recorder {
             let class = match program.program.as_str() {
                 "cpu_sample" => Class::SampleRecursionMiss,
                 name if name.starts_with("lsm_") => Class::LsmRecursionMiss,
+                name if name.starts_with("sched_") => Class::SwitchRecursionMiss,
                 name if LOCK_PROGRAMS.iter().any(|prefix| name.starts_with(prefix)) => {
                     Class::LockRecursionMiss
                 }

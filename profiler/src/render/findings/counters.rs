@@ -7,6 +7,9 @@ use super::{Confidence, Finding, Rule, Window, rank};
 use crate::profile::Profile;
 use crate::render::{clean, humane};
 
+/// The rule about CPU quotas.
+pub const THROTTLED: &str = "throttled";
+
 /// All rules about counters.
 pub const RULES: &[Rule] = &[
     |profile, _| killed(&Window::new(profile)),
@@ -74,7 +77,7 @@ fn throttled(window: &Window<'_>) -> Option<Finding> {
         us(stopped_us),
     );
     Some(Finding {
-        rule: "throttled",
+        rule: THROTTLED,
         rank: rank::THROTTLED,
         sentence,
         confidence: Confidence::High,

@@ -47,10 +47,18 @@ pub mod rank {
     pub const KILLED: u8 = 20;
     /// Stopped by a quota.
     pub const THROTTLED: u8 = 25;
+    /// Much waiting for a CPU.
+    pub const RUN_QUEUE_MUCH: u8 = 28;
+    /// Long stalls outside of calls.
+    pub const OUTSIDE_MUCH: u8 = 29;
     /// The worst slow call.
     pub const SLOW: u8 = 30;
     /// The one after it.
     pub const SLOW_TOO: u8 = 31;
+    /// Waiting for a CPU.
+    pub const RUN_QUEUE: u8 = 32;
+    /// Stalls outside of calls.
+    pub const OUTSIDE: u8 = 32;
     /// A call that was under way at the end.
     pub const UNDER_WAY: u8 = 33;
     /// The target's memory limit.
@@ -71,8 +79,12 @@ pub mod rank {
     pub const NETWORK: u8 = 42;
     /// The machine as a whole.
     pub const MACHINE: u8 = 43;
+    /// One process that ends another's waits.
+    pub const WAKER: u8 = 44;
     /// Futex waits.
     pub const USER_LOCKS: u8 = 45;
+    /// Who was stopped by a quota that is told already.
+    pub const THROTTLED_WHO: u8 = 46;
     /// CPU samples.
     pub const CPU: u8 = 50;
     /// What is nearly normal.

@@ -18,10 +18,13 @@ use crate::profile::{Histogram, Pid, Profile, SlowRow, StackId};
 
 /// Who a row belongs to.
 #[derive(Serialize)]
-struct Owner<'p> {
-    pid: Pid,
-    comm: &'p str,
-    container: &'p str,
+pub struct Owner<'p> {
+    /// Process.
+    pub pid: Pid,
+    /// Its name.
+    pub comm: &'p str,
+    /// Its container.
+    pub container: &'p str,
 }
 
 /// One (process, system call).
@@ -41,9 +44,10 @@ pub struct SyscallRow<'p> {
 
 /// What every row of latencies says of its events.
 #[derive(Serialize)]
-struct Events {
+pub struct Events {
     count: u64,
-    errors: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<BTreeMap<String, u64>>,
     total_ns: u64,
     p50_ns: u64,
     p99_ns: u64,
@@ -52,9 +56,14 @@ struct Events {
 
 impl Events {
     fn new(latency: &Histogram, errors: BTreeMap<String, u64>) -> Self {
+        Self { errors: Some(errors), ..Self::of(latency) }
+    }
+
+    /// Of what cannot fail.
+    pub fn of(latency: &Histogram) -> Self {
         Self {
             count: latency.count(),
-            errors,
+            errors: None,
             total_ns: latency.total_ns,
             p50_ns: latency.percentile_ns(500),
             p99_ns: latency.percentile_ns(990),
@@ -136,7 +145,8 @@ pub struct InFlight<'p> {
     stack: Vec<String>,
 }
 
-fn owner(profile: &Profile, pid: Pid) -> Owner<'_> {
+/// The owner of a row.
+pub fn owner(profile: &Profile, pid: Pid) -> Owner<'_> {
     Owner { pid, comm: profile.processes.comm(pid), container: profile.processes.container(pid) }
 }
 

@@ -10,6 +10,7 @@ pub mod lsm;
 pub mod offcpu;
 pub mod runq;
 pub mod syscall;
+pub mod wakers;
 
 use super::fold::{Folded, Folder};
 use crate::profile::ledger::Population;
@@ -32,12 +33,22 @@ pub enum Probe {
     Cpu,
     /// Slow system calls by part of their wall time, ns.
     Latency,
+    /// Waits that block with who ended them, ns.
+    Wakers,
 }
 
 impl Probe {
     /// All probes, in the order they are shown.
-    pub const ALL: &'static [Self] =
-        &[Self::Syscall, Self::Lock, Self::Lsm, Self::Offcpu, Self::Runq, Self::Cpu, Self::Latency];
+    pub const ALL: &'static [Self] = &[
+        Self::Syscall,
+        Self::Lock,
+        Self::Lsm,
+        Self::Offcpu,
+        Self::Runq,
+        Self::Cpu,
+        Self::Latency,
+        Self::Wakers,
+    ];
 
     /// The name in options, files and outputs.
     pub const fn name(self) -> &'static str {
@@ -49,6 +60,7 @@ impl Probe {
             Self::Runq => runq::NAME,
             Self::Cpu => cpu::NAME,
             Self::Latency => latency::NAME,
+            Self::Wakers => wakers::NAME,
         }
     }
 
@@ -58,7 +70,7 @@ impl Probe {
             Self::Syscall | Self::Latency => syscall::NAME,
             Self::Lock => lock::NAME,
             Self::Lsm => lsm::NAME,
-            Self::Offcpu => offcpu::NAME,
+            Self::Offcpu | Self::Wakers => offcpu::NAME,
             Self::Runq => runq::NAME,
             Self::Cpu => cpu::NAME,
         }
@@ -67,8 +79,14 @@ impl Probe {
     /// The unit of its weights.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Syscall | Self::Lock | Self::Lsm | Self::Offcpu | Self::Runq | Self::Latency => "ns",
             Self::Cpu => "samples",
+            Self::Syscall
+            | Self::Lock
+            | Self::Lsm
+            | Self::Offcpu
+            | Self::Runq
+            | Self::Latency
+            | Self::Wakers => "ns",
         }
     }
 
@@ -82,6 +100,7 @@ impl Probe {
             Self::Runq => runq::TITLE.to_owned(),
             Self::Cpu => cpu::title(header),
             Self::Latency => latency::title(header),
+            Self::Wakers => wakers::title(header),
         }
     }
 
@@ -91,7 +110,7 @@ impl Probe {
             Self::Syscall | Self::Latency => (syscall::events(profile), "system calls"),
             Self::Lock => (lock::events(profile), "lock waits"),
             Self::Lsm => (lsm::events(profile), "LSM functions"),
-            Self::Offcpu => (offcpu::events(profile), "waits"),
+            Self::Offcpu | Self::Wakers => (offcpu::events(profile), "waits"),
             Self::Runq => (runq::events(profile), "waits for a CPU"),
             Self::Cpu => (cpu::events(profile), "samples"),
         }
@@ -103,7 +122,7 @@ impl Probe {
             Population::Calls => matches!(self, Self::Syscall | Self::Latency),
             Population::LockWaits => matches!(self, Self::Lock),
             Population::LsmReturns => matches!(self, Self::Lsm),
-            Population::Waits => matches!(self, Self::Offcpu | Self::Runq),
+            Population::Waits => matches!(self, Self::Offcpu | Self::Wakers | Self::Runq),
             Population::Samples => matches!(self, Self::Cpu),
             Population::Stacks | Population::Frames | Population::Weight | Population::None => true,
         }
@@ -120,6 +139,7 @@ impl Probe {
             Self::Runq => runq::fold(profile, &mut folder),
             Self::Cpu => cpu::fold(profile, &mut folder),
             Self::Latency => latency::fold(profile, &mut folder),
+            Self::Wakers => wakers::fold(profile, &mut folder),
         }
         folder.finish()
     }

@@ -1,0 +1,25 @@
+//! Wakeups by interrupts.
+//!
+//! In: the kernel stack of a wakeup. Out: whether an interrupt did it. One that hits user code runs on the stack of
+//! the thread it hit, so that the stack's place does not tell; and the frames below its entry are of whoever ran then.
+
+use crate::profile::{Profile, StackId};
+use crate::render::locks;
+use crate::render::name::kernel_functions;
+
+/// Beginnings of the functions by which interrupts enter the kernel.
+const ENTRIES: [&str; 3] = ["asm_sysvec_", "asm_common_interrupt", "asm_exc_nmi"];
+/// Work of the thread itself on the way back from an interrupt.
+const LEAVING: [&str; 3] = ["irqentry_exit", "exit_to_user_mode", "raw_irqentry_exit"];
+
+/// Whether a frame is the entry of an interrupt.
+pub fn is_entry(function: &str) -> bool {
+    ENTRIES.iter().any(|entry| function.starts_with(entry))
+}
+
+/// Whether this stack was taken in an interrupt, and not in what a thread does on its way back from one.
+pub fn is_on_top(profile: &Profile, kernel: StackId) -> bool {
+    let leaving = |function: &str| LEAVING.iter().any(|leaving| function.starts_with(leaving));
+    let functions = kernel_functions(&profile.stacks, kernel).map(locks::base);
+    functions.take_while(|function| !leaving(function)).any(is_entry)
+}

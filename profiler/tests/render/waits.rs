@@ -1,0 +1,117 @@
+//! A session of waits off the CPU, made by hand.
+//!
+//! In: what `session` is made of. Out: [`waits`]: blocked and queued waits in calls and outside, with wakers and
+//! neighbours that have hostile names, and a kernel thread that waits for work.
+
+use profiler::profile::chunk::{Chunk, End};
+use profiler::profile::waits::{
+    NeighbourKey, NeighbourRow, QueueKey, WaitKey, WaitStackKey, WaitStackRow, Waker,
+};
+use profiler::profile::{Pid, ProbePlan, Process, Profile, StackId, Wait, WaitRows};
+
+use super::session::{HOSTILE, MS, Stacks, header, processes, with_entry};
+
+const US: u64 = 1_000;
+
+/// One kind of wait: (process, call, what for), lengths as (ns, count), and which of them have which stacks.
+type Kind<'a> = ((u32, Option<u32>, Wait), &'a [(u64, u64)]);
+
+fn key(pid: u32, nr: Option<u32>, wait: Wait) -> WaitKey {
+    WaitKey { pid: Pid(pid), nr, wait }
+}
+
+fn rows(waits: &mut WaitRows) {
+    let kinds: &[Kind<'_>] = &[
+        ((812, Some(0), Wait::Sleep), &[(20 * MS, 120), (80 * US, 4_000)]),
+        ((812, Some(0), Wait::Lock), &[(3 * MS, 90)]),
+        ((812, Some(74), Wait::Uninterruptible), &[(30 * MS, 12)]),
+        ((812, None, Wait::Uninterruptible), &[(25 * MS, 80), (90 * US, 200)]),
+        ((813, Some(1), Wait::Sleep), &[(6 * MS, 50)]),
+        ((813, None, Wait::Stopped), &[(400 * MS, 1)]),
+        ((33, Some(202), Wait::Sleep), &[(900 * MS, 40)]),
+        ((33, Some(232), Wait::Sleep), &[(2_000 * MS, 30)]),
+        ((7, None, Wait::Uninterruptible), &[(900 * MS, 10), (50 * US, 100)]),
+        ((812, Some(0), Wait::Woken), &[(40 * US, 4_000), (4 * MS, 150)]),
+        ((812, None, Wait::Preempted), &[(3 * MS, 200)]),
+        ((812, None, Wait::Throttled), &[(80 * MS, 20)]),
+        ((813, Some(1), Wait::Woken), &[(9 * US, 50)]),
+    ];
+    for &((pid, nr, wait), lengths) in kinds {
+        let row = waits.rows.entry(key(pid, nr, wait)).or_default();
+        for &(ns, count) in lengths {
+            (0..count).for_each(|_| row.record(ns));
+            if wait.is_runnable() {
+                let queue = waits.queues.entry(QueueKey { pid: Pid(pid), cpu: (ns / MS % 2) as u32 });
+                let queue = queue.or_default();
+                (0..count).for_each(|_| queue.record(ns));
+            }
+        }
+    }
+}
+
+fn stacks(stacks: &mut Stacks) {
+    let pipe = stacks.kernel(1, &with_entry(&["__schedule", "schedule", "anon_pipe_read", "vfs_read"]));
+    let mutex = stacks.kernel(2, &with_entry(&["__schedule", "schedule", "__mutex_lock", "anon_pipe_read"]));
+    let disk = stacks.kernel(3, &with_entry(&["io_schedule", "folio_wait_bit_common", "ext4_sync_file"]));
+    let fault = stacks.kernel(
+        4,
+        &["io_schedule", "folio_wait_bit_common", "__do_fault", "handle_mm_fault", "exc_page_fault"],
+    );
+    let stopped = stacks.kernel(5, &["schedule", "do_signal_stop", "get_signal", "exit_to_user_mode_loop"]);
+    let futex = stacks.kernel(6, &with_entry(&["schedule", "futex_do_wait", "futex_wait"]));
+    let epoll = stacks.kernel(7, &with_entry(&["schedule", "ep_poll", "do_epoll_wait"]));
+    let worker = stacks.kernel(8, &["schedule", "worker_thread", "kthread", "ret_from_fork"]);
+    let wakes = stacks.kernel(9, &with_entry(&["try_to_wake_up", "anon_pipe_write", "vfs_write"]));
+    let irq = stacks.kernel(10, &["try_to_wake_up", "blk_mq_complete_request", "nvme_irq"]);
+    let handler = stacks.user(21, &["read", "handle", "main"]);
+    let hostile = stacks.user(22, &["write", HOSTILE, "main"]);
+    let none = StackId::NONE;
+    let of = |pid| Waker::Process { pid: Pid(pid), kernel: wakes, user: hostile };
+    let by_irq = Waker::Interrupt { kernel: irq };
+    let waits = &mut stacks.interval.waits;
+    for ((pid, nr, wait), kernel, user, waker, (count, ns)) in [
+        ((812, Some(0), Wait::Sleep), pipe, handler, of(813), (90, 20 * MS)),
+        ((812, Some(0), Wait::Sleep), pipe, handler, of(99), (30, 20 * MS)),
+        ((812, Some(0), Wait::Lock), mutex, handler, of(812), (90, 3 * MS)),
+        ((812, Some(74), Wait::Uninterruptible), disk, StackId(404), by_irq, (12, 30 * MS)),
+        ((812, None, Wait::Uninterruptible), fault, none, by_irq, (80, 25 * MS)),
+        ((813, Some(1), Wait::Sleep), none, hostile, Waker::Unseen, (50, 6 * MS)),
+        ((813, None, Wait::Stopped), stopped, none, of(99), (1, 400 * MS)),
+        ((33, Some(202), Wait::Sleep), futex, none, of(33), (40, 900 * MS)),
+        ((33, Some(232), Wait::Sleep), epoll, none, by_irq, (30, 2_000 * MS)),
+        ((7, None, Wait::Uninterruptible), worker, none, of(5555), (10, 900 * MS)),
+    ] {
+        let key = WaitStackKey { row: key(pid, nr, wait), kernel, user, waker };
+        waits.stacks.insert(key, WaitStackRow { waits: count, total_ns: count * ns, max_ns: ns });
+    }
+    for (neighbour, turns, ns) in [(813, 300, 900 * MS), (99, 40, 200 * MS), (0, 3, MS)] {
+        let key = NeighbourKey { pid: Pid(812), neighbour: Pid(neighbour) };
+        waits.neighbours.insert(key, NeighbourRow { turns, ns });
+    }
+}
+
+/// The session.
+pub fn waits() -> Profile {
+    let mut made = Stacks::default();
+    made.interval.processes = processes();
+    let outside =
+        Process { pid: Pid(99), comm: "postgres".into(), container: "db".into(), ..Process::default() };
+    made.interval.processes.push(outside);
+    made.interval.end_ns = 10_000 * MS;
+    rows(&mut made.interval.waits);
+    stacks(&mut made);
+    let mut header = header();
+    let plan = |probe: &str| ProbePlan {
+        probe: probe.into(),
+        backend: "BTF tracepoints".into(),
+        misses: vec![],
+        active: true,
+    };
+    header.probes = vec![plan("offcpu"), plan("runq")];
+    let mut profile = Profile::default();
+    profile.apply(Chunk::Header(Box::new(header)));
+    profile.apply(Chunk::Interval(Box::new(made.interval)));
+    profile.apply(Chunk::Symbols(made.symbols));
+    profile.apply(Chunk::End(Box::new(End { duration_ns: 10_000 * MS, ..End::default() })));
+    profile
+}
