@@ -3,7 +3,7 @@
 //! In: a guest whose clock counts instructions (`-icount`), so that a time is a number of them. Out: a line `@price`
 //! with its fields by tabs for each way: name, ns added per send (the middle, and the mean), or why there is none.
 
-use std::{io::Write, path::Path, process::Command};
+use std::{io::Write, path::Path, process::Command, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -20,6 +20,9 @@ const SENDS: &str = "2000";
 const RUNS: usize = 3;
 /// Of a machine whose every instruction takes as long.
 const STEADY_NS: f64 = 20.0;
+
+/// The profiler times its programs for 0.2 s at the start and every few seconds, which makes each run of them dearer.
+const OWN_COST: Duration = Duration::from_millis(300);
 
 /// One way to time the functions.
 struct Way {
@@ -98,6 +101,7 @@ fn tell(out: &mut dyn Write, name: &str, found: Result<Sends>) -> Result<()> {
 fn profiled(way: &Way) -> Result<Sends> {
     let arguments = ["--probe", "lsm", "--lsm-hooks", way.hooks, "--backend", way.backend];
     let recording = Recording::start(&arguments, Path::new(DIRECTORY))?;
+    thread::sleep(OWN_COST);
     let found = settled();
     let (summary, _) = recording.stop("lsm")?;
     let found = found?;
