@@ -89,7 +89,7 @@ fn measure(place: &Place<'_>) -> Result<(String, Vec<Price>)> {
     if prices.is_empty() {
         bail!("the driver said nothing");
     }
-    Ok((guest.name.clone(), prices))
+    Ok((guest.name, prices))
 }
 
 fn price(line: &str) -> Option<Price> {
