@@ -1,6 +1,6 @@
 //! What runs inside a guest of the lab.
 //!
-//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS` or `lab story`, with `profiler` and `workload` on PATH. Out: a line beginning with `@cell` for each result;
+//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS`, `lab price` or `lab story`, with `profiler` and `workload` on PATH. Out: a line beginning with `@cell` for each result;
 //! exit code 0 if all is well, 1 if something failed, 2 for wrong usage.
 
 mod bpf;
@@ -10,6 +10,7 @@ mod confine;
 mod judge;
 mod kernel;
 mod matrix;
+mod price;
 mod recording;
 mod soak;
 mod story;
@@ -40,7 +41,8 @@ fn run(words: &[&str], out: &mut dyn Write) -> Result<bool> {
         ["matrix"] => matrix::run("", out),
         ["matrix", only] => matrix::run(only, out),
         ["soak", cycles, kills] => soak::run(cycles.parse()?, kills.parse()?, out),
+        ["price"] => price::run(out),
         ["story"] => story::run(out),
-        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS | lab story"),
+        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS | lab price | lab story"),
     }
 }
