@@ -48,6 +48,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   random-reads N MIB       N reads of MIB of /dev/urandom: long calls that never sleep
   serve N THREADS          datagrams, opens and stats, as a proxy under AppArmor does
   udp-send N [THREADS]     N datagrams per thread over loopback, each received before the next
+  late-datagrams N MS      N receives of a datagram over loopback, each sent after MS by a child
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
   zero-reads N MIB         N reads of MIB of /dev/zero, each with a witness of its parts
@@ -120,6 +121,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("signalled-reads", &[count, ms, restart]) => exits::signalled_reads(count, ms, restart != 0),
         ("random-reads", &[count, mebibytes]) => timed::random_reads(count, mebibytes),
         ("serve", &[count, threads]) => net::serve(count, threads),
+        ("late-datagrams", &[count, ms]) => net::late_datagrams(count, ms),
         ("udp-send", &[count]) => net::udp_send(count, 1),
         ("udp-send", &[count, threads]) => net::udp_send(count, threads),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),

@@ -7,6 +7,7 @@ mod haste;
 mod header;
 mod identity;
 mod launch;
+mod losses;
 mod nameless;
 mod object;
 mod output;

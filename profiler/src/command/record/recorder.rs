@@ -13,11 +13,11 @@ use tokio::io::unix::AsyncFd;
 
 use super::context::context;
 use super::header::{Plan, header};
-use super::identity::Identities;
+use super::identity::{self, Identities};
 use super::nameless::Nameless;
-use super::object;
 use super::output::Output;
 use super::scope::Scope;
+use super::{losses, object};
 use crate::cli::settings::RecordSettings;
 use crate::collect::{
     Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
@@ -28,9 +28,7 @@ use crate::failure::Failure;
 use crate::probe::{Lsm, Probes};
 use crate::profile::ledger::Population;
 use crate::profile::rows::LockContext;
-use crate::profile::{
-    Chunk, Class, End, FrameSpace, InFlightCall, Interval, Pid, Process, Profile, Resolution, StackId,
-};
+use crate::profile::{Chunk, Class, End, InFlightCall, Interval, Pid, Process, Profile, StackId};
 use crate::symbol::{Interner, KernelSymbols, Limits};
 use crate::target::Owners;
 
@@ -42,8 +40,6 @@ const LATE_LOCKS: usize = 16_384;
 
 /// The machine's counters are read in one interval of so many, the target's in each.
 const ALL_COUNTERS_EVERY: u64 = 10;
-/// How the names of the `lock` probe's programs begin.
-const LOCK_PROGRAMS: [&str; 5] = ["contention_", "enter_", "leave_", "kprobe_", "kretprobe_"];
 
 /// One session being recorded.
 pub struct Recorder {
@@ -198,14 +194,26 @@ impl Recorder {
         self.pending.processes.push(Process { pid, comm, container, cgroup, label });
     }
 
-    /// Names holders of locks and neighbours on a CPU, most of them outside the target.
+    /// Names holders of locks and neighbours on a CPU, most of them outside the target, and processes that only
+    /// waited: nobody announced those.
     fn see_others(&mut self, drained: &Drained) {
         for (pid, comm) in drained.others() {
-            let known = |process: &Process| process.pid == pid;
-            if self.profile.processes.get(pid).is_none() && !self.pending.processes.iter().any(known) {
+            if !self.knows(pid) {
                 self.see(pid, comm, 0);
             }
         }
+        for pid in drained.waiters() {
+            if !self.knows(pid)
+                && let Some(comm) = identity::name(pid)
+            {
+                self.see(pid, comm, 0);
+            }
+        }
+    }
+
+    fn knows(&self, pid: Pid) -> bool {
+        self.profile.processes.get(pid).is_some()
+            || self.pending.processes.iter().any(|process| process.pid == pid)
     }
 
     /// Whether asking again for those without a name may help.
@@ -307,7 +315,7 @@ impl Recorder {
         end.counters = self.watch.all();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
         self.keep(Chunk::Symbols(symbols))?;
-        self.count_end(&mut end);
+        losses::count(&self.profile, &mut end);
         self.keep(Chunk::End(Box::new(end)))?;
         let Self { output, profile, .. } = self;
         super::output::publish(&profile, &output.finish()?, settings)
@@ -355,30 +363,6 @@ impl Recorder {
             age_ns: now.saturating_sub(call.enter_ns),
             at_least: call.at_least,
             kernel,
-        }
-    }
-
-    /// The losses that only the end knows.
-    fn count_end(&self, end: &mut End) {
-        end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
-        for program in &end.cost.programs {
-            let class = match program.program.as_str() {
-                "cpu_sample" => Class::SampleRecursionMiss,
-                name if name.starts_with("lsm_") => Class::LsmRecursionMiss,
-                name if name.starts_with("sched_") => Class::SwitchRecursionMiss,
-                name if LOCK_PROGRAMS.iter().any(|prefix| name.starts_with(prefix)) => {
-                    Class::LockRecursionMiss
-                }
-                _ => Class::RecursionMiss,
-            };
-            end.ledger.count(class, program.recursion_misses);
-        }
-        end.ledger.count(Class::StackRingFull, self.profile.stacks_without_frames() as u64);
-        for (id, frame) in self.profile.stacks.iter_frames() {
-            if let Resolution::Unnamed(_) = self.profile.stacks.resolution(id) {
-                let kernel = frame.space == FrameSpace::Kernel;
-                end.ledger.count(if kernel { Class::KernelFrameUnnamed } else { Class::UserFrameUnnamed }, 1);
-            }
         }
     }
 }
