@@ -69,6 +69,10 @@ impl Cell {
 pub struct Task {
     pub job: Job,
     pub limit: Duration,
+    /// CPUs as QEMU spells them.
+    pub smp: String,
+    /// More words for the kernel's command line.
+    pub cmdline: String,
 }
 
 impl Task {
@@ -78,7 +82,8 @@ impl Task {
     /// When they cannot be built.
     pub fn new(workspace: &Workspace, words: &[&str], limit: Duration) -> Result<Self> {
         let command = ["lab"].iter().chain(words).map(|word| (*word).to_owned()).collect();
-        Ok(Self { job: Job { command, files: vm::binaries(workspace)? }, limit })
+        let job = Job { command, files: vm::binaries(workspace)? };
+        Ok(Self { job, limit, smp: CPUS.to_owned(), cmdline: String::new() })
     }
 }
 
@@ -110,7 +115,8 @@ pub fn run(workspace: &Workspace, kernel: &str, task: &Task, tally: &mut Tally) 
 
 fn measure(workspace: &Workspace, task: &Task, column: &mut Column) -> Result<u8> {
     let mut guest = vm::prepare(workspace, &column.kernel, false, &task.job)?;
-    guest.smp = CPUS.to_owned();
+    guest.smp.clone_from(&task.smp);
+    guest.cmdline.clone_from(&task.cmdline);
     guest.limit = Some(task.limit);
     column.release.clone_from(&guest.name);
     let mut pending = Vec::new();
