@@ -1,7 +1,10 @@
 //! In: the kernel's tables of BPF objects. Out: the ids of all programs, maps and links, so that what a recording
 //! leaves behind is seen.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -24,9 +27,7 @@ impl Objects {
 
     /// What a process has open.
     pub fn held_by(pid: u32) -> Self {
-        let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
-        let texts: Vec<String> =
-            files.map(|file| fs::read_to_string(file.path()).unwrap_or_default()).collect();
+        let texts = open_files(pid);
         Self(FIELDS.map(|field| {
             let lines = texts.iter().flat_map(|text| text.lines());
             lines.filter_map(|line| line.strip_prefix(field)?.trim().parse().ok()).collect()
@@ -67,6 +68,24 @@ impl Objects {
             .collect();
         bail!("{error}: {} stayed", left.join(", "))
     }
+}
+
+/// Memory of the maps that a process has open, each counted once.
+pub fn map_bytes(pid: u32) -> u64 {
+    let field = |text: &str, name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok())
+    };
+    let maps: BTreeMap<u64, u64> = open_files(pid)
+        .iter()
+        .filter_map(|text| Some((field(text, "map_id:")?, field(text, "memlock:")?)))
+        .collect();
+    maps.values().sum()
+}
+
+/// What the kernel says of each open file.
+fn open_files(pid: u32) -> Vec<String> {
+    let files = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+    files.map(|file| fs::read_to_string(file.path()).unwrap_or_default()).collect()
 }
 
 fn ids(command: i64) -> BTreeSet<u32> {

@@ -134,7 +134,11 @@ impl Recording {
 
     /// The BPF objects it has open.
     pub fn held(&self) -> Objects {
-        Objects::held_by(self.child.0.id())
+        Objects::held_by(self.pid())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
     }
 
     /// Ends it as nothing can be prepared for; what it held then.

@@ -54,6 +54,8 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   late-reads N MS          N reads of a pipe, each answered after MS, with a witness of its parts
   crowded-reads N MIB      as zero-reads, sharing a CPU with a thread that never sleeps
   crowded-late-reads N MS  as late-reads, likewise
+  mixed-reads N MS MIB     crowded: N late reads of MS and N reads of MIB of /dev/zero, in turns
+  preempted-reads N MIB    N reads of MIB of /dev/zero on a CPU that a SCHED_FIFO thread takes again and again
   held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
   disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
   stalled-inode N MS       an inode's rwsem held likewise
@@ -128,6 +130,8 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("late-reads", &[count, ms]) => parts::late_reads(count, ms, false),
         ("crowded-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, true),
         ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
+        ("mixed-reads", &[count, ms, mebibytes]) => parts::mixed_reads(count, ms, mebibytes),
+        ("preempted-reads", &[count, mebibytes]) => parts::preempted_reads(count, mebibytes),
         ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
         ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
         ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
