@@ -120,6 +120,13 @@ const CONFINED: Cell = Cell {
     judge: security::confined,
     ..DATAGRAMS
 };
+const MIXED: Cell = Cell {
+    load: "slow calls that sleep, compute and queue",
+    words: &["mixed-reads", "12", "20", "128"],
+    arguments: &["--slow", "1ms"],
+    judge: parts::witnessed,
+    ..SYSCALL
+};
 const MANY_CPUS: Cell = Cell {
     guest: Guest::ManyCpus,
     load: "many fast calls, 64 possible CPUs",
@@ -145,13 +152,7 @@ pub const CELLS: &[Cell] = &[
         judge: judge::failing_opens,
         ..SYSCALL
     },
-    Cell {
-        load: "slow calls that sleep, compute and queue",
-        words: &["mixed-reads", "12", "20", "128"],
-        arguments: &["--slow", "1ms"],
-        judge: parts::witnessed,
-        ..SYSCALL
-    },
+    MIXED,
     Cell {
         load: "calls preempted by SCHED_FIFO",
         words: &["preempted-reads", "15", "128"],
@@ -173,6 +174,8 @@ pub const CELLS: &[Cell] = &[
     Cell { place: "lsm", backend: "kprobe", ..DATAGRAMS },
     Cell { backend: "fentry", ..CONFINED },
     Cell { backend: "kprobe", ..CONFINED },
+    Cell { place: "offcpu", backend: "btf-tracepoint", judge: parts::blocked, arguments: &[], ..MIXED },
+    Cell { place: "runq", backend: "btf-tracepoint", judge: parts::queued, arguments: &[], ..MIXED },
     Cell {
         place: "cpu",
         backend: "cpu-clock",

@@ -39,6 +39,9 @@ pub fn run(only: &str, out: &mut dyn Write) -> Result<bool> {
         well &= state != "FAILED";
         tell(out, (cell.place, cell.backend, cell.load), (state, &detail))?;
     }
+    if guest == Guest::ManyCpus {
+        return Ok(well);
+    }
     for choice in offered.iter().filter(|choice| CELLS.iter().all(|cell| cell.choice() != **choice)) {
         well = false;
         let (place, backend) = choice.split_once('=').unwrap_or((choice, ""));

@@ -7,19 +7,14 @@ use super::{Run, near, near_or, number};
 
 /// What a call may be off by.
 const CALL_NS: u64 = 1_000_000;
-/// Every part in the summary; they are the whole wall time.
-const PARTS: [&str; 7] =
-    ["on_cpu_ns", "spin_ns", "lock_sleep_ns", "sleep_ns", "runnable_ns", "interrupted_ns", "unaccounted_ns"];
-
 /// The reads' row, whose parts add up, with all of the workload's calls in it.
 fn slow_reads(run: &Run) -> Result<&Value> {
     let row = run.call("read")?;
     let (slow, calls) = (number(&row["slow"], "count")?, run.truth("calls")?);
     ensure!(slow == calls, "{slow} slow reads of {calls}");
-    let (parts, mut sum) = (&row["parts"], 0);
-    for part in PARTS {
-        sum += number(parts, part)?;
-    }
+    let parts = &row["parts"];
+    let others = parts.as_object().into_iter().flatten().filter(|(name, _)| *name != "wall_ns");
+    let sum: u64 = others.filter_map(|(_, ns)| ns.as_u64()).sum();
     let (wall, unaccounted) = (number(parts, "wall_ns")?, number(parts, "unaccounted_ns")?);
     ensure!(sum == wall, "the parts are {sum} ns of {wall} ns");
     ensure!(unaccounted * 50 <= wall, "{unaccounted} ns of {wall} ns are unaccounted");
@@ -39,7 +34,7 @@ pub fn witnessed(run: &Run) -> Result<String> {
     };
     let told = [
         close("wall", &["wall_ns"], "wall_ns")?,
-        close("CPU", &["on_cpu_ns", "spin_ns"], "cpu_ns")?,
+        close("CPU", &["on_cpu_ns", "spin_ns", "irq_ns"], "cpu_ns")?,
         close("queue", &["runnable_ns"], "delay_ns")?,
         close("sleep", &["sleep_ns", "lock_sleep_ns"], "asleep_ns")?,
     ];
@@ -55,4 +50,28 @@ pub fn preempted(run: &Run) -> Result<String> {
     ensure!(delay * 10 >= run.truth("wall_ns")?, "{delay} ns of delay are no test of it");
     let told = near("preempted", number(&row["runnable"], "preempted_ns")?, delay, 5)?;
     Ok(format!("{short} of {truth} short calls, {told}, {} bursts", run.truth("bursts")?))
+}
+
+/// Waits in reads by a probe of waits, within 5 % or a millisecond per call.
+fn waits(run: &Run, probe: &str, truth: &str) -> Result<String> {
+    let reads = run.rows(probe).into_iter().filter(|row| row["syscall"] == "read");
+    let (mut count, mut total) = (0, 0);
+    for row in reads {
+        count += number(row, "count")?;
+        total += number(row, "total_ns")?;
+    }
+    ensure!(count > 0, "no wait in a read");
+    let (calls, truth) = (run.truth("calls")?, run.truth(truth)?);
+    let near = near_or("total", total, truth, (truth / 20).max(CALL_NS * calls));
+    near.map(|near| format!("{count} waits in {calls} reads, {near}"))
+}
+
+/// Blocked time in calls, against what the caller's clocks leave of the wall time.
+pub fn blocked(run: &Run) -> Result<String> {
+    waits(run, "offcpu", "asleep_ns")
+}
+
+/// Waits for a CPU in calls, against the caller's `schedstat`.
+pub fn queued(run: &Run) -> Result<String> {
+    waits(run, "runq", "delay_ns")
 }
