@@ -65,8 +65,8 @@ impl Soak {
         clean: &Clean,
         out: &mut dyn Write,
     ) -> Result<String> {
-        // A part of the time is for those that are killed.
-        let limit = self.limit.mul_f64(self.cycles as f64 / (self.cycles + self.kills).max(1) as f64);
+        // The rest is for those that are killed.
+        let limit = self.limit * 2 / 3;
         let mut attached = Vec::new();
         for (cycle, way) in (1..=self.cycles).zip(ways.iter().cycle()) {
             if begin.elapsed() > limit {
@@ -80,6 +80,7 @@ impl Soak {
                 out.flush()?;
             }
         }
+        ensure!(!attached.is_empty(), "no cycle in {} s", limit.as_secs());
         attached.sort_unstable();
         let at = |percent: usize| attached.get(attached.len() * percent / 101).copied().unwrap_or(0);
         let names: Vec<String> = ways.iter().map(|way| way.join(" ")).collect();

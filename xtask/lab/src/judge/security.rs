@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Run, number};
+use super::{Off, Run, number};
 use crate::confine;
 
 const HOOK: &str = "security_socket_sendmsg";
@@ -52,11 +52,13 @@ pub fn confined(run: &Run) -> Result<String> {
     ensure!(hook["label"] == confine::LABEL, "the sender is labelled {}", hook["label"]);
     ensure!(free_hook["label"] != confine::LABEL, "the free sender is labelled {}", free_hook["label"]);
     let (row, free) = module.zip(free_module).unwrap_or((hook, free_hook));
-    let mean =
-        |row: &Value| Ok::<u64, anyhow::Error>(number(row, "total_ns")? / number(row, "count")?.max(1));
-    let (long, short) = (mean(row)?, mean(free)?);
+    let (long, short) = (number(row, "p50_ns")?, number(free, "p50_ns")?);
+    let mean = |row: &Value| Ok::<u64, anyhow::Error>(number(row, "total_ns")? / number(row, "count")?.max(1));
+    let (mean, free_mean) = (mean(row)?, mean(free)?);
     let name = row["function"].as_str().unwrap_or_default();
-    let text = format!("{name} {long} ns a call confined, {short} ns free");
-    ensure!(long > short, "{text}: not longer");
+    let text = format!("{name}: median {long} ns confined, {short} ns free; mean {mean} ns and {free_mean} ns");
+    if long <= short {
+        return Err(Off(text).into());
+    }
     Ok(text)
 }
