@@ -1,6 +1,7 @@
 //! The slowest calls one by one.
 //!
-//! In: slow calls. Out: per CPU and epoch, the [`KEPT`] longest of those that do not wait by purpose.
+//! In: slow calls. Out: per CPU and epoch, the [`KEPT`] longest of those that do not wait by purpose, and of those
+//! that wait for another thread.
 
 use crate::part::PARTS;
 
@@ -36,8 +37,40 @@ pub struct SlowestCall {
 }
 crate::shared_record!(SlowestCall, 80 + 8 * PARTS);
 
-/// Those of one CPU and epoch, in no order.
+/// Kinds of calls that are kept apart: those that wait for another thread of user space, and the others.
+pub const KINDS: usize = 2;
+
+/// Those of one CPU, epoch and kind, in no order.
 pub type Slowest = [SlowestCall; KEPT];
+
+/// Whether a call waits for another thread of user space. (x86-64: futex, futex_waitv, futex_wait.)
+#[inline(always)]
+pub const fn waits_for_thread(nr: u32) -> bool {
+    matches!(nr, 202 | 449 | 455)
+}
+
+/// Whether a call's first argument is a descriptor that stays one when the call is over. (x86-64.)
+pub const fn takes_descriptor(nr: u32) -> bool {
+    matches!(
+        nr,
+        // read, write, fstat, lseek, ioctl, pread64 to writev, dup, dup2, sendfile
+        0 | 1 | 5 | 8 | 16..=20 | 32 | 33 | 40
+            // connect, sendto to getpeername, setsockopt, getsockopt
+            | 42 | 44..=52 | 54 | 55
+            // fcntl to fdatasync, ftruncate, getdents, fchdir, fchmod, fchown, fstatfs, readahead
+            | 72..=75 | 77 | 78 | 81 | 91 | 93 | 138 | 187
+            // fsetxattr, fgetxattr, flistxattr, fremovexattr, getdents64, fadvise64, epoll_ctl
+            | 190 | 193 | 196 | 199 | 217 | 221 | 233
+            // openat to linkat, readlinkat, fchmodat, faccessat, splice to vmsplice, utimensat
+            | 257..=265 | 267..=269 | 275..=278 | 280
+            // fallocate, timerfd_settime, timerfd_gettime, dup3, preadv, pwritev, recvmmsg
+            | 285..=287 | 292 | 295 | 296 | 299
+            // syncfs, sendmmsg, setns, finit_module, copy_file_range, preadv2, pwritev2, statx
+            | 306..=308 | 313 | 326..=328 | 332
+            // openat2, faccessat2
+            | 437 | 439
+    )
+}
 
 /// Whether a call waits by purpose, for something to do or for another thread of user space: the longest
 /// of these say nothing. (x86-64: poll, select, pause, nanosleep, accept, wait4, rt_sigtimedwait,

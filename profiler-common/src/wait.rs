@@ -68,8 +68,8 @@ pub struct Waker {
     pub user: u64,
     /// Process; 0: an interrupt, [`NO_WAKER`]: not seen.
     pub tgid: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// 1: on a stack of interrupts while that process ran.
+    pub on_top: u32,
 }
 crate::shared_record!(Waker, 24);
 

@@ -4,7 +4,7 @@
 //! `offcpu` and `runq` probes.
 
 use profiler_common::outcome::Outcome;
-use profiler_common::part::Part;
+use profiler_common::part::{PARTS, Part};
 use profiler_common::stack::NO_STACK;
 use profiler_common::wait::Wait;
 
@@ -100,7 +100,7 @@ pub fn comes_back(thread: &mut Thread, task: Task, now: u64) -> u32 {
         off_cpu::blocked(thread, task, queued_ns.saturating_sub(slice.out_ns), stack);
     }
     if queued_ns < now {
-        off_cpu::queued(thread, task, queue, queued_ns, now);
+        off_cpu::queued(thread, task, queue, (queued_ns, now));
     }
     0
 }
@@ -120,19 +120,22 @@ fn unseen(thread: &Thread, out_ns: u64) {
 /// Adds to the part of the call, if the thread is in one, that a wait is: the parts of the next begin at 0.
 #[inline(always)]
 fn add_part(thread: &mut Thread, wait: u32, ns: u64) {
-    let part = if wait == Wait::Lock as u32 {
-        Part::LockSleep
-    } else if wait == Wait::Woken as u32 {
-        Part::Woken
-    } else if wait == Wait::Preempted as u32 {
-        Part::Preempted
-    } else if wait == Wait::Throttled as u32 {
-        Part::Throttled
+    // By arithmetic: the verifier would go on with one state for each branch.
+    let part = if wait::is_runnable(wait) {
+        wait - Wait::Woken as u32 + Part::Woken as u32
     } else {
-        Part::Sleep
+        Part::Sleep as u32 - u32::from(wait == Wait::Lock as u32)
     };
-    thread.parts.ns[part as usize] += ns;
+    if (part as usize) < PARTS {
+        thread.parts.ns[part as usize] += ns;
+    }
 }
+
+const _: () = assert!(Part::LockSleep as u32 + 1 == Part::Sleep as u32);
+const _: () = assert!(
+    Part::Preempted as u32 - Part::Woken as u32 == Wait::Preempted as u32 - Wait::Woken as u32
+        && Part::Throttled as u32 - Part::Woken as u32 == Wait::Throttled as u32 - Wait::Woken as u32
+);
 
 /// The kernel stack of a wait that is long: in a call, if it is the longest of its kind; for the `offcpu` probe, if
 /// it blocked.

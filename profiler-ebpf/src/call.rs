@@ -10,7 +10,6 @@ use crate::global;
 use crate::maps::ERRORS;
 use crate::outcome::{busy, count};
 use crate::row::{self, Calls, this_writer};
-use crate::task;
 
 /// A call that ended: what its rows need.
 pub struct Ended {
@@ -30,7 +29,7 @@ pub fn add(ended: &Ended) -> bool {
     if ended.ret < 0 && ended.ret >= -4095 && ended.nr != RT_SIGRETURN {
         add_error(ended);
     }
-    row::add::<Calls>(task::current(), (ended.tgid, ended.nr as u16), ended.latency_ns);
+    row::add::<Calls>(ended.tgid, ended.nr as u16, ended.latency_ns);
     ended.latency_ns >= global::slow_ns()
 }
 

@@ -9,7 +9,7 @@ use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
-use profiler_common::slowest::Slowest;
+use profiler_common::slowest::{self, Slowest};
 use profiler_common::stack::{FRAMES, StackHead};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, Slot, SlowKey, SlowRow};
 use profiler_common::wait::{NeighbourKey, NeighbourRow, WaitStackKey, WaitStackRow};
@@ -34,9 +34,9 @@ pub static SLOW: HashMap<SlowKey, SlowRow> = HashMap::with_max_entries(32_768, 0
 /// Parts of slow calls.
 #[map]
 pub static PARTS: HashMap<PartKey, PartRow> = HashMap::with_max_entries(16_384, 0);
-/// The slowest calls, by the epoch's parity.
+/// The slowest calls, by the epoch's parity, then by kind.
 #[map]
-pub static SLOWEST: PerCpuArray<Slowest> = PerCpuArray::with_max_entries(2, 0);
+pub static SLOWEST: PerCpuArray<Slowest> = PerCpuArray::with_max_entries(2 * slowest::KINDS as u32, 0);
 /// Lock waits.
 #[map]
 pub static LOCKS: HashMap<LockKey, LockRow> = HashMap::with_max_entries(16_384, 0);
@@ -82,9 +82,9 @@ pub static SEEN: LruHashMap<u64, u8> = LruHashMap::with_max_entries(131_072, 0);
 /// Processes user space knows.
 #[map]
 pub static PROCESSES: HashMap<u32, u8> = HashMap::with_max_entries(32_768, 0);
-/// Processes of a `--pid` target and their children.
+/// Processes of a `--pid` target and their children, with the address of their leader's task; 0: not known.
 #[map]
-pub static TARGETS: HashMap<u32, u8> = HashMap::with_max_entries(16_384, 0);
+pub static TARGETS: HashMap<u32, u64> = HashMap::with_max_entries(16_384, 0);
 /// New stacks and process events.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);

@@ -17,7 +17,7 @@ use crate::row::{self, Waits, this_writer};
 use crate::stack::{self, Buffer};
 use crate::state::{Thread, flag};
 use crate::task::{self, Task};
-use crate::{global, neighbour};
+use crate::{global, neighbour, thread};
 
 /// The call a thread is in, packed with what it waits for.
 #[inline(always)]
@@ -25,30 +25,44 @@ fn packed(thread: &Thread, wait: u32) -> u16 {
     pack(wait, if thread.flags & flag::IN_CALL != 0 { thread.nr } else { u32::from(NO_CALL) })
 }
 
-/// `task` was blocked for `ns`, with this kernel stack if that was long.
-#[inline(never)]
-pub fn blocked(thread: &mut Thread, task: Task, ns: u64, kernel: u64) -> u32 {
-    if global::offcpu_rows() == 0 {
-        return 0;
+/// `task` was blocked for `ns`, with this kernel stack if that was long. The profiler's own threads have state, too:
+/// the `lock` probe tells their waits from others'.
+#[inline(always)]
+pub fn blocked(thread: &mut Thread, task: Task, ns: u64, kernel: u64) {
+    let (tgid, packed) = (task::tgid(task), packed(thread, thread.slice.wait));
+    if global::offcpu_rows() == 0 || tgid == global::self_tgid() {
+        return;
     }
-    let packed = packed(thread, thread.slice.wait);
-    row::add::<Waits>(task, (task::tgid(task), packed), ns);
+    add_wait(tgid, u32::from(packed), ns);
     if kernel != NO_STACK {
         let waker = thread.waker;
         let one = Kind { kernel, waker, total_ns: ns, max_ns: ns, waits: 1, packed: u32::from(packed) };
-        keep(thread, task, &one);
+        keep(thread, tgid, &one);
     }
-    0
 }
 
 /// `task` waited for a CPU, since `since`.
-#[inline(never)]
-pub fn queued(thread: &mut Thread, task: Task, wait: u32, since: u64, now: u64) -> u32 {
-    if global::runq_rows() == 0 {
-        return 0;
+#[inline(always)]
+pub fn queued(thread: &Thread, task: Task, wait: u32, (since, now): (u64, u64)) {
+    let tgid = task::tgid(task);
+    if global::runq_rows() != 0 && tgid != global::self_tgid() {
+        add_queued(tgid, u32::from(packed(thread, wait)), since, now);
     }
-    let (tgid, ns) = (task::tgid(task), now.saturating_sub(since));
-    row::add::<Waits>(task, (tgid, packed(thread, wait)), ns);
+}
+
+/// Adds a wait to its row. A global function, as the next: the verifier walks it once, not once for every way there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn add_wait(tgid: u32, packed: u32, ns: u64) -> u32 {
+    row::add::<Waits>(tgid, packed as u16, ns);
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn add_queued(tgid: u32, packed: u32, since: u64, now: u64) -> u32 {
+    let ns = now.saturating_sub(since);
+    row::add::<Waits>(tgid, packed as u16, ns);
     if ns >= global::wait_min_ns() {
         neighbour::blame(tgid, since, now);
     }
@@ -57,35 +71,40 @@ pub fn queued(thread: &mut Thread, task: Task, wait: u32, since: u64, now: u64) 
 
 /// Keeps a long wait until its call ends; those outside of calls have no user stack to wait for.
 #[inline(never)]
-fn keep(thread: &mut Thread, task: Task, one: &Kind) -> u32 {
+fn keep(thread: &mut Thread, tgid: u32, one: &Kind) -> u32 {
     if thread.flags & flag::IN_CALL != 0 {
         if thread.pending.keep(one) {
             return 0;
         }
         count(Outcome::WaitUserStackMissing, 1);
     }
-    add_row(one, task::tgid(task), NO_STACK)
+    add_row(one, tgid, NO_STACK)
 }
 
 /// The running thread's call ends: its long waits get its user stack, taken here unless it was already.
 #[inline(always)]
 pub fn settle(ctx: *mut c_void, thread: &mut Thread, user: u64) {
-    if !thread.pending.is_empty() {
-        settle_all(ctx, thread, user);
+    if thread.pending.is_empty() {
+        return;
     }
-}
-
-#[inline(never)]
-fn settle_all(ctx: *mut c_void, thread: &mut Thread, user: u64) -> u32 {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
     let user = if user == NO_STACK && !task::is_kernel_thread(task::current()) {
         stack::user(ctx, Buffer::Call, tgid, true)
     } else {
         user
     };
-    thread.pending.drain(|one| {
-        add_row(one, tgid, user);
-    });
+    settle_waits(tgid, user);
+}
+
+/// A global function: the verifier walks its loop once, not once for every way a call can end.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn settle_waits(tgid: u32, user: u64) -> u32 {
+    if let Some(thread) = thread::get(task::current()) {
+        thread.pending.drain(|one| {
+            add_row(one, tgid, user);
+        });
+    }
     0
 }
 

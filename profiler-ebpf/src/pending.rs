@@ -33,24 +33,12 @@ pub struct Kind {
 }
 
 impl Pending {
-    /// Keeps a wait; false when there is no room for its kind.
+    /// Keeps a wait; false when there is no room for its kind. No loop: verifiers of old kernels lose the bounds of
+    /// one.
     #[inline(always)]
     pub fn keep(&mut self, one: &Kind) -> bool {
-        for kept in &mut self.kinds {
-            if kept.waits == 0 {
-                *kept = *one;
-                return true;
-            }
-            if kept.kernel == one.kernel && kept.waker == one.waker && kept.packed == one.packed {
-                kept.waits += one.waits;
-                kept.total_ns += one.total_ns;
-                if one.max_ns > kept.max_ns {
-                    kept.max_ns = one.max_ns;
-                }
-                return true;
-            }
-        }
-        false
+        let [first, second, third, fourth] = &mut self.kinds;
+        first.keep(one) || second.keep(one) || third.keep(one) || fourth.keep(one)
     }
 
     /// Whether nothing is kept.
@@ -62,12 +50,32 @@ impl Pending {
     /// Hands out what is kept, and forgets it.
     #[inline(always)]
     pub fn drain(&mut self, mut give: impl FnMut(&Kind)) {
-        for kept in &mut self.kinds {
-            if kept.waits == 0 {
-                break;
+        let [first, second, third, fourth] = &mut self.kinds;
+        for kept in [first, second, third, fourth] {
+            if kept.waits != 0 {
+                give(kept);
+                kept.waits = 0;
             }
-            give(kept);
-            kept.waits = 0;
         }
+    }
+}
+
+impl Kind {
+    /// Adds a wait of this kind, which a free place becomes.
+    #[inline(always)]
+    fn keep(&mut self, one: &Self) -> bool {
+        if self.waits == 0 {
+            *self = *one;
+            return true;
+        }
+        if self.kernel != one.kernel || self.waker != one.waker || self.packed != one.packed {
+            return false;
+        }
+        self.waits += one.waits;
+        self.total_ns += one.total_ns;
+        if one.max_ns > self.max_ns {
+            self.max_ns = one.max_ns;
+        }
+        true
     }
 }

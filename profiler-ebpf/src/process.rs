@@ -71,6 +71,10 @@ fn send(task: Task, tgid: u32) -> u32 {
 #[inline(always)]
 pub fn exec() {
     let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+    if let Some(leader) = TARGETS.get_ptr_mut(&tgid) {
+        // Whoever execs leads from here on. SAFETY: an aligned word; only this process's leader writes it.
+        unsafe { leader.write_volatile(task::address(task::current())) };
+    }
     if !target::admits_this_cpu() {
         // Its next row, on a measured CPU, announces the new image.
         let _ = busy(|| PROCESSES.remove(&tgid));
@@ -95,7 +99,7 @@ pub fn fork(ctx: &RawTracePointContext) {
     // SAFETY: the values are not read.
     let (of_target, known) = unsafe { (TARGETS.get(&parent).is_some(), TARGETS.get(&tgid).is_some()) };
     if of_target {
-        if busy(|| TARGETS.insert(&tgid, &1, 0)).is_err() {
+        if busy(|| TARGETS.insert(&tgid, &child, 0)).is_err() {
             count(Outcome::TargetFull, 1);
         }
         debug!(ctx, "pid {} joins the target with its parent {}", tgid, parent);
@@ -114,8 +118,10 @@ pub fn free(task: u64) {
     }
     if global::by_tgid() != 0 {
         let (tgid, tid) = (word(task, offset!(task_tgid)), word(task, offset!(task_pid)));
-        // SAFETY: the value is not read.
-        if tgid == tid && unsafe { TARGETS.get(&tgid) }.is_some() {
+        // SAFETY: an aligned word, written whole.
+        let leader = unsafe { TARGETS.get(&tgid) }.copied();
+        // Its number may be another process's by now, which joined before this one was freed.
+        if tgid == tid && leader.is_some_and(|leader| leader == task || leader == 0) {
             let _ = busy(|| TARGETS.remove(&tgid));
         }
     }

@@ -10,8 +10,7 @@ use profiler_common::syscall::{CachedRow, CachedRows, LatencyKey, LatencyRow, pl
 use profiler_common::writer;
 
 use crate::outcome::{busy, count};
-use crate::task::Task;
-use crate::{global, maps, process};
+use crate::{global, maps, process, task};
 
 /// Where the rows of one kind are.
 pub trait Table {
@@ -21,6 +20,8 @@ pub trait Table {
     fn cache() -> &'static PerCpuArray<CachedRows>;
     /// The others.
     fn rows() -> &'static HashMap<LatencyKey, LatencyRow>;
+    /// Tells of the process a row is new for, where it is the one that runs.
+    fn announce(tgid: u32);
 }
 
 /// Latencies of calls.
@@ -37,6 +38,11 @@ impl Table for Calls {
     #[inline(always)]
     fn rows() -> &'static HashMap<LatencyKey, LatencyRow> {
         &maps::LATENCY
+    }
+
+    #[inline(always)]
+    fn announce(tgid: u32) {
+        process::announce(task::current(), tgid);
     }
 }
 
@@ -55,6 +61,10 @@ impl Table for Waits {
     fn rows() -> &'static HashMap<LatencyKey, LatencyRow> {
         &maps::WAITS
     }
+
+    /// Another one runs. It was announced when its thread was seen first, or user space asks for its name.
+    #[inline(always)]
+    fn announce(_tgid: u32) {}
 }
 
 /// The octave of a duration. A global function: the verifier walks its branches once, and the caller
@@ -72,28 +82,28 @@ pub fn this_writer() -> u32 {
     writer(unsafe { bpf_get_smp_processor_id() }, global::epoch())
 }
 
-/// Adds a duration of `task`'s process to the row of `nr`.
+/// Adds a duration to the row of a process and `nr`.
 #[inline(always)]
-pub fn add<T: Table>(task: Task, (tgid, nr): (u32, u16), ns: u64) {
+pub fn add<T: Table>(tgid: u32, nr: u16, ns: u64) {
     let octave = octave_of(ns) as u8;
     let tag = tag(tgid, nr, octave);
     let Some(cache) = T::cache().get_ptr_mut(global::epoch() & 1) else { return };
     // SAFETY: this CPU's own value, and `place` is below its length.
     let cached = unsafe { &mut (*cache).rows[place(tag)] };
     if cached.tag != tag {
-        displace::<T>(cached, tag, task);
+        displace::<T>(cached, tag);
     }
     cached.row.add_call(octave, ns);
 }
 
 /// Makes room at hand for the row of `tag`: the one there goes to the hash map.
 #[inline(never)]
-fn displace<T: Table>(cached: &mut CachedRow, tag: u64, task: Task) -> u32 {
+fn displace<T: Table>(cached: &mut CachedRow, tag: u64) -> u32 {
     if cached.tag != 0 {
         write_back::<T>(cached);
     }
     *cached = CachedRow { tag, row: LatencyRow::NONE };
-    process::announce(task, tag as u32);
+    T::announce(tag as u32);
     0
 }
 

@@ -9,7 +9,7 @@ use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use profiler_common::part::PARTS;
 use profiler_common::processor::ARGUMENTS;
-use profiler_common::slowest::{KEPT, Slowest, waits_by_purpose};
+use profiler_common::slowest::{KEPT, Slowest, waits_by_purpose, waits_for_thread};
 
 use crate::global;
 use crate::maps::SLOWEST;
@@ -28,10 +28,12 @@ pub struct One {
 /// Keeps the call if it is one of the slowest.
 #[inline(never)]
 pub fn keep(thread: &Thread, call: &One) -> u32 {
-    if waits_by_purpose(call.nr) {
+    let for_thread = waits_for_thread(call.nr);
+    if waits_by_purpose(call.nr) && !for_thread {
         return 0;
     }
-    let Some(kept) = SLOWEST.get_ptr_mut(global::epoch() & 1) else { return 0 };
+    let at = (global::epoch() & 1) + 2 * u32::from(for_thread);
+    let Some(kept) = SLOWEST.get_ptr_mut(at) else { return 0 };
     // SAFETY: this CPU's own value.
     let kept = unsafe { &mut *kept };
     let mut place = 0;

@@ -111,7 +111,7 @@ fn take(buffer: Buffer, space: u32, tgid: u32, get: impl FnOnce(*mut c_void) -> 
         space,
         frames,
     };
-    finish_taking(scratch)
+    finish_taking(buffer as u32)
 }
 
 /// Hashes the frames in a buffer. A global function: the verifier walks its loop once, not once for
@@ -132,9 +132,14 @@ fn hash_frames(buffer: u32, frames: u32, seed: u64) -> u64 {
     finish(hash)
 }
 
-/// Counts the stack and sends its frames if user space does not have them yet.
+/// Counts the stack in a buffer and sends its frames if user space does not have them yet: its id. Global, as the one
+/// above.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn finish_taking(scratch: &mut Scratch) -> u64 {
+fn finish_taking(buffer: u32) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(buffer) else { return NO_STACK };
+    // SAFETY: the buffer is this CPU's and the calling program's alone.
+    let scratch = unsafe { &mut *scratch };
     let StackHead { id, space, frames, .. } = scratch.head;
     count(Outcome::Stacks, 1);
     if frames as usize >= FRAMES {

@@ -19,7 +19,7 @@ use crate::clock::now_ns;
 use crate::outcome::count;
 use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::{global, off_cpu, restart, slice, slot, slow, target, task, thread, unmatched};
+use crate::{global, off_cpu, process, restart, slice, slot, slow, target, task, thread, unmatched};
 
 /// A thread enters a call. The CPU does not count: a call belongs to the CPU it ends on.
 #[inline(always)]
@@ -54,6 +54,9 @@ fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
         return;
     }
     let Some(thread) = thread::get_or_create(task) else { return };
+    if global::follows_all() && thread.flags & flag::KNOWN == 0 {
+        process::announce(task, (bpf_get_current_pid_tgid() >> 32) as u32);
+    }
     if thread.flags & flag::INTERRUPTED == 0 && usable() {
         thread.flags = flag::KNOWN;
         judge(slot, verdict::INSIDE);

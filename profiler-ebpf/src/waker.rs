@@ -16,7 +16,7 @@ use crate::task::{self, Task};
 use crate::{away, global, process, slot, thread};
 
 /// As a waker: nobody was seen.
-pub const UNSEEN: Waker = Waker { kernel: NO_STACK, user: NO_STACK, tgid: NO_WAKER, pad: 0 };
+pub const UNSEEN: Waker = Waker { kernel: NO_STACK, user: NO_STACK, tgid: NO_WAKER, on_top: 0 };
 
 /// `task` is about to be woken by what runs here.
 #[inline(always)]
@@ -37,17 +37,19 @@ fn note(ctx: *mut c_void, thread: &mut Thread) -> u32 {
     let (current, ids) = (task::current(), bpf_get_current_pid_tgid());
     let tgid = (ids >> 32) as u32;
     let kernel = stack::kernel(ctx, Buffer::Waking);
-    let by_task = ids as u32 != 0 && task::on_own_stack(current, ctx);
-    if !by_task {
+    if ids as u32 == 0 {
         thread.waker = Waker { kernel, tgid: 0, ..UNSEEN };
         return 0;
     }
-    let user = if task::is_kernel_thread(current) {
+    // On a stack of interrupts: one on top of the task, or a softirq that the task runs itself, which is how packets
+    // reach another process of the same machine. The functions of the stack tell.
+    let on_top = !task::on_own_stack(current, ctx);
+    let user = if on_top || task::is_kernel_thread(current) {
         NO_STACK
     } else {
         stack::user(ctx, Buffer::Waking, tgid, slot::in_call(current))
     };
-    thread.waker = Waker { kernel, user, tgid, pad: 0 };
+    thread.waker = Waker { kernel, user, tgid, on_top: on_top.into() };
     process::announce(current, tgid);
     0
 }

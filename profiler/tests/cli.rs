@@ -202,6 +202,7 @@ fn record_settings_hold_what_was_typed() {
         cpus: Some(vec![0, 1, 4]),
         verbosity: 2,
         json: true,
+        no_idle: false,
         ignore_switches: 0,
         command: vec!["make".into(), "-j8".into()],
         arguments: strings(&typed[1..]),

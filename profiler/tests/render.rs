@@ -18,7 +18,6 @@ use profiler::profile::Profile;
 use profiler::render::{Format, Probe, Rendering, render};
 use scenes::{loops, minute, wide};
 use session::{HOSTILE, MS, session};
-use waits::waits;
 
 fn rendered(profile: &Profile, format: Format) -> String {
     let mut out = Vec::new();
@@ -37,7 +36,7 @@ fn golden(name: &str, found: &str) {
 
 #[test]
 fn goldens() {
-    for (scene, profile) in [("session", session()), ("waits", waits())] {
+    for (scene, profile) in [("session", session()), ("waits", waits::waits())] {
         golden(&format!("{scene}.txt"), &rendered(&profile, Format::Text));
         golden(&format!("{scene}.json"), &rendered(&profile, Format::Json));
         for &probe in Probe::ALL.iter().filter(|probe| probe.events(&profile).0 > 0) {
@@ -61,7 +60,7 @@ fn an_empty_profile_renders_in_every_format() {
 
 #[test]
 fn text_fits_the_page_and_nothing_untrusted_acts() {
-    for profile in [session(), waits()] {
+    for profile in [session(), waits::waits()] {
         let mut outputs = vec![rendered(&profile, Format::Text), rendered(&profile, Format::Json)];
         assert!(outputs[0].lines().all(|line| line.chars().count() <= 100), "{}", outputs[0]);
         for &probe in Probe::ALL {
@@ -176,11 +175,101 @@ fn folded_weights_add_up_and_every_line_is_well_formed() {
     for (probe, truth) in
         [(Probe::Syscall, slow), (Probe::Lock, locks), (Probe::Cpu, samples), (Probe::Latency, slow)]
     {
-        let folded = rendered(&profile, Format::Folded(probe));
-        let sum: u64 =
-            folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();
-        assert_eq!(sum, truth, "{probe:?}");
+        assert_eq!(sum(&rendered(&profile, Format::Folded(probe))), truth, "{probe:?}");
     }
+}
+
+/// Sum of the weights of folded lines.
+fn sum(folded: &str) -> u64 {
+    folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn every_nanosecond_off_the_cpu_is_drawn_once_whatever_the_stacks_say() {
+    let scenes = (1..60).map(|seed| waits::random(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed)));
+    for profile in scenes.chain([waits::waits()]) {
+        let of = |runnable| -> u64 {
+            let rows = profile.waits.rows.iter().filter(|(key, _)| key.wait.is_runnable() == runnable);
+            rows.map(|(_, row)| row.total_ns).sum()
+        };
+        assert!(of(true) > 0 && of(false) > 0);
+        for (probe, truth) in
+            [(Probe::Offcpu, of(false)), (Probe::Wakers, of(false)), (Probe::Runq, of(true))]
+        {
+            assert_eq!(sum(&rendered(&profile, Format::Folded(probe))), truth, "{probe:?}");
+        }
+        let json: serde_json::Value = serde_json::from_str(&rendered(&profile, Format::Json)).unwrap();
+        let total = |rows: &serde_json::Value| -> u64 {
+            rows.as_array().unwrap().iter().map(|row| row["total_ns"].as_u64().unwrap()).sum()
+        };
+        assert_eq!(total(&json["probes"]["offcpu"]["rows"]), of(false));
+        assert_eq!(total(&json["probes"]["runq"]["rows"]), of(true));
+        assert_eq!(total(&json["probes"]["runq"]["processes"]), of(true));
+        assert!(!rendered(&profile, Format::Text).is_empty());
+    }
+}
+
+#[test]
+fn waits_off_the_cpu_are_told_apart() {
+    let profile = waits::waits();
+    let offcpu = rendered(&profile, Format::Folded(Probe::Offcpu));
+    let line = |words: &[&str]| offcpu.lines().filter(|line| words.iter().all(|w| line.contains(w))).count();
+    assert_eq!(
+        line(&["api (812);(no call);", "exc_page_fault_[k]", "asleep, uninterruptible 2000000000"]),
+        1
+    );
+    assert_eq!(line(&["[idle];kworker/0:1 (7);(no call);"]), 2, "a kernel thread in its main loop is idle");
+    assert_eq!(line(&["api (812);read();[shorter than 625 µs: no stacks] 320000000"]), 1);
+    assert_eq!(line(&["[user lock];java (33)"]), 1);
+    let wakers = rendered(&profile, Format::Folded(Probe::Wakers));
+    assert!(wakers.contains(";-- woken by web/a:b␊<script>␛[31m (813) --;"), "{wakers}");
+    assert!(wakers.contains(";asleep on a lock;-- released by web/api (812) --;"), "{wakers}");
+    assert!(
+        wakers.contains(";-- woken by db/postgres (99) --;entry_SYSCALL_64"),
+        "its own softirq: {wakers}"
+    );
+    assert!(!wakers.contains("burn_a_page"), "{wakers}");
+    // What the timer interrupted is neither to blame nor of use.
+    let by_timer = ";-- woken by an interrupt --;asm_sysvec_apic_timer_interrupt_[k];hrtimer_wakeup_[k] ";
+    assert!(wakers.contains(by_timer), "{wakers}");
+    let json: serde_json::Value = serde_json::from_str(&rendered(&profile, Format::Json)).unwrap();
+    let outside = &json["outside_calls"][0];
+    assert_eq!((&outside["pid"], &outside["by"]["throttled"]), (&812.into(), &(1_600 * MS).into()));
+    assert_eq!(outside["blocked_on"]["page fault: disk"], 2_000 * MS);
+    let neighbour = &json["probes"]["runq"]["neighbours"][0];
+    assert_eq!((&neighbour["neighbour"]["comm"], &neighbour["turns"]), (&HOSTILE.into(), &300.into()));
+    let text = rendered(&session(), Format::Text);
+    assert!(!text.contains("OFF THE CPU") && !text.contains("RUN QUEUE"), "neither ran: {text}");
+}
+
+#[test]
+fn idle_waits_are_left_out_aloud_and_only_when_asked() {
+    for profile in [waits::waits(), session()] {
+        let write = |no_idle, format| {
+            let mut out = Vec::new();
+            Rendering::new(&profile).without_idle(no_idle).write(format, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let pictures = [Probe::Offcpu, Probe::Wakers, Probe::Syscall, Probe::Latency];
+        for probe in pictures.into_iter().filter(|probe| probe.events(&profile).0 > 0) {
+            let (all, without) = (write(false, Format::Folded(probe)), write(true, Format::Folded(probe)));
+            let kept: Vec<_> = all.lines().filter(|line| !line.starts_with("[idle];")).collect();
+            assert_eq!(without.lines().collect::<Vec<_>>(), kept, "{probe:?}");
+            let svgs = [false, true].map(|no_idle| write(no_idle, Format::PlainSvg(probe)));
+            assert_eq!(svgs[0], svgs[1], "{probe:?}: work is drawn, and the subtitle says what is not");
+            assert_eq!(svgs[1].contains("idle "), kept.len() < all.lines().count(), "{probe:?}");
+        }
+        let text = write(true, Format::Text);
+        assert!(!text.contains("epoll_wait"), "{text}");
+        assert!(text.contains("LEFT OUT") && text.contains("(--no-idle)"), "{text}");
+        assert_eq!(write(true, Format::Json), write(false, Format::Json));
+    }
+    let rendering = |no_idle| {
+        let profile = waits::waits();
+        Rendering::new(&profile).without_idle(no_idle).idle_left_out()
+    };
+    assert_eq!(rendering(true).as_deref(), Some("140 idle waits, 69.0 s (--no-idle)"));
+    assert_eq!(rendering(false), None);
 }
 
 #[test]

@@ -73,6 +73,8 @@ pub struct RecordSettings {
     pub verbosity: i8,
     /// JSON instead of tables on stdout.
     pub json: bool,
+    /// Idle waits are left out of tables and pictures; the capture and `summary.json` hold them.
+    pub no_idle: bool,
     /// Switches to ignore on purpose, of 1,000.
     pub ignore_switches: u32,
     /// Command to start; empty: none.
@@ -103,6 +105,8 @@ pub struct ReportSettings {
     pub capture: PathBuf,
     /// What goes to stdout; not used with `output`.
     pub format: ReportFormat,
+    /// Idle waits are left out of tables and pictures.
+    pub no_idle: bool,
     /// Directory that all pictures are written to.
     pub output: Option<PathBuf>,
     /// Below 0 less, above 0 more on stderr.
@@ -174,6 +178,7 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
         cpus: typed.cpu.as_deref().map(|text| flag("--cpu", list::cpus(text))).transpose()?,
         verbosity: verbosity(&typed.verbosity),
         json: typed.json,
+        no_idle: typed.no_idle,
         ignore_switches: typed.ignore_switches,
         command: typed.command,
         arguments,
@@ -202,7 +207,13 @@ fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
         return Err(wrong("--output", "it is empty; give a directory"));
     }
     let verbosity = verbosity(&typed.verbosity);
-    Ok(ReportSettings { capture: typed.capture, format, output: typed.output, verbosity })
+    Ok(ReportSettings {
+        capture: typed.capture,
+        format,
+        no_idle: typed.no_idle,
+        output: typed.output,
+        verbosity,
+    })
 }
 
 fn listing(typed: &typed::Listing) -> ListingSettings {

@@ -128,6 +128,9 @@ pub(super) struct Record {
     /// Print the summary as JSON instead of tables
     #[arg(long)]
     pub json: bool,
+    /// Leave idle waits (epoll, nanosleep …) out of tables and pictures
+    #[arg(long)]
+    pub no_idle: bool,
     /// Ignore this many of 1,000 switches, so that a test sees what becomes of their time
     #[arg(long, value_name = "PERMILLE", default_value_t = 0, hide = true)]
     pub ignore_switches: u32,
@@ -155,9 +158,12 @@ pub(super) struct Report {
     /// What to print: text, json, folded, svg or heat
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub format: Format,
-    /// Which picture, for folded and svg: syscall, lock, lsm, offcpu, runq, cpu, latency or wakers
+    /// For folded, svg: syscall, lock, lsm, offcpu, runq, cpu, latency, wakers
     #[arg(long, value_name = "NAME")]
     pub probe: Option<String>,
+    /// Leave idle waits (epoll, nanosleep …) out of tables and pictures
+    #[arg(long)]
+    pub no_idle: bool,
     /// Write summary.json, *.folded and *.svg here, and print their paths
     #[arg(short, long, value_name = "DIR", conflicts_with_all = ["format", "probe"])]
     pub output: Option<PathBuf>,

@@ -86,6 +86,7 @@ impl Drained {
             ret: call.ret,
             arguments: call.arguments,
             object: String::new(),
+            object_unknown: String::new(),
             parts: Parts::new(call.parts),
             kernel: StackId(call.kernel),
             user: StackId(call.user),

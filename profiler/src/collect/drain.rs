@@ -15,7 +15,7 @@ use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
 use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
-use profiler_common::slowest::{KEPT, Slowest, SlowestCall};
+use profiler_common::slowest::{KEPT, KINDS, Slowest, SlowestCall};
 use profiler_common::syscall::{CachedRows, ErrorKey, LatencyKey, LatencyRow, SlowKey, SlowRow};
 use profiler_common::wait::{NeighbourKey, NeighbourRow, WaitStackKey, WaitStackRow};
 use profiler_common::{Control, epoch_of, writer};
@@ -162,10 +162,14 @@ impl Rows {
     }
 
     fn take_slowest(&mut self, finished: u32) -> Result<Vec<SlowestCall>> {
-        let kept = self.slowest.get(&finished, 0).context("reading the slowest calls")?;
-        let calls = kept.iter().flatten().filter(|call| call.wall_ns > 0).copied().collect();
-        let empty = PerCpuValues::try_from(vec![[SlowestCall::default(); KEPT]; kept.len()])?;
-        self.slowest.set(finished, empty, 0).context("clearing the slowest calls")?;
+        let mut calls = Vec::new();
+        for kind in 0..KINDS as u32 {
+            let at = finished + 2 * kind;
+            let kept = self.slowest.get(&at, 0).context("reading the slowest calls")?;
+            calls.extend(kept.iter().flatten().filter(|call| call.wall_ns > 0));
+            let empty = PerCpuValues::try_from(vec![[SlowestCall::default(); KEPT]; kept.len()])?;
+            self.slowest.set(at, empty, 0).context("clearing the slowest calls")?;
+        }
         Ok(calls)
     }
 

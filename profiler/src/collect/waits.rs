@@ -2,6 +2,8 @@
 //!
 //! In: one epoch's [`Drained`] rows. Out: the delta of an interval; the processes outside the target that they name.
 
+use std::collections::BTreeSet;
+
 use profiler_common::wait::{self, NO_CALL, NO_WAKER};
 use profiler_common::{cpu_of, lock};
 
@@ -47,6 +49,7 @@ impl Drained {
             let waker = match from.waker.tgid {
                 NO_WAKER => Waker::Unseen,
                 0 => Waker::Interrupt { kernel },
+                pid if from.waker.on_top != 0 => Waker::OnTop { pid: Pid(pid), kernel },
                 pid => Waker::Process { pid: Pid(pid), kernel, user },
             };
             let (kernel, user) = (StackId(from.kernel), StackId(from.user));
@@ -55,6 +58,11 @@ impl Drained {
             total.total_ns += row.total_ns;
             total.max_ns = total.max_ns.max(row.max_ns);
         }
+    }
+
+    /// Processes that waited, each once.
+    pub fn waiters(&self) -> BTreeSet<Pid> {
+        self.waits.iter().map(|(key, _)| Pid(key.tgid)).collect()
     }
 
     /// Processes that the rows name beside those that they are of: holders of locks, neighbours on a CPU.

@@ -25,11 +25,15 @@ pub fn run(settings: &ReportSettings) -> Result<(), Failure> {
     if let Some(tail) = &profile.missing_tail {
         tracing::warn!("{}: {tail}", settings.capture.display());
     }
+    let rendering = Rendering::new(&profile).without_idle(settings.no_idle);
     let Some(directory) = &settings.output else {
         let format = format(settings.format);
-        return to_stdout(|out| render::render(&profile, format, out));
+        if let (Format::Folded(_), Some(idle)) = (format, rendering.idle_left_out()) {
+            tracing::warn!("left out: {idle}");
+        }
+        return to_stdout(|out| rendering.write(format, out));
     };
-    let written = write_all(&profile, &Rendering::new(&profile), directory)?;
+    let written = write_all(&profile, &rendering, directory)?;
     to_stdout(|out| Ok(written.iter().try_for_each(|path| writeln!(out, "{}", path.display()))?))
 }
 

@@ -4,7 +4,7 @@
 //! the kernel's BTF), BTF tracepoints, samples and the seeding of in-flight calls follow.
 
 use std::borrow::Cow;
-use std::io::Read as _;
+use std::fs::File;
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
@@ -120,7 +120,7 @@ impl Probes {
             self.refuse("cpu", &error);
         }
         if self.request.hooks_calls()
-            && let Err(error) = self.in_flight()
+            && let Err(error) = self.seed_in_flight()
         {
             self.refuse("in_flight", &error);
         }
@@ -192,9 +192,9 @@ impl Probes {
 
     fn add_tgids(&mut self) -> Result<(), Failure> {
         let map = self.ebpf.map_mut("TARGETS").context("the object has no TARGETS map")?;
-        let mut targets: aya::maps::HashMap<_, u32, u8> = map.try_into().context("TARGETS")?;
+        let mut targets: aya::maps::HashMap<_, u32, u64> = map.try_into().context("TARGETS")?;
         for tgid in &self.request.filter.tgids {
-            targets.insert(tgid, 1, 0).context("adding a process to the target")?;
+            targets.insert(tgid, 0, 0).context("adding a process to the target")?;
         }
         Ok(())
     }
@@ -271,11 +271,17 @@ impl Probes {
         Ok(())
     }
 
-    /// Runs the task iterator: the first run seeds, every run returns the calls in flight.
+    /// Seeds the calls that threads are in: a first run of the task iterator, which finds none in flight yet.
+    fn seed_in_flight(&mut self) -> anyhow::Result<()> {
+        std::io::copy(&mut self.in_flight()?, &mut std::io::sink()).context("reading the task iterator")?;
+        Ok(())
+    }
+
+    /// The task iterator, which runs as it is read: it tells the calls in flight.
     ///
     /// # Errors
-    /// The kernel has no task iterator, or it could not be read.
-    pub fn in_flight(&mut self) -> anyhow::Result<Vec<u8>> {
+    /// The kernel has no task iterator.
+    pub fn in_flight(&mut self) -> anyhow::Result<File> {
         let btf = self.btf.as_ref().context("the kernel has no BTF")?;
         let program: &mut Iter =
             self.ebpf.program_mut("in_flight_tasks").context("no such program")?.try_into()?;
@@ -284,10 +290,7 @@ impl Probes {
         }
         let link = program.attach().context("attaching the task iterator")?;
         let link = program.take_link(link)?;
-        let mut bytes = Vec::new();
-        // 100,000 threads of 1,064 bytes: what is over is cut, and counted by the reader.
-        link.into_file().context("opening the task iterator")?.take(128 << 20).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        link.into_file().context("opening the task iterator")
     }
 
     /// Detaches every program; the maps stay to be drained.

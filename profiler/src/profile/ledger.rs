@@ -142,8 +142,8 @@ classes! {
     LockRecursionMiss = "lock begins and ends skipped by the recursion guard", Lost, of LockWaits;
     /// The same of the `cpu` probe.
     SampleRecursionMiss = "samples skipped by the kernel's recursion guard", Lost, of Samples;
-    /// The same of switches and wakeups.
-    SwitchRecursionMiss = "switches and wakeups skipped by the recursion guard", Lost, of None;
+    /// The same of what follows threads.
+    SwitchRecursionMiss = "switches, wakeups and interrupts skipped by the recursion guard", Lost, of None;
     /// Contention end without begin.
     LockUnmatchedEnd = "lock waits that began before attach", Discarded, of LockWaits;
     /// A row whose counters ran backwards, or a record we could not read.

@@ -1,7 +1,8 @@
 //! The slowest calls one by one.
 //!
-//! In: those of one interval. Out: the longest of the session.
+//! In: those of one interval. Out: the longest of the session, waits for other threads apart.
 
+use profiler_common::slowest::{KINDS, waits_for_thread};
 use serde::{Deserialize, Serialize};
 
 use super::parts::Parts;
@@ -9,7 +10,7 @@ use super::process::{Pid, Tid};
 use super::rows::CallNumber;
 use super::stack::StackId;
 
-/// Calls kept of a session.
+/// Calls kept of a session, of each kind.
 pub const KEPT: usize = 20;
 
 /// One call.
@@ -31,6 +32,9 @@ pub struct SlowestCall {
     pub arguments: [u64; 3],
     /// What its first argument named when the interval ended: a path, a socket; empty when unknown.
     pub object: String,
+    /// Why `object` is empty, for a call that takes a descriptor.
+    #[serde(default)]
+    pub object_unknown: String,
     /// `wall_ns` by part.
     pub parts: Parts,
     /// Kernel stack during the call.
@@ -39,8 +43,44 @@ pub struct SlowestCall {
     pub user: StackId,
 }
 
-/// Sorts, the longest first, and drops what is over.
+impl SlowestCall {
+    /// Whether it waits for another thread of user space: these are ranked apart.
+    pub fn is_user_lock(&self) -> bool {
+        waits_for_thread(self.nr)
+    }
+
+    /// Whether it is longer than one of its kind that is kept, or there is room.
+    pub fn is_among(&self, kept: &[Self]) -> bool {
+        let mut rivals = kept.iter().filter(|call| call.is_user_lock() == self.is_user_lock());
+        rivals.nth(KEPT - 1).is_none_or(|last| self.wall_ns > last.wall_ns)
+    }
+}
+
+/// Sorts, the longest first, and drops what is over, of each kind.
 pub fn keep_longest(calls: &mut Vec<SlowestCall>) {
     calls.sort_by_key(|call| (std::cmp::Reverse(call.wall_ns), call.start_ns, call.tid));
-    calls.truncate(KEPT);
+    let mut room = [KEPT; KINDS];
+    calls.retain(|call| {
+        let room = &mut room[usize::from(call.is_user_lock())];
+        let kept = *room > 0;
+        *room = room.saturating_sub(1);
+        kept
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_keeps_its_longest() {
+        let call = |nr, wall_ns| SlowestCall { nr, wall_ns, ..SlowestCall::default() };
+        let mut calls: Vec<_> = (1..=30).flat_map(|ns| [call(0, ns), call(202, 100 + ns)]).collect();
+        keep_longest(&mut calls);
+        assert_eq!(calls.len(), 2 * KEPT);
+        assert!(calls[..KEPT].iter().all(SlowestCall::is_user_lock));
+        assert_eq!((calls[KEPT].wall_ns, calls[2 * KEPT - 1].wall_ns), (30, 11));
+        assert!(call(0, 12).is_among(&calls) && !call(0, 11).is_among(&calls));
+        assert!(!call(202, 50).is_among(&calls) && call(202, 50).is_among(&calls[..KEPT - 1]));
+    }
 }

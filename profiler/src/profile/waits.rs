@@ -85,6 +85,14 @@ pub enum Waker {
         /// Kernel stack of the wakeup.
         kernel: StackId,
     },
+    /// What ran on a stack of interrupts while a process ran: an interrupt on top of it, or a softirq that it ran
+    /// itself, as one that sends a packet to another process of this machine does. The kernel stack tells.
+    OnTop {
+        /// The process.
+        pid: Pid,
+        /// Kernel stack of the wakeup.
+        kernel: StackId,
+    },
     /// A process, inside the target or outside.
     Process {
         /// Which.
@@ -194,7 +202,7 @@ impl WaitRows {
         self.stacks.keys().flat_map(|key| {
             let (kernel, user) = match key.waker {
                 Waker::Unseen => (StackId::NONE, StackId::NONE),
-                Waker::Interrupt { kernel } => (kernel, StackId::NONE),
+                Waker::Interrupt { kernel } | Waker::OnTop { kernel, .. } => (kernel, StackId::NONE),
                 Waker::Process { kernel, user, .. } => (kernel, user),
             };
             [key.kernel, key.user, kernel, user]

@@ -132,7 +132,7 @@ impl<'p> Folder<'p> {
             }
             same
         });
-        Folded { names, flat, paths }
+        Folded { names, flat, paths, without: Vec::new() }
     }
 }
 
@@ -143,9 +143,22 @@ pub struct Folded {
     pub names: Names,
     flat: Vec<NameId>,
     paths: Vec<Path>,
+    without: Vec<(CallClass, u128)>,
 }
 
 impl Folded {
+    /// Leaves a class out, and keeps how much it was.
+    pub fn leave_out(mut self, class: CallClass) -> Self {
+        self.without.push((class, self.total(class)));
+        self.paths.retain(|path| path.class != class);
+        self
+    }
+
+    /// Classes that were left out, with their weight.
+    pub fn without(&self) -> impl Iterator<Item = (CallClass, u128)> + '_ {
+        self.without.iter().copied().filter(|(_, total)| *total > 0)
+    }
+
     /// Distinct paths.
     pub fn paths(&self) -> &[Path] {
         &self.paths

@@ -84,6 +84,7 @@ struct SyscallProbe<'p> {
     rows: Vec<row::SyscallRow<'p>>,
     slow: Slow<'p>,
     slowest: Vec<SlowestRow<'p>>,
+    slowest_user_locks: Vec<SlowestRow<'p>>,
     time_axis: Axis,
 }
 
@@ -189,7 +190,8 @@ fn document<'a>(
                 unit: Probe::Syscall.unit(),
                 rows: ranked.syscalls.iter().map(|line| row::syscall_row(profile, line)).collect(),
                 slow: Slow(profile),
-                slowest: slowest::rows(profile, folder),
+                slowest: slowest::rows(profile, folder, false),
+                slowest_user_locks: slowest::rows(profile, folder, true),
                 time_axis: Axis {
                     columns: profile.axis.columns().len(),
                     calls: profile.axis.calls().count(),

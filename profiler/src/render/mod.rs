@@ -15,6 +15,7 @@ mod group;
 mod heat;
 pub mod holders;
 pub mod humane;
+mod idle;
 mod json;
 mod layout;
 pub mod locks;
@@ -44,6 +45,7 @@ pub use probe::Probe;
 use crate::profile::Profile;
 use fold::Folded;
 use picture::Picture;
+use syscalls::CallClass;
 
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ pub fn render(profile: &Profile, format: Format, out: &mut dyn Write) -> anyhow:
 /// A profile being rendered: what several formats need is made once.
 pub struct Rendering<'p> {
     profile: &'p Profile,
+    no_idle: bool,
     folded: [OnceCell<Folded>; Probe::ALL.len()],
     pictures: [OnceCell<Picture>; Probe::ALL.len()],
 }
@@ -80,7 +83,17 @@ pub struct Rendering<'p> {
 impl<'p> Rendering<'p> {
     /// Nothing made yet.
     pub fn new(profile: &'p Profile) -> Self {
-        Self { profile, folded: Default::default(), pictures: Default::default() }
+        Self { profile, no_idle: false, folded: Default::default(), pictures: Default::default() }
+    }
+
+    /// Leaves idle waits out of tables and pictures if `no_idle`, not out of `summary.json`.
+    pub fn without_idle(self, no_idle: bool) -> Self {
+        Self { no_idle, folded: Default::default(), pictures: Default::default(), ..self }
+    }
+
+    /// How many idle waits are left out, in words; none when nothing is.
+    pub fn idle_left_out(&self) -> Option<String> {
+        if self.no_idle { idle::sentence(self.profile) } else { None }
     }
 
     /// Writes one format.
@@ -109,7 +122,10 @@ impl<'p> Rendering<'p> {
     }
 
     fn folded(&self, probe: Probe) -> &Folded {
-        self.folded[probe as usize].get_or_init(|| probe.fold(self.profile))
+        self.folded[probe as usize].get_or_init(|| {
+            let folded = probe.fold(self.profile);
+            if self.no_idle { folded.leave_out(CallClass::Idle) } else { folded }
+        })
     }
 
     fn picture(&self, probe: Probe) -> &Picture {

@@ -24,7 +24,8 @@ impl Picture {
     pub fn new(folded: &Folded) -> Self {
         let totals = ORDER.map(|class| (class, folded.total(class)));
         let drawn = totals.iter().find(|(_, total)| *total > 0).map_or(CallClass::Work, |(class, _)| *class);
-        let left_out = totals.into_iter().filter(|(class, total)| *class != drawn && *total > 0).collect();
+        let others = totals.into_iter().filter(|(class, total)| *class != drawn && *total > 0);
+        let left_out = others.chain(folded.without()).collect();
         Self { tree: Tree::new(folded, drawn), left_out }
     }
 }

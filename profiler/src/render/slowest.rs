@@ -16,7 +16,7 @@ use crate::profile::rows::{SlowKey, StackSource};
 use crate::profile::slowest::SlowestCall;
 use crate::profile::{Pid, Profile, StackId};
 
-/// Lines of the table at most.
+/// Lines of a table at most.
 const LINES: usize = 5;
 
 /// One call in `summary.json`.
@@ -32,14 +32,15 @@ pub struct SlowestRow<'p> {
     ret: i64,
     error: Option<String>,
     arguments: [u64; 3],
-    object: &'p str,
+    object: Cow<'p, str>,
+    object_unknown: &'p str,
     parts: Option<PartsRow>,
     stack: Vec<String>,
 }
 
-/// All that are kept.
-pub fn rows<'p>(profile: &'p Profile, folder: &mut Folder<'_>) -> Vec<SlowestRow<'p>> {
-    profile.slowest.iter().map(|call| row(profile, call, folder)).collect()
+/// All that are kept, of one kind.
+pub fn rows<'p>(profile: &'p Profile, folder: &mut Folder<'_>, user_locks: bool) -> Vec<SlowestRow<'p>> {
+    of_kind(profile, user_locks).map(|call| row(profile, call, folder)).collect()
 }
 
 fn row<'p>(profile: &'p Profile, call: &'p SlowestCall, folder: &mut Folder<'_>) -> SlowestRow<'p> {
@@ -57,7 +58,8 @@ fn row<'p>(profile: &'p Profile, call: &'p SlowestCall, folder: &mut Folder<'_>)
         ret: call.ret,
         error: error(call),
         arguments: call.arguments,
-        object: &call.object,
+        object: object(call),
+        object_unknown: &call.object_unknown,
         parts: PartsRow::new(&call.parts),
         stack: folder.take(),
     }
@@ -69,12 +71,27 @@ fn error(call: &SlowestCall) -> Option<String> {
     Some(errno::name(errno).into_owned())
 }
 
-/// The first of them.
+/// What it was about, uncleaned: the kernel tells a descriptor's name, a futex is its address.
+fn object(call: &SlowestCall) -> Cow<'_, str> {
+    match syscalls::name(call.nr).as_ref() {
+        "futex_waitv" => format!("futexes listed at {:#x}", call.arguments[0]).into(),
+        _ if call.is_user_lock() => format!("futex {:#x}", call.arguments[0]).into(),
+        _ => Cow::Borrowed(&call.object),
+    }
+}
+
+/// The first of them, of each kind.
 pub fn table(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
-    if profile.slowest.is_empty() {
+    lines(page, profile, "SLOWEST CALLS one by one, idle and futex left out", false)?;
+    lines(page, profile, "SLOWEST FUTEX WAITS one by one", true)
+}
+
+fn lines(page: &mut Page<'_>, profile: &Profile, heading: &str, user_locks: bool) -> io::Result<()> {
+    let calls: Vec<_> = of_kind(profile, user_locks).collect();
+    if calls.is_empty() {
         return Ok(());
     }
-    page.heading("SLOWEST CALLS one by one, idle and futex left out")?;
+    page.heading(heading)?;
     let columns = [
         number("at"),
         number("wall"),
@@ -85,7 +102,7 @@ pub fn table(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
         text("of"),
         text("parts"),
     ];
-    let line = |call: &SlowestCall| {
+    let line = |call: &&SlowestCall| {
         vec![
             humane::duration(call.start_ns),
             humane::duration(call.wall_ns),
@@ -93,14 +110,27 @@ pub fn table(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
             process(profile, call.pid),
             call.tid.0.to_string(),
             error(call).unwrap_or_else(|| call.ret.to_string()),
-            clean::name(&call.object).into_owned(),
+            of(call),
             shares(&call.parts),
         ]
     };
-    let lines: Vec<_> = profile.slowest.iter().take(LINES).map(line).collect();
+    let lines: Vec<_> = calls.iter().take(LINES).map(line).collect();
     page.table(&columns, &lines)?;
-    if profile.slowest.len() > LINES {
-        page.line(&format!("  … and {} more in summary.json", profile.slowest.len() - LINES))?;
+    if calls.len() > LINES {
+        page.line(&format!("  … and {} more in summary.json", calls.len() - LINES))?;
     }
     Ok(())
+}
+
+fn of_kind(profile: &Profile, user_locks: bool) -> impl Iterator<Item = &SlowestCall> {
+    profile.slowest.iter().filter(move |call| call.is_user_lock() == user_locks)
+}
+
+/// A table's cell: what it was about, or in brackets why nobody knows.
+fn of(call: &SlowestCall) -> String {
+    match object(call) {
+        object if !object.is_empty() => clean::name(&object).into_owned(),
+        _ if call.object_unknown.is_empty() => String::new(),
+        _ => format!("({})", clean::name(&call.object_unknown)),
+    }
 }

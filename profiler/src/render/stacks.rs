@@ -9,12 +9,12 @@ use super::findings::{Ranked, process};
 use super::fold::Folder;
 use super::name::{kernel_functions, nameless};
 use super::page::{Page, WIDTH};
-use super::probe::{offcpu, wakers};
+use super::probe::offcpu;
 use super::syscalls::{self, CallClass};
+use super::waits::merged::{self, Merged};
 use super::waits::{Classes, Ender};
 use super::{clean, findings, holders, humane, locks, parts, rows};
 use crate::profile::rows::{CpuKey, SlowKey, StackSource};
-use crate::profile::waits::WaitStackKey;
 use crate::profile::{Profile, SlowRow, StackId};
 
 /// Stacks shown of each probe.
@@ -174,13 +174,11 @@ pub fn cpu(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> i
 /// Long waits off the CPU at work, by stacks, each with who ended it.
 pub fn waits(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> io::Result<()> {
     let mut classes = Classes::new(profile);
-    let mut lines: Vec<_> = profile.waits.stacks.iter().collect();
-    lines.retain(|(key, _)| classes.of_stack(key) == CallClass::Work);
-    lines.sort_by_key(|(_, row)| Reverse(row.total_ns));
+    let lines = merged::rows(profile, folder, |key| classes.of_stack(key) == CallClass::Work);
     if !lines.is_empty() {
         page.line("\n  Heaviest stacks:")?;
     }
-    for (key, row) in lines.into_iter().take(STACKS) {
+    for Merged { key, ender, waker, row, .. } in lines.into_iter().take(STACKS) {
         page.line(&format!(
             "  {:>8}  {} × {} in {} (pid {}), {}, max {}",
             humane::duration(row.total_ns),
@@ -193,18 +191,11 @@ pub fn waits(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) ->
         ))?;
         labelled(page, "kernel", &kernel_line(profile, key.kernel))?;
         labelled(page, "user", &stack_line(folder, key.user))?;
-        labelled(page, "ended", &ended(profile, key, folder))?;
+        if ender != Ender::Unseen {
+            let names = waker.iter().rev().map(|name| name.strip_suffix("_[k]").unwrap_or(name));
+            let who = ender.name(profile, key.row.pid);
+            labelled(page, "ended", &format!("by {who}: {}", joined(names)))?;
+        }
     }
     Ok(())
-}
-
-/// Who ended a wait, and where; empty when nobody saw it.
-fn ended(profile: &Profile, key: &WaitStackKey, folder: &mut Folder<'_>) -> String {
-    let ender = Ender::of(profile, key.waker);
-    if ender == Ender::Unseen {
-        return String::new();
-    }
-    wakers::push_stacks(ender, key.waker, folder);
-    let names = folder.take();
-    format!("by {}: {}", ender.name(profile, key.row.pid), joined(names.iter().rev().map(String::as_str)))
 }

@@ -21,12 +21,15 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut buffered = io::BufWriter::new(out);
     let mut page = Page::new(&mut buffered);
     header(&mut page, profile)?;
+    if let Some(idle) = rendering.idle_left_out() {
+        page.paragraph("  LEFT OUT ", &idle)?;
+    }
     let found = findings::all(profile, &ranked);
     tables::findings(&mut page, profile, &found)?;
     if ran(profile, Probe::Syscall) {
         stacks::slow_calls(&mut page, profile, &mut folder)?;
         slowest::table(&mut page, profile)?;
-        tables::syscalls(&mut page, profile, &ranked)?;
+        tables::syscalls(&mut page, profile, &ranked, !rendering.no_idle)?;
         tables::in_flight(&mut page, profile)?;
     }
     if ran(profile, Probe::Lock) {
@@ -37,7 +40,7 @@ pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
         tables::security(&mut page, profile, &ranked)?;
     }
     if ran(profile, Probe::Offcpu) {
-        waits::table::blocked(&mut page, profile, &ranked.waits, true)?;
+        waits::table::blocked(&mut page, profile, &ranked.waits, !rendering.no_idle)?;
         stacks::waits(&mut page, profile, &mut folder)?;
         waits::table::outside(&mut page, profile, &ranked.waits)?;
     }

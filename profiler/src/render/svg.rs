@@ -33,7 +33,7 @@ pub fn write(
     let picture = rendering.picture(probe);
     let title = title(profile, probe);
     if picture.tree.total() == 0 {
-        return Ok(write_empty(profile, probe, &title, out)?);
+        return Ok(write_empty(rendering, probe, &title, out)?);
     }
     // inferno sums in u64: a capture with absurd weights must not overflow it.
     let scale = (picture.tree.total() >> 60) as u64 + 1;
@@ -118,7 +118,13 @@ pub(super) fn losses(profile: &Profile, probe: Probe) -> String {
 }
 
 /// A picture that says why there is none: inferno refuses empty input.
-fn write_empty(profile: &Profile, probe: Probe, title: &str, out: &mut dyn Write) -> std::io::Result<()> {
+fn write_empty(
+    rendering: &Rendering<'_>,
+    probe: Probe,
+    title: &str,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let profile = rendering.profile();
     let (events, what) = probe.events(profile);
     let plan = profile.header.probes.iter().find(|plan| plan.probe == probe.measured_by());
     let reason = match plan.filter(|plan| !plan.active) {
@@ -126,7 +132,8 @@ fn write_empty(profile: &Profile, probe: Probe, title: &str, out: &mut dyn Write
         None => format!("nothing measured: {} {what} seen, none for this picture", humane::count(events)),
     };
     let tail = if profile.missing_tail.is_some() { "TAIL MISSING · " } else { "" };
-    let place = format!("{} · {tail}{}", place(profile), losses(profile, probe));
+    let idle = rendering.idle_left_out().map_or_else(String::new, |idle| format!("left out: {idle} · "));
+    let place = format!("{} · {tail}{idle}{}", place(profile), losses(profile, probe));
     writeln!(
         out,
         r#"<?xml version="1.0" encoding="UTF-8"?>

@@ -20,12 +20,15 @@ pub const ROWS: usize = 15;
 pub const FEW_ROWS: usize = 5;
 
 /// System calls: work, then user locks and idle calls apart and shorter.
-pub fn syscalls(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io::Result<()> {
+pub fn syscalls(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>, idle: bool) -> io::Result<()> {
     for (class, heading, limit) in [
         (CallClass::Work, "SYSTEM CALLS", ROWS),
         (CallClass::UserLock, "USER LOCKS: futex waits, parked threads included", FEW_ROWS),
         (CallClass::Idle, "IDLE CALLS: waiting for something to do", FEW_ROWS),
     ] {
+        if class == CallClass::Idle && !idle {
+            continue;
+        }
         let lines: Vec<_> = ranked.syscalls.iter().filter(|line| line.class == class).collect();
         if class == CallClass::Work || !lines.is_empty() {
             page.heading(heading)?;

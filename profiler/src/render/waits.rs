@@ -5,6 +5,7 @@
 
 mod class;
 pub mod interrupt;
+pub mod merged;
 pub mod outside;
 pub mod table;
 
@@ -68,6 +69,8 @@ impl Ender {
         match waker {
             Waker::Unseen => Self::Unseen,
             Waker::Interrupt { .. } => Self::Interrupt,
+            Waker::OnTop { pid, kernel } if interrupt::is_own_softirq(profile, kernel) => Self::Process(pid),
+            Waker::OnTop { .. } => Self::Interrupt,
             Waker::Process { kernel, .. } if interrupt::is_on_top(profile, kernel) => Self::Interrupt,
             Waker::Process { pid, .. } => Self::Process(pid),
         }
@@ -129,14 +132,17 @@ pub fn neighbour(profile: &Profile, pid: Pid, waiter: Pid) -> String {
     }
 }
 
-/// `60 % redis[99]`: the heaviest of these behind its share, which no cut takes away; empty without any.
+/// `60 % redis[99], 20 % web/api[812]`: the heaviest of these, so `many` at most, each behind its share, which no cut
+/// takes away; empty without any.
 pub fn heaviest<K: Copy>(
     sums: impl IntoIterator<Item = (K, u64)>,
-    whole: u64,
+    (whole, many): (u64, usize),
     name: impl Fn(K) -> String,
 ) -> String {
-    let most = sums.into_iter().max_by_key(|(_, ns)| *ns).filter(|(_, ns)| *ns > 0);
-    most.map_or_else(String::new, |(key, ns)| format!("{} {}", humane::part(ns, whole), name(key)))
+    let mut sums: Vec<_> = sums.into_iter().filter(|(_, ns)| *ns > 0).collect();
+    sums.sort_by_key(|(_, ns)| Reverse(*ns));
+    let one = |(key, ns): &(K, u64)| format!("{} {}", humane::part(*ns, whole), name(*key));
+    sums.iter().take(many).map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Adds to one of several sums.

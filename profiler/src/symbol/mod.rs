@@ -1,6 +1,6 @@
 //! Symbols: from raw addresses to interned frames while recording, and to names at the end.
 //!
-//! In: stacks (addresses, leaf first) of the kernel and of processes that may die any moment.
+//! In: stacks (addresses, leaf first) of the kernel and of processes that may die any moment; descriptors.
 //! Out: `profile::stack` modules, frames and stacks per interval; names or the reason there is none.
 //! An executable is pinned (opened) while its process lives and read by a child process that may
 //! crash on a hostile file without harm; perf maps and kallsyms have bounded readers of their own.
@@ -13,15 +13,18 @@ mod interner;
 mod kallsyms;
 mod maps;
 mod names;
+mod object;
 mod open;
 mod perf_map;
 mod pin;
 mod process;
+mod socket;
 mod vdso;
 mod worker;
 
 pub use interner::Interner;
 pub use kallsyms::{KernelSymbol, KernelSymbols};
+pub use object::name_objects;
 pub use perf_map::PerfMap;
 
 use std::time::Duration;

@@ -4,6 +4,8 @@
 
 #[path = "layer.rs"]
 mod layer;
+#[path = "slowest.rs"]
+mod slowest;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +16,6 @@ use profiler::profile::parts::{Part, PartKey, Parts};
 use profiler::profile::rows::{
     CpuKey, Holder, HolderKey, HolderRow, LockContext, LockKey, LockKind, SlowKey, StackSource,
 };
-use profiler::profile::slowest::SlowestCall;
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::{
     CgroupLimits, Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, InFlightCall, LockRow, Pid,
@@ -246,28 +247,7 @@ fn syscalls(stacks: &mut Stacks) {
     slow(at, (813, 0), (StackId(404), gone), (1, 15 * MS));
     slow(at, (33, 202), (futex, StackId::NONE), (40, 900 * MS));
     slow(at, (33, 232), (epoll, StackId::NONE), (30, 2_000 * MS));
-    at.slowest = vec![
-        SlowestCall {
-            pid: Pid(813),
-            tid: Tid(814),
-            wall_ns: 15 * MS,
-            ret: -11,
-            arguments: [3, 0x7f00_0000_1000, 64],
-            object: format!("/tmp/{HOSTILE}"),
-            parts: Parts::new([15 * MS, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-            user: hostile,
-            ..SlowestCall::default()
-        },
-        SlowestCall {
-            pid: Pid(812),
-            nr: 74,
-            start_ns: 1_234 * MS,
-            wall_ns: 35 * MS,
-            parts: Parts::new([MS, 0, 0, 0, 30 * MS, 4 * MS, 0, 0, 0, 0]),
-            kernel: disk,
-            ..SlowestCall::default()
-        },
-    ];
+    at.slowest = slowest::calls(disk, futex, hostile);
 }
 
 fn locks(stacks: &mut Stacks) {

@@ -63,10 +63,27 @@ fn stacks(stacks: &mut Stacks) {
     let worker = stacks.kernel(8, &["schedule", "worker_thread", "kthread", "ret_from_fork"]);
     let wakes = stacks.kernel(9, &with_entry(&["try_to_wake_up", "anon_pipe_write", "vfs_write"]));
     let irq = stacks.kernel(10, &["try_to_wake_up", "blk_mq_complete_request", "nvme_irq"]);
+    let timer = stacks.kernel(
+        11,
+        &["hrtimer_wakeup", "asm_sysvec_apic_timer_interrupt", "burn_a_page", "asm_exc_page_fault"],
+    );
+    let softirq = stacks.kernel(
+        12,
+        &with_entry(&[
+            "tcp_v4_rcv",
+            "handle_softirqs",
+            "do_softirq.part.0",
+            "__local_bh_enable_ip",
+            "tcp_sendmsg",
+        ]),
+    );
     let handler = stacks.user(21, &["read", "handle", "main"]);
     let hostile = stacks.user(22, &["write", HOSTILE, "main"]);
     let none = StackId::NONE;
     let of = |pid| Waker::Process { pid: Pid(pid), kernel: wakes, user: hostile };
+    let sent_by = |pid| Waker::OnTop { pid: Pid(pid), kernel: softirq };
+    // It hit user code of that process, so that its own stack is that of the thread.
+    let by_timer = Waker::Process { pid: Pid(812), kernel: timer, user: hostile };
     let by_irq = Waker::Interrupt { kernel: irq };
     let waits = &mut stacks.interval.waits;
     for ((pid, nr, wait), kernel, user, waker, (count, ns)) in [
@@ -75,10 +92,18 @@ fn stacks(stacks: &mut Stacks) {
         ((812, Some(0), Wait::Lock), mutex, handler, of(812), (90, 3 * MS)),
         ((812, Some(74), Wait::Uninterruptible), disk, StackId(404), by_irq, (12, 30 * MS)),
         ((812, None, Wait::Uninterruptible), fault, none, by_irq, (80, 25 * MS)),
-        ((813, Some(1), Wait::Sleep), none, hostile, Waker::Unseen, (50, 6 * MS)),
+        ((813, Some(1), Wait::Sleep), none, hostile, Waker::Unseen, (40, 6 * MS)),
+        ((813, Some(1), Wait::Sleep), none, hostile, sent_by(99), (9, 6 * MS)),
+        (
+            (813, Some(1), Wait::Sleep),
+            none,
+            hostile,
+            Waker::OnTop { pid: Pid(99), kernel: timer },
+            (1, 6 * MS),
+        ),
         ((813, None, Wait::Stopped), stopped, none, of(99), (1, 400 * MS)),
         ((33, Some(202), Wait::Sleep), futex, none, of(33), (40, 900 * MS)),
-        ((33, Some(232), Wait::Sleep), epoll, none, by_irq, (30, 2_000 * MS)),
+        ((33, Some(232), Wait::Sleep), epoll, none, by_timer, (30, 2_000 * MS)),
         ((7, None, Wait::Uninterruptible), worker, none, of(5555), (10, 900 * MS)),
     ] {
         let key = WaitStackKey { row: key(pid, nr, wait), kernel, user, waker };
@@ -114,4 +139,37 @@ pub fn waits() -> Profile {
     profile.apply(Chunk::Symbols(made.symbols));
     profile.apply(Chunk::End(Box::new(End { duration_ns: 10_000 * MS, ..End::default() })));
     profile
+}
+
+/// Waits of any kind at random: stacks of a part of them, of more than all of them, and of none.
+pub fn random(seed: u64) -> Profile {
+    let mut state = seed | 1;
+    let mut below = |limit: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % limit
+    };
+    let mut waits = WaitRows::default();
+    for _ in 0..200 {
+        let wait = Wait::ALL[below(7) as usize];
+        let nr = [None, Some(0), Some(202), Some(232)][below(4) as usize];
+        let row = key(1 + below(3) as u32, nr, wait);
+        let ns = 1 << below(40);
+        if below(5) > 0 {
+            waits.rows.entry(row).or_default().record(ns);
+        }
+        if below(2) > 0 {
+            let waker = match below(4) {
+                0 => Waker::Unseen,
+                2 => Waker::OnTop { pid: Pid(9), kernel: StackId(below(4)) },
+                1 => Waker::Interrupt { kernel: StackId(below(4)) },
+                _ => Waker::Process { pid: Pid(9), kernel: StackId(below(4)), user: StackId(below(4)) },
+            };
+            let key = WaitStackKey { row, kernel: StackId(below(4)), user: StackId(below(4)), waker };
+            let total_ns = if below(9) == 0 { u64::MAX } else { ns };
+            waits.stacks.insert(key, WaitStackRow { waits: 1, total_ns, max_ns: ns });
+        }
+    }
+    Profile { waits, ..Profile::default() }
 }

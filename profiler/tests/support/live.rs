@@ -54,6 +54,8 @@ pub struct Recorded {
     pub stderr: String,
     /// How it ended.
     pub status: ExitStatus,
+    /// The profiler's resident memory at its highest, as seen until its end, bytes.
+    pub peak_rss: u64,
     dir: tempfile::TempDir,
 }
 
@@ -92,6 +94,13 @@ impl Recording {
         self.dir.path().join("out")
     }
 
+    /// The highest resident memory so far; 0 when it has ended.
+    fn peak_rss(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10)
+    }
+
     fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.dir.path().join(name)).unwrap_or_default()).into_owned()
     }
@@ -104,13 +113,17 @@ impl Recording {
 
     /// Waits for a recording that ends by itself (`-d`, `-- CMD`); it must succeed.
     pub fn ended(mut self) -> Recorded {
-        let status = wait_for("the recording to end", || self.child.0.try_wait().unwrap());
+        let mut peak_rss = 0;
+        let status = wait_for("the recording to end", || {
+            peak_rss = peak_rss.max(self.peak_rss());
+            self.child.0.try_wait().unwrap()
+        });
         let (stdout, stderr) = (self.text("stdout"), self.text("stderr"));
         assert!(status.success(), "profiler record: {status}\n{stderr}");
         self.held.assert_gone();
         let summary = fs::read(self.output().join("summary.json")).unwrap();
         let summary = serde_json::from_slice(&summary).unwrap();
-        Recorded { summary, stdout, stderr, status, dir: self.dir }
+        Recorded { summary, stdout, stderr, status, peak_rss, dir: self.dir }
     }
 
     /// SIGKILL: what the kernel must clean up by itself. Returns the directory with what is left.
@@ -192,6 +205,16 @@ impl Recorded {
                 && ["lost", "dropped", "discarded"].iter().any(|kind| loss["kind"] == *kind)
         });
         occurred.map(|loss| format!("{} {}", loss["count"], loss["text"])).collect()
+    }
+
+    /// Exact means: counted + recorded as missed == truth. Misses are counted for all processes, so they
+    /// bound what may lack; nothing may be too many.
+    pub fn assert_counted(&self, what: &str, counted: u64, truth: u64) {
+        let missed = self.missed_by("sys_enter") + self.missed_by("sys_exit");
+        assert!(
+            counted <= truth && truth - counted <= missed,
+            "{what}: {counted} counted of {truth}, {missed} recorded as missed"
+        );
     }
 
     /// Events that one program missed because it ran already on that CPU.

@@ -161,6 +161,8 @@ pub const CELLS: &[Cell] = &[
         ..SYSCALL
     },
     MANY_CPUS,
+    Cell { load: "threads of one id", words: &["heir-threads", "100", "3"], judge: judge::heirs, ..SYSCALL },
+    Cell { load: "execs by threads", words: &["heir-execs", "20"], judge: judge::execs, ..SYSCALL },
     Cell { since: CONTENTION, ..MUTEX },
     Cell { since: CONTENTION, ..RWSEM },
     Cell { backend: "fentry", ..MUTEX },

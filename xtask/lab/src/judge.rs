@@ -95,6 +95,12 @@ impl Run {
         ours.filter_map(|loss| loss["count"].as_u64()).sum()
     }
 
+    /// Events of a class that is no loss.
+    fn class(&self, name: &str) -> Result<u64> {
+        let mut all = self.summary["classes"].as_array().into_iter().flatten();
+        number(all.find(|class| class["class"] == name).context("no such class")?, "count")
+    }
+
     fn exact(&self, counted: u64, truth: u64) -> Result<()> {
         let missed = self.missed(&["sys_enter", "sys_exit"]);
         ensure!(
@@ -156,6 +162,31 @@ pub fn failing_opens(run: &Run) -> Result<String> {
     let errors = number(&row["errors"], "ENOENT")?;
     run.exact(errors, truth)?;
     Ok(format!("{errors} of {truth} ENOENT"))
+}
+
+/// Threads that get the id of one that just ended inside `exit`: no call is lost, doubled, or as old as its
+/// predecessor's.
+pub fn heirs(run: &Run) -> Result<String> {
+    let counted = number(run.call("getppid")?, "count")?;
+    run.exact(counted, run.truth("getppid_calls")?)?;
+    let reads = run.call("read")?;
+    run.exact(number(reads, "count")?, run.truth("calls")?)?;
+    let (longest, truth) = (number(reads, "max_ns")?, run.truth("max_ns")?);
+    ensure!(longest <= truth, "a read of {longest} ns, the longest took {truth}");
+    ensure!(run.lost("thread_state_full") == 0, "threads without state");
+    ensure!(run.class("refused_call")? == 0, "an exit without its enter");
+    Ok(format!("{counted} calls of {} threads", run.truth("count")?))
+}
+
+/// Threads that exec and take over their leader's id, while the leader is inside a call that never ends.
+pub fn execs(run: &Run) -> Result<String> {
+    let (counted, execs) = (number(run.call("getppid")?, "count")?, run.truth("execs")?);
+    run.exact(counted, run.truth("getppid_calls")?)?;
+    run.exact(number(run.call("execve")?, "count")?, execs)?;
+    let died = run.class("ended_by_death")?;
+    ensure!(died == execs, "{died} of {execs} leaders ended inside a call");
+    ensure!(run.class("refused_call")? == 0, "an exit without its enter");
+    Ok(format!("{counted} calls around {execs} execs"))
 }
 
 /// Waits behind a holder that stands in a page fault for a known time.

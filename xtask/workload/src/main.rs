@@ -5,14 +5,19 @@
 //! Out: one JSON line with what the workload knows by its own clock. The control channel uses `readv`
 //! and `poll` only, so that counts of `read` are the workload's own.
 
+mod bare;
 mod burn;
 mod contend;
+mod crowd;
 mod exits;
 mod fault;
+mod heirs;
 mod hostile;
 mod net;
+mod objects;
 mod parts;
 mod report;
+mod spin;
 mod stall;
 mod steady;
 mod system;
@@ -39,6 +44,11 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   fixed-work N STEPS       the same work N times, by the thread's CPU time
   ping-pong N              two threads of one CPU, N times back and forth through pipes
   paced-calls N US         N getppid, one every US, with the time of each
+  crowd N                  N threads at once, 3 getppid each; prints a line, and at a line 3 more each
+  crowd-processes N K      N children, K at a time: 3 getppid and one nanosleep of 2 ms each
+  heir-threads N MS        N threads of one id one after the other: 7 getppid and a read answered after MS each
+  heir-processes N MS      N processes of one id likewise, each killed in a read
+  heir-execs N             N execs by a thread, 7 getppid before each
   spawn N                  N children: 5 getppid and one nanosleep of 2 ms each
   hang-read                blocks in read until killed; prints ready first
   exit-in-call MS          exit_group while a thread is blocked in read
@@ -48,6 +58,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   random-reads N MIB       N reads of MIB of /dev/urandom: long calls that never sleep
   serve N THREADS          datagrams, opens and stats, as a proxy under AppArmor does
   udp-send N [THREADS]     N datagrams per thread over loopback, each received before the next
+  late-datagrams N MS      N receives of a datagram over loopback, each sent after MS by a child
   stalled-pipe N MS        the pipe mutex held for MS over a page fault, N times
   stalled-fpos N MS        the file position lock held likewise
   zero-reads N MIB         N reads of MIB of /dev/zero, each with a witness of its parts
@@ -57,6 +68,8 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   mixed-reads N MS MIB     crowded: N late reads of MS and N reads of MIB of /dev/zero, in turns
   preempted-reads N MIB    N reads of MIB of /dev/zero on a CPU that a SCHED_FIFO thread takes again and again
   held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
+  objects MS               a call of MS on each kind of object: TCP, pipe, file, futex, closed, of one gone
+  futex-spins N THREADS US N futex waits that spin behind visits to THREADS sleepers; US and more count
   disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
   stalled-inode N MS       an inode's rwsem held likewise
   hostile-name MS          children with attacking command names, MS of CPU time each
@@ -114,6 +127,12 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("fixed-work", &[chunks, steps]) => Ok(steady::fixed_work(chunks, steps)),
         ("ping-pong", &[count]) => steady::ping_pong(count),
         ("paced-calls", &[count, us]) => Ok(steady::paced_calls(count, us)),
+        ("crowd", &[count]) => crowd::threads(count),
+        ("crowd-processes", &[count, at_once]) => crowd::processes(count, at_once),
+        ("heir-threads", &[count, ms]) => heirs::threads(count, ms),
+        ("heir-processes", &[count, ms]) => heirs::processes(count, ms),
+        ("heir-execs", &[count]) => heirs::execs(count, count, 0, 0),
+        ("heir-execs", &[count, left, began_ns, total_ns]) => heirs::execs(count, left, began_ns, total_ns),
         ("spawn", &[count]) => exits::spawn(count),
         ("hang-read", &[]) => exits::hang_read(),
         ("exit-in-call", &[ms]) => exits::exit_in_call(ms),
@@ -122,6 +141,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("signalled-reads", &[count, ms, restart]) => exits::signalled_reads(count, ms, restart != 0),
         ("random-reads", &[count, mebibytes]) => timed::random_reads(count, mebibytes),
         ("serve", &[count, threads]) => net::serve(count, threads),
+        ("late-datagrams", &[count, ms]) => net::late_datagrams(count, ms),
         ("udp-send", &[count]) => net::udp_send(count, 1),
         ("udp-send", &[count, threads]) => net::udp_send(count, threads),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
@@ -133,6 +153,8 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("mixed-reads", &[count, ms, mebibytes]) => parts::mixed_reads(count, ms, mebibytes),
         ("preempted-reads", &[count, mebibytes]) => parts::preempted_reads(count, mebibytes),
         ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
+        ("objects", &[ms]) => objects::each(ms),
+        ("futex-spins", &[count, sleepers, us]) => spin::futex_waits(count, sleepers, us),
         ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),
         ("stalled-inode", &[count, ms]) => stall::inode(count, ms),
         ("hostile-name", &[ms]) => hostile::names(ms),

@@ -1,8 +1,9 @@
 //! In: how many datagrams. Out: what each send took: every one is one call of `security_socket_sendmsg`, and
-//! every datagram is received before the next, so that none is dropped.
+//! every datagram is received before the next, so that none is dropped. Or what each receive took that waited.
 
 use std::{fs, io, net::UdpSocket, thread, time::Duration};
 
+use crate::timed::Answerer;
 use crate::{report::Report, system::now};
 
 /// Datagrams over loopback, per thread.
@@ -14,6 +15,26 @@ pub fn udp_send(count: u64, threads: u64) -> io::Result<Report> {
         durations.extend(other.join().map_err(|_| io::Error::other("a thread died"))??);
     }
     Ok(Report::new().with("elapsed_ns", now() - begin).with_calls(durations))
+}
+
+/// N receives, each of a datagram that a child sends late: the softirq of its send is what wakes.
+pub fn late_datagrams(count: u64, ms: u64) -> io::Result<Report> {
+    let (from, to) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    to.set_read_timeout(Some(Duration::from_secs(10)))?;
+    from.connect(to.local_addr()?)?;
+    let sender = Answerer::start(ms, || {
+        // What is not sent is an error of the receive that waits for it.
+        let _ = from.send(b"!");
+    })?;
+    let mut durations = Vec::new();
+    for _ in 0..count {
+        sender.ask();
+        let begin = now();
+        to.recv(&mut [0])?;
+        durations.push(now() - begin);
+    }
+    sender.end();
+    Ok(Report::new().with_calls(durations))
 }
 
 /// What a proxy asks of the security layer: per thread and round a datagram, a file opened and one looked at.

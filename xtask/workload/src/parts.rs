@@ -75,6 +75,11 @@ impl Witness {
         }
     }
 
+    /// Calls that were long enough.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
     /// What was watched.
     pub fn report(&self) -> Report {
         let asleep = self.wall_ns.saturating_sub(self.cpu_ns + self.delay_ns);
@@ -88,7 +93,10 @@ impl Witness {
 }
 
 /// Pins the calling thread to a CPU.
-fn pin(cpu: usize) -> io::Result<()> {
+///
+/// # Errors
+/// When there is no such CPU.
+pub fn pin(cpu: usize) -> io::Result<()> {
     // SAFETY: a zeroed set is an empty one; the kernel reads as many bytes as said.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();

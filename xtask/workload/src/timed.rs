@@ -35,6 +35,11 @@ impl Answerer {
         Ok(Self { requests, pid })
     }
 
+    /// The descriptor that takes requests, a byte each.
+    pub fn requests(&self) -> i32 {
+        self.requests
+    }
+
     /// Asks for one answer.
     pub fn ask(&self) {
         system::write(self.requests, b"?");

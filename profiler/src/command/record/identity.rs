@@ -64,6 +64,11 @@ impl Identities {
     }
 }
 
+/// What a process that is alive calls itself.
+pub fn name(pid: Pid) -> Option<String> {
+    living(pid).map(|living| living.name)
+}
+
 fn living(pid: Pid) -> Option<Living> {
     let mut bytes = Vec::new();
     File::open(format!("/proc/{}/stat", pid.0)).ok()?.take(1024).read_to_end(&mut bytes).ok()?;

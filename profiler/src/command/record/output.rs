@@ -76,7 +76,7 @@ impl Drop for Output {
 /// # Errors
 /// A file or stdout that cannot be written; the capture is whole by then.
 pub fn publish(profile: &Profile, directory: &Path, settings: &RecordSettings) -> Result<(), Failure> {
-    let rendering = Rendering::new(profile);
+    let rendering = Rendering::new(profile).without_idle(settings.no_idle);
     let written = write_all(profile, &rendering, directory)?;
     to_stdout(|out| rendering.write(if settings.json { Format::Json } else { Format::Text }, out))?;
     if settings.verbosity < 0 {

@@ -3,6 +3,8 @@
 //! In: attached probes. Out: chunks, each written to the capture and applied to the profile that
 //! is rendered at the end: what a replay sees is what the recording showed.
 
+mod in_flight;
+
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -13,25 +15,20 @@ use tokio::io::unix::AsyncFd;
 
 use super::context::context;
 use super::header::{Plan, header};
-use super::identity::Identities;
+use super::identity::{self, Identities};
+use super::losses;
 use super::nameless::Nameless;
-use super::object;
 use super::output::Output;
 use super::scope::Scope;
 use crate::cli::settings::RecordSettings;
-use crate::collect::{
-    Drained, Event, Found, FoundStack, Meter, Outcomes, Rows, parse_event, parse_in_flight, running,
-    wait_for_programs,
-};
+use crate::collect::{Drained, Event, Meter, Outcomes, Rows, parse_event, wait_for_programs};
 use crate::environment::Watch;
 use crate::failure::Failure;
 use crate::probe::{Lsm, Probes};
 use crate::profile::ledger::Population;
 use crate::profile::rows::LockContext;
-use crate::profile::{
-    Chunk, Class, End, FrameSpace, InFlightCall, Interval, Pid, Process, Profile, Resolution, StackId,
-};
-use crate::symbol::{Interner, KernelSymbols, Limits};
+use crate::profile::{Chunk, Class, End, Interval, Pid, Process, Profile, StackId};
+use crate::symbol::{Interner, KernelSymbols, Limits, name_objects};
 use crate::target::Owners;
 
 /// A lock row as the kernel wrote it.
@@ -42,8 +39,6 @@ const LATE_LOCKS: usize = 16_384;
 
 /// The machine's counters are read in one interval of so many, the target's in each.
 const ALL_COUNTERS_EVERY: u64 = 10;
-/// How the names of the `lock` probe's programs begin.
-const LOCK_PROGRAMS: [&str; 5] = ["contention_", "enter_", "leave_", "kprobe_", "kretprobe_"];
 
 /// One session being recorded.
 pub struct Recorder {
@@ -198,14 +193,26 @@ impl Recorder {
         self.pending.processes.push(Process { pid, comm, container, cgroup, label });
     }
 
-    /// Names holders of locks and neighbours on a CPU, most of them outside the target.
+    /// Names holders of locks and neighbours on a CPU, most of them outside the target, and processes that only
+    /// waited: nobody announced those.
     fn see_others(&mut self, drained: &Drained) {
         for (pid, comm) in drained.others() {
-            let known = |process: &Process| process.pid == pid;
-            if self.profile.processes.get(pid).is_none() && !self.pending.processes.iter().any(known) {
+            if !self.knows(pid) {
                 self.see(pid, comm, 0);
             }
         }
+        for pid in drained.waiters() {
+            if !self.knows(pid)
+                && let Some(comm) = identity::name(pid)
+            {
+                self.see(pid, comm, 0);
+            }
+        }
+    }
+
+    fn knows(&self, pid: Pid) -> bool {
+        self.profile.processes.get(pid).is_some()
+            || self.pending.processes.iter().any(|process| process.pid == pid)
     }
 
     /// Whether asking again for those without a name may help.
@@ -242,7 +249,8 @@ impl Recorder {
         let contexts = &self.contexts;
         drained.add_to(&mut interval, |stack| contexts.get(&stack).copied().unwrap_or(LockContext::Task));
         interval.slowest = drained.slowest(self.probes.start_ns);
-        object::name(&mut interval.slowest);
+        let kept = &self.profile.slowest;
+        name_objects(interval.slowest.iter_mut().filter(|call| call.is_among(kept)));
         (interval.modules, interval.frames, interval.stacks) = self.interner.take_new();
         interval.ledger.grow(Population::Frames, interval.frames.len() as u64);
         let mut symbols = self.interner.symbolize_kernel_new(&self.kernel);
@@ -307,87 +315,9 @@ impl Recorder {
         end.counters = self.watch.all();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
         self.keep(Chunk::Symbols(symbols))?;
-        self.count_end(&mut end);
+        losses::count(&self.profile, &mut end);
         self.keep(Chunk::End(Box::new(end)))?;
         let Self { output, profile, .. } = self;
         super::output::publish(&profile, &output.finish()?, settings)
     }
-
-    /// The calls in flight now, with their stacks.
-    fn in_flight(&mut self) -> Vec<InFlightCall> {
-        if !self.profile.header.probes.iter().any(|plan| plan.probe == "syscall" && plan.active) {
-            return Vec::new();
-        }
-        let now = crate::probe::now_ns();
-        let (mut found, refused) = match self.probes.in_flight() {
-            Ok(bytes) => parse_in_flight(&bytes),
-            Err(error) => {
-                tracing::warn!("calls in flight cannot be listed: {error:#}");
-                return Vec::new();
-            }
-        };
-        self.pending.ledger.count(Class::Implausible, refused);
-        if let Ok(slots) = self.slots.get(&0, 0) {
-            found.extend(running(&slots));
-        }
-        found.into_iter().map(|call| self.in_flight_call(call, now)).collect()
-    }
-
-    fn in_flight_call(&mut self, call: Found, now: u64) -> InFlightCall {
-        if self.profile.processes.get(call.pid).is_none() && !call.comm.is_empty() {
-            self.see(call.pid, call.comm.clone(), 0);
-        }
-        let kernel = match call.stack {
-            FoundStack::Sample(stack) => stack,
-            FoundStack::Addresses(addresses) => {
-                let stack = stack_id(&addresses);
-                self.interner.kernel_stack(stack, &addresses, false);
-                stack
-            }
-        };
-        let comm =
-            if call.comm.is_empty() { self.profile.processes.comm(call.pid).into() } else { call.comm };
-        InFlightCall {
-            pid: call.pid,
-            tid: call.tid,
-            comm,
-            nr: call.nr,
-            age_ns: now.saturating_sub(call.enter_ns),
-            at_least: call.at_least,
-            kernel,
-        }
-    }
-
-    /// The losses that only the end knows.
-    fn count_end(&self, end: &mut End) {
-        end.ledger.count(Class::InFlightAtEnd, end.in_flight.len() as u64);
-        for program in &end.cost.programs {
-            let class = match program.program.as_str() {
-                "cpu_sample" => Class::SampleRecursionMiss,
-                name if name.starts_with("lsm_") => Class::LsmRecursionMiss,
-                name if name.starts_with("sched_") => Class::SwitchRecursionMiss,
-                name if LOCK_PROGRAMS.iter().any(|prefix| name.starts_with(prefix)) => {
-                    Class::LockRecursionMiss
-                }
-                _ => Class::RecursionMiss,
-            };
-            end.ledger.count(class, program.recursion_misses);
-        }
-        end.ledger.count(Class::StackRingFull, self.profile.stacks_without_frames() as u64);
-        for (id, frame) in self.profile.stacks.iter_frames() {
-            if let Resolution::Unnamed(_) = self.profile.stacks.resolution(id) {
-                let kernel = frame.space == FrameSpace::Kernel;
-                end.ledger.count(if kernel { Class::KernelFrameUnnamed } else { Class::UserFrameUnnamed }, 1);
-            }
-        }
-    }
-}
-
-/// The id of a stack that user space took, by the kernel side's own hash.
-fn stack_id(addresses: &[u64]) -> StackId {
-    use profiler_common::stack::{KERNEL, finish, mix, seed};
-    if addresses.is_empty() {
-        return StackId::NONE;
-    }
-    StackId(finish(addresses.iter().fold(seed(0, KERNEL), |hash, address| mix(hash, *address))))
 }

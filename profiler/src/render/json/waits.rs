@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::row::{Events, Owner, owner};
-use crate::profile::waits::{self, NeighbourKey, QueueKey, WaitKey, WaitStackKey, WaitStackRow};
-use crate::profile::{Histogram, Pid, Profile, StackId, Wait};
+use crate::profile::waits::{self, NeighbourKey, QueueKey, WaitKey};
+use crate::profile::{Histogram, Pid, Profile, Wait};
 use crate::render::fold::Folder;
+use crate::render::waits::merged::{self, Merged};
 use crate::render::waits::{Classes, Ender, Outside, Places, Queued, Waits};
 use crate::render::{Probe, probe, syscalls};
 
@@ -38,7 +39,7 @@ struct Row<'p> {
     events: Events,
 }
 
-/// Long waits by stacks: made and written one by one, there may be many.
+/// Long waits by stacks: made when they are written, there may be many.
 struct Stacks<'p>(&'p Profile);
 
 #[derive(Serialize)]
@@ -65,36 +66,22 @@ struct Ended<'p> {
     stack: Vec<String>,
 }
 
-/// What makes two rows of stacks one: an interrupt's stack is less than what was taken, as `wakers` says.
-type Same = (WaitKey, StackId, StackId, Ender, Vec<String>);
-
 impl Serialize for Stacks<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let profile = self.0;
-        let mut folder = Folder::new(profile);
-        let mut sums: BTreeMap<Same, (WaitStackKey, WaitStackRow)> = BTreeMap::new();
-        for (key, row) in &profile.waits.stacks {
-            let ender = Ender::of(profile, key.waker);
-            probe::wakers::push_stacks(ender, key.waker, &mut folder);
-            let same = (key.row, key.kernel, key.user, ender, folder.take());
-            sums.entry(same).or_insert((*key, WaitStackRow::default())).1.add(row);
-        }
-        let mut rows: Vec<_> = sums.into_iter().collect();
-        rows.sort_by_key(|(_, (_, row))| Reverse(row.total_ns));
         let (mut classes, mut places) = (Classes::new(profile), Places::new(profile));
-        serializer.collect_seq(
-            rows.into_iter().map(|row| stack(profile, row, (&mut classes, &mut places), &mut folder)),
-        )
+        let rows = merged::rows(profile, &mut Folder::new(profile), |_| true);
+        serializer.collect_seq(rows.into_iter().map(|row| stack(profile, row, &mut classes, &mut places)))
     }
 }
 
 fn stack<'p>(
     profile: &'p Profile,
-    ((.., ender, waker), (key, row)): (Same, (WaitStackKey, WaitStackRow)),
-    (classes, places): (&mut Classes<'p>, &mut Places<'p>),
-    folder: &mut Folder<'_>,
+    merged: Merged,
+    classes: &mut Classes<'p>,
+    places: &mut Places<'p>,
 ) -> Stack<'p> {
-    probe::offcpu::push(&key, folder);
+    let Merged { key, ender, stack, waker, row } = merged;
     let owner_of = match ender {
         Ender::Unseen => None,
         Ender::Interrupt => Some(Owner { pid: Pid(0), comm: "interrupt", container: "" }),
@@ -109,7 +96,7 @@ fn stack<'p>(
         total_ns: row.total_ns,
         max_ns: row.max_ns,
         on: places.of(&key),
-        stack: folder.take(),
+        stack,
         waker: owner_of.map(|owner| Ended { interrupt: ender == Ender::Interrupt, owner, stack: waker }),
     }
 }

@@ -39,7 +39,7 @@ pub fn push(profile: &Profile, key: &WaitStackKey, folder: &mut Folder<'_>) {
 pub fn push_stacks(ender: Ender, waker: Waker, folder: &mut Folder<'_>) {
     let (kernel, user) = match waker {
         Waker::Unseen => return,
-        Waker::Interrupt { kernel } => (kernel, StackId::NONE),
+        Waker::Interrupt { kernel } | Waker::OnTop { kernel, .. } => (kernel, StackId::NONE),
         Waker::Process { kernel, user, .. } => (kernel, user),
     };
     match ender {

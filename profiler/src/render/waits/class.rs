@@ -1,7 +1,7 @@
 //! The class that a wait off the CPU is ranked in.
 //!
-//! In: the call it is in; outside of calls, its kernel stack. Out: work, user lock or idle: a kernel thread that
-//! sleeps in its own main loop waits for something to do.
+//! In: the call it is in; outside of calls, its kernel stack. Out: work, user lock or idle: a thread of the kernel, or
+//! one that works in it for a process (io_uring, vhost), waits for something to do when it sleeps in its main loop.
 
 use std::collections::HashMap;
 
@@ -17,8 +17,8 @@ use crate::render::syscalls::{self, CallClass};
 /// What a worker runs lies deeper, below `process_one_work < worker_thread`.
 const LOOP_DEPTH: usize = 2;
 
-/// Main loops of kernel threads that do not come from `kthread`.
-const LOOPS: [&str; 2] = ["io_wq_worker", "io_sq_thread"];
+/// Main loops of threads that work for a process.
+const LOOPS: [&str; 3] = ["io_wq_worker", "io_sq_thread", "vhost_task_fn"];
 
 /// Classes, each told once.
 pub struct Classes<'p> {

@@ -9,6 +9,8 @@ use crate::render::name::kernel_functions;
 
 /// Beginnings of the functions by which interrupts enter the kernel.
 const ENTRIES: [&str; 3] = ["asm_sysvec_", "asm_common_interrupt", "asm_exc_nmi"];
+/// Where a thread lets softirqs in, and runs those that wait.
+const LET_IN: &str = "__local_bh_enable_ip";
 /// Work of the thread itself on the way back from an interrupt.
 const LEAVING: [&str; 3] = ["irqentry_exit", "exit_to_user_mode", "raw_irqentry_exit"];
 
@@ -22,4 +24,10 @@ pub fn is_on_top(profile: &Profile, kernel: StackId) -> bool {
     let leaving = |function: &str| LEAVING.iter().any(|leaving| function.starts_with(leaving));
     let functions = kernel_functions(&profile.stacks, kernel).map(locks::base);
     functions.take_while(|function| !leaving(function)).any(is_entry)
+}
+
+/// Whether this stack was taken in a softirq that the thread ran itself, when it let softirqs in again.
+pub fn is_own_softirq(profile: &Profile, kernel: StackId) -> bool {
+    let functions = kernel_functions(&profile.stacks, kernel).map(locks::base);
+    functions.take_while(|function| !is_entry(function)).any(|function| function == LET_IN)
 }

@@ -31,25 +31,16 @@ pub fn blocked<'p>(
         (CallClass::UserLock, "OFF THE CPU on user locks: futex waits, parked threads included", FEW_ROWS),
         (CallClass::Idle, "OFF THE CPU idle: waiting for something to do", FEW_ROWS),
     ] {
-        let lines: Vec<_> = waits.blocked.iter().filter(|line| line.class == class).collect();
         if class == CallClass::Idle && !idle {
-            let all = sum(lines.iter().map(|line| &line.waits));
-            left_out(page, "idle waits off the CPU", all.count(), all.total_ns)?;
-        } else if class == CallClass::Work || !lines.is_empty() {
+            continue;
+        }
+        let lines: Vec<_> = waits.blocked.iter().filter(|line| line.class == class).collect();
+        if class == CallClass::Work || !lines.is_empty() {
             page.heading(heading)?;
             blocked_table(page, profile, &lines, limit)?;
         }
     }
     Ok(())
-}
-
-/// Says how much `--no-idle` left out.
-pub fn left_out(page: &mut Page<'_>, what: &str, count: u64, total_ns: u64) -> io::Result<()> {
-    if count == 0 {
-        return Ok(());
-    }
-    let (count, total) = (humane::count(count), humane::duration(total_ns));
-    page.line(&format!("\n  left out by --no-idle: {count} {what}, {total} in all"))
 }
 
 fn sum<'h>(histograms: impl Iterator<Item = &'h Histogram>) -> Histogram {
@@ -90,8 +81,8 @@ fn blocked_table<'p>(
             humane::duration(waits.total_ns),
             humane::duration(waits.percentile_ns(990)),
             humane::duration(waits.max_ns),
-            heaviest(on, waits.total_ns, |on| clean::name(on).into_owned()),
-            heaviest(enders, waits.total_ns, |ender: Ender| ender.name(profile, line.pid)),
+            heaviest(on, (waits.total_ns, 1), |on| clean::name(on).into_owned()),
+            heaviest(enders, (waits.total_ns, 1), |ender: Ender| ender.name(profile, line.pid)),
         ]
     };
     let weights: Vec<_> = groups.iter().map(Group::weight).collect();
@@ -135,7 +126,7 @@ pub fn queued(page: &mut Page<'_>, profile: &Profile, waits: &Waits<'_>) -> io::
             total(|line| line.throttled.total_ns),
             humane::duration(all.percentile_ns(990)),
             humane::duration(all.max_ns),
-            ran_meanwhile(profile, group.lines(), all.total_ns),
+            ran_meanwhile(profile, group.lines(), (all.total_ns, 1)),
         ]
     };
     let weights: Vec<_> = groups.iter().map(Group::weight).collect();
@@ -149,8 +140,8 @@ fn unless_zero(ns: u64) -> String {
     if ns == 0 { String::new() } else { humane::duration(ns) }
 }
 
-/// The heaviest neighbour of some lines.
-pub fn ran_meanwhile(profile: &Profile, lines: &[&Queued], whole: u64) -> String {
+/// The heaviest neighbours of some lines, as [`heaviest`] has it.
+pub fn ran_meanwhile(profile: &Profile, lines: &[&Queued], whole: (u64, usize)) -> String {
     let mut sums: BTreeMap<Pid, u64> = BTreeMap::new();
     for (pid, row) in lines.iter().flat_map(|line| &line.neighbours) {
         add(&mut sums, *pid, row.ns);
@@ -183,7 +174,7 @@ fn by_length(page: &mut Page<'_>, waits: &Histogram) -> io::Result<()> {
     let shown = ENDS.iter().zip(counts).filter(|(_, count)| *count > 0);
     let shown: Vec<_> =
         shown.map(|((_, name), count)| format!("{name} {}", humane::part(count, all))).collect();
-    page.line(&format!("  by length: {}", shown.join(" · ")))
+    page.paragraph("  by length: ", &shown.join(" · "))
 }
 
 /// Stalls outside of calls, by process.
@@ -221,7 +212,7 @@ pub fn outside(page: &mut Page<'_>, profile: &Profile, waits: &Waits<'_>) -> io:
             unless_zero(blocked),
             of(Wait::Preempted),
             of(Wait::Throttled),
-            heaviest(on, blocked, |on| clean::name(on).into_owned()),
+            heaviest(on, (blocked, 1), |on| clean::name(on).into_owned()),
         ]
     };
     let weights: Vec<_> = groups.iter().map(Group::weight).collect();

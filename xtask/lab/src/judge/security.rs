@@ -53,10 +53,12 @@ pub fn confined(run: &Run) -> Result<String> {
     ensure!(free_hook["label"] != confine::LABEL, "the free sender is labelled {}", free_hook["label"]);
     let (row, free) = module.zip(free_module).unwrap_or((hook, free_hook));
     let (long, short) = (number(row, "p50_ns")?, number(free, "p50_ns")?);
-    let mean = |row: &Value| Ok::<u64, anyhow::Error>(number(row, "total_ns")? / number(row, "count")?.max(1));
+    let mean =
+        |row: &Value| Ok::<u64, anyhow::Error>(number(row, "total_ns")? / number(row, "count")?.max(1));
     let (mean, free_mean) = (mean(row)?, mean(free)?);
     let name = row["function"].as_str().unwrap_or_default();
-    let text = format!("{name}: median {long} ns confined, {short} ns free; mean {mean} ns and {free_mean} ns");
+    let text =
+        format!("{name}: median {long} ns confined, {short} ns free; mean {mean} ns and {free_mean} ns");
     if long <= short {
         return Err(Off(text).into());
     }
