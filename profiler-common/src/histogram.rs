@@ -65,6 +65,28 @@ pub const fn slot_in(octave: u8, ns: u64) -> usize {
     ((ns >> ((octave - 1) & 63)) & 7) as usize
 }
 
+/// Octave and slot as one number.
+#[inline(always)]
+pub const fn bucket(ns: u64) -> u32 {
+    octave(ns) as u32 * SLOTS as u32 + slot(ns) as u32
+}
+
+/// The octave and the slot of such a number.
+#[inline(always)]
+pub const fn bucket_at(bucket: u32) -> (u32, usize) {
+    (bucket / SLOTS as u32, bucket as usize % SLOTS)
+}
+
+/// Those of the first times. A time that is shifted right by whole octaves, and is not below eight then, has the same slot.
+pub const fn bucket_table() -> [u8; 256] {
+    let (mut table, mut ns) = ([0; 256], 0);
+    while ns < 256 {
+        table[ns] = bucket(ns as u64) as u8;
+        ns += 1;
+    }
+    table
+}
+
 /// The half-open range of ns `[low, high)` that a slot of an octave covers.
 pub const fn range_ns(octave: u8, slot: usize) -> (u64, u64) {
     if octave == 0 {
@@ -87,6 +109,23 @@ mod tests {
             assert!(low <= ns && ns < high, "{ns} outside {low}..{high}");
             assert!(ns < 8 || (high - low) * 8 <= low, "{ns}: {low}..{high} too wide");
             ns += ns / 97 + 1;
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_buckets_of_longer_times_too() {
+        let table = bucket_table();
+        for ns in (0..0x2000u64).chain((0x2000..0x4_0000).step_by(7)) {
+            let octaves = if ns < 0x100 {
+                0
+            } else if ns < 0x2000 {
+                5
+            } else {
+                10
+            };
+            let short = u32::from(table[(ns >> octaves) as usize]);
+            assert_eq!(short + octaves * SLOTS as u32, bucket(ns), "{ns}");
+            assert_eq!(bucket_at(bucket(ns)), (u32::from(octave(ns)), slot(ns)));
         }
     }
 

@@ -4,17 +4,55 @@
 //! stacks that carry the time since the stack before. A site is one traced function: a hook
 //! (`security_socket_sendmsg`) or a module's own function below it.
 
+use crate::histogram::SLOTS;
 use crate::syscall::{LatencyRow, NO_CALL};
 
 /// Sites a session can have.
 pub const SITES: usize = 512;
 
-/// Set in the injected site word: the function also runs in interrupts, so its context must be asked for.
-pub const ASKS_CONTEXT: u32 = 1 << 16;
+/// What user space replaces in the programs by the site's number before each load: the verifier then
+/// knows it as a constant, and no kernel needs to tell a program where it is attached.
+pub const SITE_MARK: i32 = 0x4c53_4d5f;
+/// Likewise by twice its number, where its rows are.
+pub const ROWS_MARK: i32 = 0x4c53_4d60;
+/// Likewise by its [`begin_tag`].
+pub const BEGIN_MARK: i64 = 0x4c53_4d61_4c53_4d62;
+/// Likewise by 1 where the function also runs in interrupts, so that its context must be asked for.
+pub const INTERRUPT_MARK: i32 = 0x4c53_4d63;
+/// Likewise by 1 where the target is not the whole machine.
+pub const FILTER_MARK: i32 = 0x4c53_4d64;
+/// Likewise by 1 where system calls are rows, so that the one it ran in is known.
+pub const CALL_MARK: i32 = 0x4c53_4d65;
+/// Likewise by 1 where the kernel does not keep a program from running on top of itself.
+pub const UNGUARDED_MARK: i32 = 0x4c53_4d66;
+/// Likewise by 1 where one of the last is, but for the target's.
+pub const SPECIAL_MARK: i32 = 0x4c53_4d67;
 
-/// What user space replaces in the programs by (site | flags) before each load: the verifier then
-/// knows the site as a constant, and no kernel needs to tell a program where it is attached.
-pub const SITE_MARK: u32 = 0x4c53_4d5f;
+/// A site's number above all times that a function may take (half a year).
+pub const fn begin_tag(site: u16) -> u64 {
+    (site as u64) << TAG_SHIFT
+}
+
+const TAG_SHIFT: u32 = 54;
+
+/// A begin, by the clock: less another one of the same site it is the time between, and of another site it is not
+/// below [`SHORT_NS`].
+#[inline(always)]
+pub const fn begin_of(now: u64, tag: u64) -> u64 {
+    now.wrapping_add(tag)
+}
+
+/// Differences below are times.
+pub const SHORT_NS: u64 = (1 << 31) - 1;
+
+/// The time that a difference of two begins is; none if they are of different sites. Clocks of two CPUs may differ a little.
+#[inline(always)]
+pub const fn lasted(difference: u64) -> Option<u64> {
+    if difference >> TAG_SHIFT == 0 {
+        return Some(difference);
+    }
+    if difference.wrapping_neg() < SHORT_NS { Some(0) } else { None }
+}
 
 /// Hook time that a stack stands for, ns: a row's time since its last stack must reach this.
 pub const STACK_EVERY_NS: u64 = 1_000_000;
@@ -45,8 +83,8 @@ pub const fn short_nr(nr: u32) -> u16 {
     if nr == NO_CALL || nr >= NO_NR as u32 { NO_NR } else { nr as u16 }
 }
 
-/// Rows a CPU keeps at hand per epoch and level.
-pub const CACHED_ROWS: usize = 64;
+/// Rows a CPU keeps at hand per epoch and site.
+pub const CACHED_ROWS: usize = 8;
 
 /// A row at hand.
 #[repr(C)]
@@ -54,62 +92,58 @@ pub const CACHED_ROWS: usize = 64;
 pub struct CachedRow {
     /// Which row: see [`tag`]; 0 = free.
     pub tag: u64,
-    /// Time that no stack stands for yet, ns.
-    pub unseen_ns: u64,
+    /// Its sum at which the next stack is due, ns.
+    pub stack_at_ns: u64,
     /// Its counts.
     pub row: LatencyRow,
 }
 crate::shared_record!(CachedRow, 64);
 
-/// The rows one CPU has at hand in one epoch, on one level.
+/// The rows one CPU has at hand in one epoch of one site.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct CachedRows {
-    /// 1: a program is at work on them.
-    pub taken: u32,
-    /// Their level.
-    pub level: u32,
-    /// An octave of that program.
-    pub octave: u32,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SiteRows {
+    /// A context's address, on its way to being a number.
+    pub context: u64,
+    /// Where this CPU's stack for interrupts is, once it is known.
+    pub interrupt_stack: u64,
+    /// 1: a program is at work on them; only where the kernel does not see to that.
+    pub taken: u64,
     /// Explicit padding.
-    pub pad: u32,
+    pub pad: [u64; 5],
     /// By [`place`].
     pub rows: [CachedRow; CACHED_ROWS],
 }
-crate::shared_record!(CachedRows, 16 + 64 * CACHED_ROWS);
+crate::shared_record!(SiteRows, 64 + 64 * CACHED_ROWS);
 
-impl Default for CachedRows {
-    fn default() -> Self {
-        Self { taken: 0, level: 0, octave: 0, pad: 0, rows: [CachedRow::default(); CACHED_ROWS] }
-    }
-}
-
-/// Levels: a program that was interrupted, or preempted, in the middle of a row leaves the first to the
-/// one that runs on top of it.
-pub const LEVELS: usize = 2;
-
-/// Packs what tells a row apart on one CPU in one epoch; never 0.
+/// What of a [`tag`] is a process and its call; never 0.
 #[inline(always)]
-pub const fn tag(tgid: u32, nr: u16, site: u16, octave: u8) -> u64 {
-    1 << 63
-        | (octave as u64 & 0x3f) << 54
-        | (site as u64 & 0x3ff) << 44
-        | (nr as u64 & 0xfff) << 32
-        | tgid as u64
+pub const fn whose(tgid: u32, nr: u16) -> u64 {
+    (tgid as u64) << 32 | (1 << 31 | (nr as u32) << 9) as u64
 }
+
+/// Packs what tells a site's row apart on one CPU in one epoch. `bucket` as in [`crate::histogram::bucket`]: its slot is
+/// left out.
+#[inline(always)]
+pub const fn tag(whose: u64, bucket: u32) -> u64 {
+    whose | (bucket & OCTAVE_BITS) as u64
+}
+
+const OCTAVE_BITS: u32 = 0x3f * SLOTS as u32;
 
 /// The only place at hand where the row of a tag may be.
 #[inline(always)]
 pub const fn place(tag: u64) -> usize {
-    (tag.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize & (CACHED_ROWS - 1)
+    // A factor of 31 bits is part of an instruction.
+    (tag.wrapping_mul(0x61c8_8647) >> 34) as usize & (CACHED_ROWS - 1)
 }
 
 impl LsmKey {
     /// The key behind a tag.
     #[inline(always)]
-    pub const fn of(tag: u64, writer: u32) -> Self {
-        let (nr, site) = ((tag >> 32) as u16 & 0xfff, (tag >> 44) as u16 & 0x3ff);
-        Self { tgid: tag as u32, nr, site, octave: (tag >> 54) as u32 & 0x3f, writer }
+    pub const fn of(tag: u64, site: u16, writer: u32) -> Self {
+        let (nr, octave) = ((tag >> 9) as u16 & 0xfff, (tag as u32 & OCTAVE_BITS) / SLOTS as u32);
+        Self { tgid: (tag >> 32) as u32, nr, site, octave, writer }
     }
 }
 
@@ -140,14 +174,46 @@ mod tests {
 
     #[test]
     fn a_tag_keeps_its_parts() {
-        for (tgid, nr, site, octave) in
-            [(0, 0, 0, 0), (u32::MAX, NO_NR, 511, crate::histogram::OCTAVES - 1), (4_194_303, 44, 7, 9)]
-        {
-            let tag = tag(tgid, nr, site, octave);
+        let octaves = u32::from(crate::histogram::OCTAVES);
+        for (tgid, nr, octave) in [(0, 0, 0), (u32::MAX, NO_NR, octaves - 1), (4_194_303, 44, 9)] {
+            let tag = tag(whose(tgid, nr), octave * SLOTS as u32 + 5);
             assert_ne!(tag, 0);
             assert!(place(tag) < CACHED_ROWS);
-            let key = LsmKey::of(tag, 3);
-            assert_eq!(key, LsmKey { tgid, nr, site, octave: u32::from(octave), writer: 3 });
+            let (site, writer) = (7, 3);
+            assert_eq!(LsmKey::of(tag, site, writer), LsmKey { tgid, nr, site, octave, writer });
+        }
+    }
+
+    #[test]
+    fn neighbours_have_places_of_their_own() {
+        let places = |step: &dyn Fn(u32) -> u64| {
+            (0..8).fold(0u32, |places, index| places | 1 << place(step(index))).count_ones()
+        };
+        assert!(places(&|index| tag(whose(4711 + index, NO_NR), 40)) >= 6);
+        assert!(places(&|index| tag(whose(4711, NO_NR), 40 + 8 * index)) >= 5);
+    }
+
+    #[test]
+    fn only_begins_of_one_site_have_a_time_between_them() {
+        let end = |now: u64, site| begin_of(now, begin_tag(site));
+        // A clock that counts for a year, or runs over, makes no difference.
+        for now in [0, 1 << 50, 1 << 55, u64::MAX - 5] {
+            for site in [0, 1, 511] {
+                let begin = end(now, site);
+                for ns in [0, 9, SHORT_NS, 1 << 53] {
+                    assert_eq!(lasted(end(now.wrapping_add(ns), site).wrapping_sub(begin)), Some(ns));
+                }
+                assert_eq!(lasted(end(now.wrapping_sub(9), site).wrapping_sub(begin)), Some(0));
+                for other in [(site + 1) % 512, (site + 300) % 512] {
+                    for ns in [0, 9, 1 << 40] {
+                        let difference = end(now.wrapping_add(ns), other).wrapping_sub(begin);
+                        assert!(
+                            difference >= SHORT_NS && lasted(difference).is_none(),
+                            "{now} {site} {other}"
+                        );
+                    }
+                }
+            }
         }
     }
 

@@ -76,7 +76,7 @@ outcomes! {
     LsmRowFull,
     /// Lost: no room for a new row of LSM stacks; its time is in the rows.
     LsmStackRowFull,
-    /// Lost: a function returned on a CPU where two programs of the probe were at work already.
+    /// Lost: a function returned on a CPU where its program was at work already (5.10: no guard of the kernel's).
     LsmLevelsTaken,
     /// Lost: functions entered whose returns were missed, given up when a thread's record was full.
     LsmNestingFull,

@@ -97,7 +97,13 @@ impl LatencyRow {
     /// Adds one call of so many ns, whose octave is the row's.
     #[inline(always)]
     pub const fn add_call(&mut self, octave: u8, ns: u64) {
-        let slot = slot_in(octave, ns) & (SLOTS - 1);
+        self.add_to(slot_in(octave, ns), ns);
+    }
+
+    /// Likewise where the slot is known.
+    #[inline(always)]
+    pub const fn add_to(&mut self, slot: usize, ns: u64) {
+        let slot = slot & (SLOTS - 1);
         self.slots[slot] = self.slots[slot].wrapping_add(1);
         self.total_ns = self.total_ns.wrapping_add(ns);
         if ns > self.max_ns {

@@ -3,6 +3,7 @@
 //! In: hooks. Out: rows in `maps`, rare events in the ring buffer.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![allow(static_mut_refs, reason = "maps and globals are statics the loader fills")]
 
 mod away;
@@ -16,7 +17,10 @@ mod irq;
 mod lock;
 mod lock_part;
 mod lsm;
+mod lsm_open;
 mod lsm_row;
+mod lsm_site;
+mod lsm_stack;
 mod maps;
 mod neighbour;
 mod off_cpu;
@@ -79,7 +83,7 @@ fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
     Ok(())
 }
 
-/// Attached where threads' state is a hash, or the target a set of processes.
+/// Attached where threads' state is a hash, the target a set of processes, or the `lsm` probe on.
 #[raw_tracepoint(tracepoint = "sched_process_free")]
 fn process_free(ctx: RawTracePointContext) -> Result<(), ()> {
     process::free(ctx.arg::<u64>(0));

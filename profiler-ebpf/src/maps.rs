@@ -5,7 +5,7 @@
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
-use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
+use profiler_common::lsm::{LsmKey, LsmStackKey, SITES, SiteRows};
 use profiler_common::outcome::OUTCOMES;
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
@@ -17,7 +17,7 @@ use profiler_common::wait::{NeighbourKey, NeighbourRow, WaitStackKey, WaitStackR
 use crate::irq::Interrupt;
 use crate::neighbour::Turns;
 use crate::stack::BUFFERS;
-use crate::state::{NESTING, OPEN_PLACES, OpenFunctions, Thread, Wait};
+use crate::state::{NESTING, Thread, Wait};
 
 /// Latency rows of the `syscall` probe.
 #[map]
@@ -46,18 +46,15 @@ pub static OWNERS: HashMap<OwnerKey, OwnerRow> = HashMap::with_max_entries(4_096
 /// Time in functions of the security layer.
 #[map]
 pub static LSM_ROWS: HashMap<LsmKey, LatencyRow> = HashMap::with_max_entries(16_384, 0);
-/// Rows of it at hand: by the epoch's parity, then by level.
+/// Rows of it at hand: by site, then by the epoch's parity.
 #[map]
-pub static LSM_CACHE: PerCpuArray<lsm::CachedRows> = PerCpuArray::with_max_entries(2 * LEVELS as u32, 0);
+pub static LSM_CACHE: PerCpuArray<SiteRows> = PerCpuArray::with_max_entries(2 * SITES as u32, 0);
 /// Their stacks: ns that each stands for.
 #[map]
 pub static LSM_STACKS: HashMap<LsmStackKey, u64> = HashMap::with_max_entries(16_384, 0);
-/// Functions of the security layer that threads are in, by thread id.
+/// 1: a program is at work on the buffer of this level.
 #[map]
-pub static LSM_OPEN: Array<OpenFunctions> = Array::with_max_entries(OPEN_PLACES, 0);
-/// A context's address, on its way to being a number.
-#[map]
-pub static LSM_CONTEXT: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+pub static LSM_LEVELS: PerCpuArray<u32> = PerCpuArray::with_max_entries(2, 0);
 /// Waits off the CPU, of the `offcpu` and `runq` probes.
 #[map]
 pub static WAITS: HashMap<LatencyKey, LatencyRow> = HashMap::with_max_entries(32_768, 0);

@@ -20,7 +20,7 @@ use crate::maps::{EVENTS, PROCESSES, TARGETS};
 use crate::outcome::{busy, count};
 use crate::state::flag;
 use crate::task::Task;
-use crate::{cgroup, global, slot, target, task, thread};
+use crate::{cgroup, global, lsm_open, slot, target, task, thread};
 use profiler_common::processor::{EXIT, EXIT_GROUP};
 
 /// Tells user space of the process of `task` the first time it gets a row.
@@ -88,7 +88,8 @@ pub fn exec() {
 #[inline(always)]
 pub fn fork(ctx: &RawTracePointContext) {
     let child = ctx.arg::<u64>(1);
-    if global::by_tgid() == 0 {
+    // Without offsets nobody's id can be read: the plan says that children are not followed.
+    if global::by_tgid() == 0 || global::have_offsets() == 0 {
         return;
     }
     let parent = (bpf_get_current_pid_tgid() >> 32) as u32;
@@ -113,10 +114,11 @@ pub fn fork(ctx: &RawTracePointContext) {
 /// The kernel frees a task (an untyped address here), for good: of a process, its leader is the last.
 #[inline(always)]
 pub fn free(task: u64) {
+    lsm_open::free(task);
     if global::task_storage() == 0 {
         thread::free(task);
     }
-    if global::by_tgid() != 0 {
+    if global::by_tgid() != 0 && global::have_offsets() != 0 {
         let (tgid, tid) = (word(task, offset!(task_tgid)), word(task, offset!(task_pid)));
         // SAFETY: an aligned word, written whole.
         let leader = unsafe { TARGETS.get(&tgid) }.copied();

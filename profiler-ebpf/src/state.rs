@@ -15,23 +15,6 @@ pub const NESTING: usize = 4;
 /// In a wait's kind: programs on the slow path opened it and will end it, so contention events on its
 /// lock are about the same wait. No flag of a row's kind, which has 16 bits.
 pub const TIMED: u32 = 1 << 16;
-/// Functions of the security layer a thread can be in at once: a power of two, for masks.
-pub const OPEN_DEPTH: usize = 8;
-/// Threads that can be in such functions at once without taking each other's place.
-pub const OPEN_PLACES: u32 = 1 << 14;
-
-/// The functions of the security layer one thread is in, outermost first.
-#[repr(C)]
-pub struct OpenFunctions {
-    /// The thread, or the CPU's complement for its idle task.
-    pub owner: u32,
-    /// How many.
-    pub depth: u32,
-    /// Which: the sites' words.
-    pub sites: [u32; OPEN_DEPTH],
-    /// When each was entered, ns.
-    pub begin_ns: [u64; OPEN_DEPTH],
-}
 
 /// An open wait for a lock: per thread for sleeping locks, per CPU for spinning ones.
 #[repr(C)]

@@ -9,6 +9,7 @@ mod peer;
 mod picture;
 mod place;
 mod rounds;
+mod security;
 mod start;
 mod statistics;
 mod switch;
@@ -39,6 +40,8 @@ enum Area {
     Picture,
     /// 10⁵ distinct stacks: who keeps them, in how much memory
     Stacks,
+    /// Instructions added per `sendmsg` by the `lsm` probe, in a guest
+    Security,
 }
 
 #[derive(clap::Args)]
@@ -83,6 +86,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Area::Start => start::run(&place),
             Area::Picture => picture::speed(&place),
             Area::Stacks => picture::stacks(&place),
+            Area::Security => security::run(&place),
         }?;
     }
     Ok(())

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use aya::maps::{Array, Map, MapData, PerCpuArray, PerCpuValues};
 use aya::{Ebpf, Pod};
 use profiler_common::lock::{LockKey, LockRow, OwnerKey, OwnerRow};
-use profiler_common::lsm::{self, LEVELS, LsmKey, LsmStackKey};
+use profiler_common::lsm::{LsmKey, LsmStackKey, SiteRows};
 use profiler_common::part::{PartKey, PartRow};
 use profiler_common::sample::SampleKey;
 use profiler_common::slowest::{KEPT, KINDS, Slowest, SlowestCall};
@@ -59,7 +59,7 @@ pub struct Rows {
     cache: PerCpuArray<MapData, CachedRows>,
     wait_cache: PerCpuArray<MapData, CachedRows>,
     slowest: PerCpuArray<MapData, Slowest>,
-    lsm_cache: PerCpuArray<MapData, lsm::CachedRows>,
+    lsm_cache: PerCpuArray<MapData, SiteRows>,
     control: Array<MapData, Control>,
     epoch: u32,
 }
@@ -173,17 +173,16 @@ impl Rows {
         Ok(calls)
     }
 
-    /// The same of the `lsm` probe, on every level.
+    /// The same of the `lsm` probe, of every site.
     fn take_cached_lsm(&mut self, finished: u32, rows: &mut Vec<(LsmKey, LatencyRow)>) -> Result<()> {
-        for level in 0..LEVELS as u32 {
-            let at = finished + 2 * level;
-            // One place where the probe is off.
-            let Ok(cached) = self.lsm_cache.get(&at, 0) else { continue };
+        for site in 0..self.lsm_cache.len() / 2 {
+            let at = 2 * site + finished;
+            let cached = self.lsm_cache.get(&at, 0).context("reading the LSM rows at hand")?;
             let found = cached.iter().flat_map(|cpu| cpu.rows.iter()).filter(|cached| cached.tag != 0);
             let before = rows.len();
-            rows.extend(found.map(|cached| (LsmKey::of(cached.tag, 0), cached.row)));
+            rows.extend(found.map(|cached| (LsmKey::of(cached.tag, site as u16, 0), cached.row)));
             if rows.len() > before {
-                let empty = PerCpuValues::try_from(vec![lsm::CachedRows::default(); cached.len()])?;
+                let empty = PerCpuValues::try_from(vec![SiteRows::default(); cached.len()])?;
                 self.lsm_cache.set(at, empty, 0).context("clearing the LSM rows at hand")?;
             }
         }

@@ -14,7 +14,7 @@ use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::backend::{one_line, unload};
 use super::globals::Globals;
-use super::lsm::{Lsm, LsmRequest};
+use super::lsm::{self, Lsm, LsmRequest};
 use super::{Request, log, object};
 use crate::failure::Failure;
 use crate::plan::backends::{Backend, SYSCALL};
@@ -31,6 +31,8 @@ pub struct Probes {
     request: Request,
     /// The `lsm` probe, when it attached.
     pub lsm: Option<Lsm>,
+    task_storage: bool,
+    follows_children: bool,
     /// The backends that run.
     pub attached: Vec<&'static Backend>,
     /// What the backends that were tried could not do, one sentence each.
@@ -74,6 +76,8 @@ impl Probes {
             btf: None,
             request,
             lsm: None,
+            task_storage: globals.task_storage(),
+            follows_children: globals.have_offsets(),
             attached: Vec::new(),
             fallen: Vec::new(),
             refused: Vec::new(),
@@ -88,7 +92,8 @@ impl Probes {
             ("process_fork", "sched_process_fork"),
             ("process_exit", "sched_process_exit"),
         ])?;
-        if !globals.task_storage() || !probes.request.filter.tgids.is_empty() {
+        let by_task = !globals.task_storage() || probes.request.lsm.is_some();
+        if by_task || !probes.request.filter.tgids.is_empty() {
             probes.raw_tracepoints(&[("process_free", "sched_process_free")])?;
         }
         Ok(probes)
@@ -111,6 +116,10 @@ impl Probes {
         }
         for assessment in plan {
             self.attach_parts(assessment);
+            if !self.follows_children && !self.request.filter.tgids.is_empty() {
+                let miss = "Children of --pid are not followed: the kernel has no type information.";
+                self.fallen.push((assessment.probe, miss.to_owned()));
+            }
         }
         // Without rows of their own, samples still label slow calls.
         if self.request.syscall
@@ -146,6 +155,18 @@ impl Probes {
     /// What of the security layer is asked for.
     pub(super) fn security_request(&self) -> Option<&LsmRequest> {
         self.request.lsm.as_ref()
+    }
+
+    /// What its programs need not look at.
+    pub(super) fn lsm_mode(&self) -> lsm::Mode {
+        let filter = &self.request.filter;
+        let everybody = filter.tgids.is_empty() && filter.cgroups.is_empty() && filter.comms.is_empty();
+        lsm::Mode {
+            filtered: !everybody || self.request.cpus.is_some(),
+            in_calls: self.request.syscall,
+            // The guard came with task storage for tracing programs, 5.12.
+            unguarded: !self.task_storage,
+        }
     }
 
     /// Whether the verifier's last lines are wanted.
@@ -321,10 +342,14 @@ fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
         (request.offcpu || request.runq, ["WAITS"].as_slice()),
         (request.offcpu, ["WAIT_STACKS"].as_slice()),
         (request.runq, ["NEIGHBOURS"].as_slice()),
-        (request.lsm.is_some(), ["LSM_ROWS", "LSM_CACHE", "LSM_STACKS", "LSM_OPEN"].as_slice()),
+        (request.lsm.is_some(), ["LSM_ROWS", "LSM_CACHE", "LSM_STACKS"].as_slice()),
         (request.cpu, ["SAMPLES"].as_slice()),
         (!request.filter.tgids.is_empty(), ["TARGETS"].as_slice()),
     ];
+    if let Some(lsm) = &request.lsm {
+        let sites = lsm::site::most(&lsm.hooks, &lsm.modules) as u32;
+        loader.map_max_entries("LSM_CACHE", 2 * sites.max(1));
+    }
     if !request.log {
         // The smallest ring there is.
         loader.map_max_entries("AYA_LOGS", 4096);

@@ -123,7 +123,7 @@ impl Probes {
     /// Hooks the functions of the security layer.
     fn security_layer(&mut self, mechanism: Mechanism) -> anyhow::Result<()> {
         let request = self.security_request().context("not asked for")?;
-        let lsm = Lsm::attach(request, mechanism, &self.ebpf, self.verbose())?;
+        let lsm = Lsm::attach(request, (mechanism, self.lsm_mode()), &self.ebpf, self.verbose())?;
         self.fallen.extend(lsm.misses().into_iter().map(|miss| (Probe::Lsm, miss)));
         self.lsm = Some(lsm);
         Ok(())

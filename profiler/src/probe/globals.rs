@@ -121,6 +121,11 @@ impl Globals {
         Ok(())
     }
 
+    /// Whether fields of tasks can be read.
+    pub fn have_offsets(&self) -> bool {
+        self.have_offsets != 0
+    }
+
     /// Whether threads' state is in task storage, else in a hash.
     pub fn task_storage(&self) -> bool {
         self.task_storage != 0

@@ -103,7 +103,7 @@ classes! {
     /// No room for a stack of it; the time is in its row.
     LsmStackRowFull = "LSM stacks without room for their row", Lost, of Stacks;
     /// Programs on top of programs on top of programs.
-    LsmLevelsTaken = "LSM functions that returned while two others were being noted", Lost, of LsmReturns;
+    LsmLevelsTaken = "LSM functions that returned while another one was being noted", Lost, of LsmReturns;
     /// A thread's record was full of functions that never returned.
     LsmNestingFull = "LSM functions given up, their record was full", Lost, of LsmReturns;
     /// A function below returned first.

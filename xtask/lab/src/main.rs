@@ -1,6 +1,7 @@
 //! What runs inside a guest of the lab.
 //!
-//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS MINUTES [shared]` or `lab story`, with `profiler` and `workload` on PATH. Out: a line beginning with `@cell` for each result;
+//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS MINUTES [shared]`, `lab price` or `lab story`, with `profiler` and `workload` on
+//! PATH. Out: a line beginning with `@cell` for each result;
 //! exit code 0 if all is well, 1 if something failed, 2 for wrong usage.
 
 mod bpf;
@@ -11,6 +12,7 @@ mod confine;
 mod judge;
 mod kernel;
 mod matrix;
+mod price;
 mod recording;
 mod soak;
 mod story;
@@ -43,8 +45,9 @@ fn run(words: &[&str], out: &mut dyn Write) -> Result<bool> {
         ["matrix"] => matrix::run("", out),
         ["matrix", only] => matrix::run(only, out),
         ["soak", numbers @ ..] => soak(numbers)?.run(out),
+        ["price"] => price::run(out),
         ["story"] => story::run(out),
-        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS MINUTES [shared] | lab story"),
+        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS MINUTES [shared] | lab price | lab story"),
     }
 }
 

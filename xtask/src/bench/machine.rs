@@ -71,7 +71,7 @@ impl Drop for Bystander {
 }
 
 /// The date, UTC, as year-month-day.
-fn today() -> String {
+pub fn today() -> String {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let seconds = i64::try_from(seconds).unwrap_or(0);
     // SAFETY: all zero is a valid `tm`.

@@ -41,13 +41,11 @@ pub fn run(place: &Place<'_>, round_trips: u64) -> Result<()> {
     let mut text = format!(
         "Added time per context switch of two threads on one CPU that pass a byte through pipes (one `write` and one \
          `read` that blocks per switch), by the process's CPU time (the middle of 20 parts); {} rounds. {}.\n\n\
-         | Tracer | added ns | 95 % interval | × untraced |\n|---|---|---|---|\n",
+         {}",
         place.rounds,
-        machine::described()
+        machine::described(),
+        table(&series, &mut random)
     );
-    for one in &series {
-        let _ = writeln!(text, "{}", one.row(&mut random));
-    }
     let named = |name| rounds::named(&series, name);
     if let (Some(profiler), Some(switch), Some(clock)) = (named(PROFILER), named(SWITCH), named(CLOCK)) {
         let mut verdicts = Verdicts::new("Per switch");
@@ -57,6 +55,12 @@ pub fn run(place: &Place<'_>, round_trips: u64) -> Result<()> {
         let _ = write!(text, "\n{}", verdicts.finish());
     }
     page::write_block(place, "switch", &text)
+}
+
+/// What each adds.
+fn table(series: &[Series], random: &mut Random) -> String {
+    let head = "| Tracer | added ns | 95 % interval | × untraced |\n|---|---|---|---|\n".to_owned();
+    series.iter().fold(head, |text, one| text + &one.row(random) + "\n")
 }
 
 fn measure(place: &Place<'_>, variants: &[Variant], round_trips: u64) -> Result<Vec<Series>> {
@@ -78,13 +82,11 @@ pub fn everything(place: &Place<'_>, round_trips: u64) -> Result<()> {
     let mut random = Random::new(5);
     let mut text = format!(
         "Added time per context switch as above, two system calls included; {} rounds. {}.\n\n\
-         | Tracer | added ns | 95 % interval | × untraced |\n|---|---|---|---|\n",
+         {}",
         place.rounds,
-        machine::described()
+        machine::described(),
+        table(&series, &mut random)
     );
-    for one in &series {
-        let _ = writeln!(text, "{}", one.row(&mut random));
-    }
     let named = |name| rounds::named(&series, name);
     if let (Some(profiler), Some(peers)) = (named(EVERYTHING), named(peer::OFF_CPU_AND_SYSCALLS)) {
         let mut verdicts = Verdicts::new("Slowdown");

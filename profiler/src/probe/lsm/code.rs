@@ -1,7 +1,7 @@
 //! The two programs of the `lsm` probe as instructions, with the maps of the loaded object in them.
 //!
-//! In: the embedded object, loaded maps. Out: [`Code`], which makes the programs of one site: the site's
-//! word takes the place of a mark in one instruction each.
+//! In: the embedded object, loaded maps. Out: [`Code`], which makes the programs of one site: its numbers
+//! take the places of marks.
 
 use std::collections::HashSet;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -11,7 +11,10 @@ use aya::Ebpf;
 use aya::maps::{Map, MapData};
 use aya_obj::Object;
 use aya_obj::generated::bpf_insn;
-use profiler_common::lsm::SITE_MARK;
+use profiler_common::lsm::{
+    BEGIN_MARK, CALL_MARK, FILTER_MARK, INTERRUPT_MARK, ROWS_MARK, SITE_MARK, SPECIAL_MARK, UNGUARDED_MARK,
+    begin_tag,
+};
 
 use crate::probe::raw::{self, Program};
 
@@ -53,20 +56,58 @@ impl Code {
     }
 
     /// The program that runs when the site's function is entered.
-    pub fn enter(&self, word: u32) -> Program {
-        with_word(&self.enter, word)
+    pub fn enter(&self, site: Site) -> Program {
+        with_numbers(&self.enter, site)
     }
 
     /// The program that runs when it returns.
-    pub fn exit(&self, word: u32) -> Program {
-        with_word(&self.exit, word)
+    pub fn exit(&self, site: Site) -> Program {
+        with_numbers(&self.exit, site)
+    }
+}
+
+/// What a site's programs know as constants.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Site {
+    /// Its position in the session's list.
+    pub number: u16,
+    /// Its function also runs in interrupts.
+    pub in_interrupts: bool,
+    /// What is so at every site.
+    pub mode: Mode,
+}
+
+/// What the programs need not look at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mode {
+    /// The target is not the whole machine.
+    pub filtered: bool,
+    /// System calls are rows.
+    pub in_calls: bool,
+    /// The kernel does not keep a program from running on top of itself.
+    pub unguarded: bool,
+}
+
+impl Site {
+    /// Marks in one instruction, and what takes their place.
+    fn words(self) -> [(i32, i32); 7] {
+        let special = self.in_interrupts || self.mode.in_calls || self.mode.unguarded;
+        [
+            (SPECIAL_MARK, special.into()),
+            (SITE_MARK, i32::from(self.number)),
+            (ROWS_MARK, 2 * i32::from(self.number)),
+            (INTERRUPT_MARK, self.in_interrupts.into()),
+            (FILTER_MARK, self.mode.filtered.into()),
+            (CALL_MARK, self.mode.in_calls.into()),
+            (UNGUARDED_MARK, self.mode.unguarded.into()),
+        ]
     }
 }
 
 fn marked(object: &Object, name: &str) -> Result<Program> {
     let program = object.programs.get(name).with_context(|| format!("the object has no program {name}"))?;
     let function = object.functions.get(&program.function_key()).context("a program without code")?;
-    ensure!(function.instructions.iter().any(is_mark), "{name} has no place for its site");
+    ensure!(function.instructions.windows(2).any(is_begin), "{name} has no place for its site");
     Ok(Program {
         instructions: function.instructions.clone(),
         functions: function.func_info.func_info_bytes(),
@@ -74,15 +115,31 @@ fn marked(object: &Object, name: &str) -> Result<Program> {
     })
 }
 
-/// `wN = SITE_MARK` or `rN = SITE_MARK`.
-fn is_mark(instruction: &bpf_insn) -> bool {
-    matches!(instruction.code, 0xb4 | 0xb7) && instruction.imm as u32 == SITE_MARK
+/// `wN = …` or `rN = …`.
+fn is_constant(instruction: &bpf_insn) -> bool {
+    matches!(instruction.code, 0xb4 | 0xb7)
 }
 
-fn with_word(program: &Program, word: u32) -> Program {
+/// The two instructions of `rN = BEGIN_MARK ll`.
+fn is_begin(pair: &[bpf_insn]) -> bool {
+    matches!(pair, [low, high] if low.code == 0x18 && [low.imm, high.imm] == halves(BEGIN_MARK as u64))
+}
+
+const fn halves(word: u64) -> [i32; 2] {
+    [word as i32, (word >> 32) as i32]
+}
+
+fn with_numbers(program: &Program, site: Site) -> Program {
     let mut program = program.clone();
-    for instruction in program.instructions.iter_mut().filter(|instruction| is_mark(instruction)) {
-        instruction.imm = word as i32;
+    for (mark, word) in site.words() {
+        let marks = program.instructions.iter_mut().filter(|instruction| is_constant(instruction));
+        marks.filter(|instruction| instruction.imm == mark).for_each(|instruction| instruction.imm = word);
+    }
+    let [low, high] = halves(begin_tag(site.number));
+    for at in 1..program.instructions.len() {
+        if is_begin(&program.instructions[at - 1..=at]) {
+            (program.instructions[at - 1].imm, program.instructions[at].imm) = (low, high);
+        }
     }
     program
 }
@@ -120,8 +177,10 @@ mod tests {
             Err(error) => return skip(&format!("this user may not load maps: {error}")),
         };
         let code = Code::new(bytes, &ebpf).unwrap();
-        for (name, program) in [("lsm_enter", code.enter(3)), ("lsm_exit", code.exit(3))] {
-            assert!(!program.instructions.iter().any(is_mark), "{name}");
+        let site = Site { number: 3, in_interrupts: true, ..Site::default() };
+        for (name, program) in [("lsm_enter", code.enter(site)), ("lsm_exit", code.exit(site))] {
+            let marks = SITE_MARK..=SPECIAL_MARK;
+            assert!(!program.instructions.iter().any(|found| marks.contains(&found.imm)), "{name}");
             let loaded = match raw::load(Kind::KProbe, name, &program, code.btf(), true) {
                 Ok(loaded) => loaded,
                 Err(error) => panic!("{name}: {error}"),

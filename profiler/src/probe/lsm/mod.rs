@@ -12,12 +12,13 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Result, bail};
 use aya::Ebpf;
-use profiler_common::lsm::{ASKS_CONTEXT, SITES};
+use profiler_common::lsm::SITES;
 
 use super::raw::{self, KProbes, Kind};
 use super::{btf, object, offsets};
 use crate::profile::LsmSite;
-use code::Code;
+pub use code::Mode;
+use code::{Code, Site};
 use site::Candidate;
 
 /// How a site is attached.
@@ -76,9 +77,14 @@ impl Lsm {
     ///
     /// # Errors
     /// None could be by `mechanism`; the reason is that of the first.
-    pub fn attach(request: &LsmRequest, mechanism: Mechanism, ebpf: &Ebpf, verbose: bool) -> Result<Self> {
+    pub fn attach(
+        request: &LsmRequest,
+        (mechanism, mode): (Mechanism, Mode),
+        ebpf: &Ebpf,
+        verbose: bool,
+    ) -> Result<Self> {
         let candidates = site::candidates(&request.hooks, &request.modules);
-        let mut attacher = Attacher::new(mechanism, ebpf, &candidates, verbose)?;
+        let mut attacher = Attacher::new((mechanism, mode), ebpf, &candidates, verbose)?;
         let mut lsm = Self::default();
         for candidate in &candidates {
             if lsm.sites.len() == SITES {
@@ -99,10 +105,10 @@ impl Lsm {
     }
 
     fn add(&mut self, attacher: &mut Attacher, candidate: &Candidate) {
-        let flags = if candidate.asks_context { ASKS_CONTEXT } else { 0 };
-        let word = self.sites.len() as u32 | flags;
+        let number = self.sites.len() as u16;
+        let site = Site { number, in_interrupts: candidate.in_interrupts, mode: attacher.mode };
         for function in &candidate.functions {
-            match attacher.attach(function, word) {
+            match attacher.attach(function, site) {
                 Ok((mechanism, attached)) => {
                     tracing::debug!("{function}: {}", mechanism.name());
                     let (hook, module) = (candidate.hook.clone(), candidate.module.clone());
@@ -152,6 +158,7 @@ impl Lsm {
 struct Attacher {
     code: Code,
     mechanism: Mechanism,
+    mode: Mode,
     ids: HashMap<String, u32>,
     kprobes: Option<KProbes>,
     verbose: bool,
@@ -160,12 +167,18 @@ struct Attacher {
 }
 
 impl Attacher {
-    fn new(mechanism: Mechanism, ebpf: &Ebpf, candidates: &[Candidate], verbose: bool) -> Result<Self> {
+    fn new(
+        (mechanism, mode): (Mechanism, Mode),
+        ebpf: &Ebpf,
+        candidates: &[Candidate],
+        verbose: bool,
+    ) -> Result<Self> {
         let names = candidates.iter().flat_map(|candidate| candidate.functions.iter().map(String::as_str));
         let names: HashSet<&str> = names.collect();
         Ok(Self {
             code: Code::new(object::bytes()?, ebpf)?,
             mechanism,
+            mode,
             ids: offsets::with_btf(|bytes| btf::functions(bytes, &names)).unwrap_or_default(),
             kprobes: KProbes::read(),
             verbose,
@@ -176,18 +189,18 @@ impl Attacher {
 
     /// Attaches both programs; the return first, so that what is open at that moment looks like returns
     /// without enters, which are counted, and not like enters that never return.
-    fn attach(&mut self, function: &str, word: u32) -> io::Result<(Mechanism, Attached)> {
+    fn attach(&mut self, function: &str, site: Site) -> io::Result<(Mechanism, Attached)> {
         let mut refusal = None;
         if self.mechanism == Mechanism::Trampoline
             && let Some(id) = self.ids.get(function).copied()
         {
-            match self.trampoline(function, id, word) {
+            match self.trampoline(function, id, site) {
                 Ok(attached) => return Ok((Mechanism::Trampoline, attached)),
                 Err(error) if self.gave_up() => return Err(error),
                 Err(error) => refusal = Some(error),
             }
         }
-        match self.kprobe(function, word) {
+        match self.kprobe(function, site) {
             Ok(attached) => Ok((Mechanism::KProbe, attached)),
             Err(error) => match refusal {
                 // By both ways; or not in the kernel at all.
@@ -205,8 +218,8 @@ impl Attacher {
         self.refused && self.trampolines == 0
     }
 
-    fn trampoline(&mut self, function: &str, id: u32, word: u32) -> io::Result<Attached> {
-        let attached = self.pair(function, word, [Kind::FExit(id), Kind::FEntry(id)], |program, _| {
+    fn trampoline(&mut self, function: &str, id: u32, site: Site) -> io::Result<Attached> {
+        let attached = self.pair(function, site, [Kind::FExit(id), Kind::FEntry(id)], |program, _| {
             raw::attach_trampoline(program)
         });
         match &attached {
@@ -216,11 +229,11 @@ impl Attacher {
         attached.map_err(|error| named(Mechanism::Trampoline, &error))
     }
 
-    fn kprobe(&self, function: &str, word: u32) -> io::Result<Attached> {
+    fn kprobe(&self, function: &str, site: Site) -> io::Result<Attached> {
         let Some(kprobes) = self.kprobes else {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel is built without kprobes"));
         };
-        self.pair(function, word, [Kind::KProbe; 2], |program, at_return| {
+        self.pair(function, site, [Kind::KProbe; 2], |program, at_return| {
             kprobes.attach(program, function, at_return)
         })
         .map_err(|error| named(Mechanism::KProbe, &error))
@@ -229,13 +242,13 @@ impl Attacher {
     fn pair(
         &self,
         function: &str,
-        word: u32,
+        site: Site,
         kinds: [Kind; 2],
         attach: impl Fn(BorrowedFd<'_>, bool) -> io::Result<OwnedFd>,
     ) -> io::Result<Attached> {
         let btf = self.code.btf();
-        let exit = raw::load(kinds[0], "lsm_exit", &self.code.exit(word), btf, self.verbose)?;
-        let enter = raw::load(kinds[1], "lsm_enter", &self.code.enter(word), btf, self.verbose)?;
+        let exit = raw::load(kinds[0], "lsm_exit", &self.code.exit(site), btf, self.verbose)?;
+        let enter = raw::load(kinds[1], "lsm_enter", &self.code.enter(site), btf, self.verbose)?;
         let links = [attach(exit.as_fd(), true)?, attach(enter.as_fd(), false)?];
         let names = [format!("lsm_exit {function}"), format!("lsm_enter {function}")];
         Ok(Attached { _links: links, names, programs: [exit, enter] })

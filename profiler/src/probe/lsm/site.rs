@@ -4,6 +4,8 @@
 //! which calls every module, and each module's function below it. Which of them a kernel has shows
 //! when they are attached.
 
+use profiler_common::lsm::SITES;
+
 /// Hooks that are measured when none are named.
 pub const HOOKS: &[&str] = &[
     "socket_create",
@@ -39,18 +41,23 @@ pub struct Candidate {
     /// Names the function may have, the usual one first.
     pub functions: Vec<String>,
     /// It may run in an interrupt.
-    pub asks_context: bool,
+    pub in_interrupts: bool,
+}
+
+/// How many sites there can be at most.
+pub fn most(hooks: &[String], modules: &[String]) -> usize {
+    (hooks.len() * (1 + modules.len())).min(SITES)
 }
 
 /// All candidates: each hook, then its modules' functions.
 pub fn candidates(hooks: &[String], modules: &[String]) -> Vec<Candidate> {
     let of_hook = |hook: &String| {
-        let asks_context = !OF_TASKS.iter().any(|prefix| hook.starts_with(prefix));
+        let in_interrupts = !OF_TASKS.iter().any(|prefix| hook.starts_with(prefix));
         let candidate = move |module: &str, functions| Candidate {
             hook: hook.clone(),
             module: module.to_owned(),
             functions,
-            asks_context,
+            in_interrupts,
         };
         let own = candidate("", vec![format!("security_{hook}")]);
         let below = modules.iter().map(move |module| candidate(module, functions(module, hook)));
@@ -89,7 +96,7 @@ mod tests {
                 "bpf_lsm_socket_unix_may_send"
             ]
         );
-        assert!(found.iter().all(|candidate| !candidate.asks_context));
+        assert!(found.iter().all(|candidate| !candidate.in_interrupts));
     }
 
     #[test]
@@ -97,7 +104,7 @@ mod tests {
         let hooks: Vec<String> = HOOKS.iter().map(|hook| (*hook).to_owned()).collect();
         let asking: Vec<_> = candidates(&hooks, &[])
             .into_iter()
-            .filter_map(|candidate| candidate.asks_context.then_some(candidate.hook))
+            .filter_map(|candidate| candidate.in_interrupts.then_some(candidate.hook))
             .collect();
         assert_eq!(asking, ["sock_rcv_skb"]);
     }
