@@ -175,8 +175,8 @@ fn check_and_targets_work_for_anybody() {
             told
         };
         let check = tell(&["check"]);
-        // The lsm probe wants what not every kernel lets root do.
-        let code = if check.stdout.contains("cannot run") { 3 } else { 0 };
+        // One probe that this kernel refuses to root, as it may lsm, is no failure of the check.
+        let code = if able { 0 } else { 3 };
         assert_eq!(check.code, Some(code), "{who:?}: {}{}", check.stdout, check.stderr);
         assert_eq!(check.stderr.is_empty(), code == 0, "{}", check.stderr);
         let (_, verdicts) = check.stdout.split_once("\nverdict\n").unwrap();

@@ -37,6 +37,13 @@ Examples:
   profiler report out --format svg --probe cpu >cpu.svg one flame graph
   profiler report out/capture.partial -o pictures       all pictures of a recording that was killed";
 
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  profiler check
+  profiler check --json | jq .probes
+
+A probe that cannot run is in the report. Exit code 3 when none can.";
+
 /// Which system calls are slow, which locks are waited for, what burns CPU: by container.
 #[derive(Debug, Parser)]
 #[command(name = "profiler", version, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -54,7 +61,7 @@ pub(super) enum Command {
     #[command(after_help = REPORT_EXAMPLES)]
     Report(Report),
     /// What this kernel and this user allow: the backend of each probe, and what it will miss
-    #[command(after_help = "Examples:\n  profiler check\n  profiler check --json | jq .probes")]
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(Listing),
     /// Containers, pods and units with their processes: what record can be pointed at
     #[command(after_help = "Examples:\n  profiler targets\n  profiler targets --json | jq '.[].name'")]

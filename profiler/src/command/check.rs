@@ -1,6 +1,6 @@
 //! `profiler check`.
 //!
-//! In: this machine. Out: the report on `out`; a failure when a probe cannot run.
+//! In: this machine. Out: the report on `out`; a failure when no probe can run.
 
 use std::io::{self, Write};
 
@@ -8,12 +8,12 @@ use anyhow::Context;
 
 use crate::check::Report;
 use crate::failure::Failure;
-use crate::plan::{Facts, Probe};
+use crate::plan::Facts;
 
 /// Writes what this kernel and this user may do.
 ///
 /// # Errors
-/// [`Failure::Privilege`] when a probe cannot run, or has no kernel side (after everything was written),
+/// [`Failure::Privilege`] when no probe can run, or none has a kernel side (after everything was written),
 /// [`Failure::Runtime`] when `out` cannot be written to. A reader that went away is no error.
 pub fn run(json: bool, verbose: bool, out: &mut dyn Write) -> Result<(), Failure> {
     report(Facts::read(), json, verbose, out)
@@ -27,14 +27,34 @@ fn report(facts: Facts, json: bool, verbose: bool, out: &mut dyn Write) -> Resul
             Err(error).context("writing the report").map_err(Failure::Runtime)
         }
         // What the kernel allows is of no use to a binary that has nothing to load.
-        _ => conclude(&report.refused()).and_then(|()| crate::probe::object().map(drop)),
+        _ => conclude(&report).and_then(|()| crate::probe::object().map(drop)),
     }
 }
 
-fn conclude(refused: &[Probe]) -> Result<(), Failure> {
-    if refused.is_empty() {
+/// A probe that cannot run is a fact of the report; where others can, `record` leaves it out.
+fn conclude(report: &Report) -> Result<(), Failure> {
+    if report.refused().len() < report.probes.len() {
         return Ok(());
     }
-    let names: Vec<&str> = refused.iter().map(|probe| probe.name()).collect();
-    Err(Failure::Privilege(format!("cannot run: {}; the report names cause and mend", names.join(", "))))
+    Err(Failure::Privilege("no probe can run; the report names cause and mend".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Probe;
+    use crate::plan::facts::Btf;
+    use crate::plan::tests::{capable, unprivileged};
+
+    #[test]
+    fn it_fails_only_where_no_probe_can_run() {
+        let without_types = Report::new(Facts { btf: Btf::Missing, ..capable() });
+        assert!(!without_types.refused().is_empty());
+        for report in [Report::new(capable()), without_types] {
+            conclude(&report).unwrap();
+        }
+        let nobody = Report::new(unprivileged());
+        assert_eq!(nobody.refused(), Probe::ALL);
+        assert!(matches!(conclude(&nobody), Err(Failure::Privilege(_))));
+    }
 }

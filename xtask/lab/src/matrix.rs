@@ -92,7 +92,7 @@ pub fn tell(
 /// # Errors
 /// When it does not say.
 pub fn offered() -> Result<BTreeSet<String>> {
-    // Exit code 3 says that a probe cannot run, which is a fact like others here.
+    // Exit code 3 says that no probe can run: then nothing is offered, and the report says so.
     let output =
         Command::new("profiler").args(["check", "--json"]).output().context("starting profiler check")?;
     let report: Value = serde_json::from_slice(&output.stdout).context("reading check --json")?;
