@@ -17,7 +17,7 @@ use crate::row::{self, Waits, this_writer};
 use crate::stack::{self, Buffer};
 use crate::state::{Thread, flag};
 use crate::task::{self, Task};
-use crate::{global, neighbour, thread};
+use crate::{global, neighbour, target, thread};
 
 /// The call a thread is in, packed with what it waits for.
 #[inline(always)]
@@ -25,12 +25,18 @@ fn packed(thread: &Thread, wait: u32) -> u16 {
     pack(wait, if thread.flags & flag::IN_CALL != 0 { thread.nr } else { u32::from(NO_CALL) })
 }
 
+/// Whether waits of this process that end on this CPU count.
+#[inline(always)]
+fn counts(tgid: u32) -> bool {
+    tgid != global::self_tgid() && target::admits_this_cpu()
+}
+
 /// `task` was blocked for `ns`, with this kernel stack if that was long. The profiler's own threads have state, too:
 /// the `lock` probe tells their waits from others'.
 #[inline(always)]
 pub fn blocked(thread: &mut Thread, task: Task, ns: u64, kernel: u64) {
     let (tgid, packed) = (task::tgid(task), packed(thread, thread.slice.wait));
-    if global::offcpu_rows() == 0 || tgid == global::self_tgid() {
+    if global::offcpu_rows() == 0 || !counts(tgid) {
         return;
     }
     add_wait(tgid, u32::from(packed), ns);
@@ -45,7 +51,7 @@ pub fn blocked(thread: &mut Thread, task: Task, ns: u64, kernel: u64) {
 #[inline(always)]
 pub fn queued(thread: &Thread, task: Task, wait: u32, (since, now): (u64, u64)) {
     let tgid = task::tgid(task);
-    if global::runq_rows() != 0 && tgid != global::self_tgid() {
+    if global::runq_rows() != 0 && counts(tgid) {
         add_queued(tgid, u32::from(packed(thread, wait)), since, now);
     }
 }

@@ -129,9 +129,9 @@ fn stdout_that_fails_costs_no_capture() {
     }
     let stage = Stage::new();
     let whole = ["capture.profiler", "cpu.folded", "cpu.svg", "latency.folded", "latency.svg"];
-    let more =
-        ["lock.folded", "lock.svg", "summary.json", "syscall-heat.svg", "syscall.folded", "syscall.svg"];
-    let whole = [&whole[..], &more].concat();
+    let waits = ["lock.folded", "lock.svg", "offcpu.folded", "offcpu.svg", "runq.folded", "runq.svg"];
+    let calls = ["summary.json", "syscall-heat.svg", "syscall.folded", "syscall.svg"];
+    let whole = [&whole[..], &waits, &calls, &["wakers.folded", "wakers.svg"]].concat();
     // A reader that goes away: what `| head -1` does.
     let mut record = stage.profiler(&["record", "-d", "1s", "-o", "head", "--json"]);
     let mut child = record.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -17,16 +17,22 @@ use support::live::{Recording, Workload, assert_within, number, send, workload};
 use support::session::{NOBODY, Stage, Told, acting};
 use support::{can_run, wait_for};
 
-const PICTURES: [&str; 9] = [
+const PICTURES: [&str; 15] = [
     "cpu.folded",
     "cpu.svg",
     "latency.folded",
     "latency.svg",
     "lock.folded",
     "lock.svg",
+    "offcpu.folded",
+    "offcpu.svg",
+    "runq.folded",
+    "runq.svg",
     "syscall-heat.svg",
     "syscall.folded",
     "syscall.svg",
+    "wakers.folded",
+    "wakers.svg",
 ];
 
 fn copied(from: &Path, to: &Path) {

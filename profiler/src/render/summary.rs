@@ -120,6 +120,8 @@ fn unseen(page: &mut Page<'_>, plans: &[ProbePlan]) -> io::Result<()> {
 }
 
 fn misses(plan: &ProbePlan) -> String {
-    let misses: Vec<_> = plan.misses.iter().map(|miss| clean::line(miss, 300)).collect();
+    // Some are sentences, others a cause and its mend.
+    let stopped = |miss: &String| format!("{}.", clean::line(miss, 300).trim_end_matches('.'));
+    let misses: Vec<_> = plan.misses.iter().map(stopped).collect();
     misses.join(" ")
 }
