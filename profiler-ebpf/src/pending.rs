@@ -4,8 +4,9 @@
 
 use profiler_common::wait::Waker;
 
-/// Kinds of waits a thread keeps, by stack and waker.
-const KINDS: usize = 4;
+/// Kinds of waits a thread keeps, by stack and waker. With one more, a thread's state in task storage would take
+/// 2 KiB instead of 1.
+const KINDS: usize = 3;
 
 /// Those of one call.
 #[repr(C)]
@@ -37,8 +38,8 @@ impl Pending {
     /// one.
     #[inline(always)]
     pub fn keep(&mut self, one: &Kind) -> bool {
-        let [first, second, third, fourth] = &mut self.kinds;
-        first.keep(one) || second.keep(one) || third.keep(one) || fourth.keep(one)
+        let [first, second, third] = &mut self.kinds;
+        first.keep(one) || second.keep(one) || third.keep(one)
     }
 
     /// Whether nothing is kept.
@@ -50,8 +51,8 @@ impl Pending {
     /// Hands out what is kept, and forgets it.
     #[inline(always)]
     pub fn drain(&mut self, mut give: impl FnMut(&Kind)) {
-        let [first, second, third, fourth] = &mut self.kinds;
-        for kept in [first, second, third, fourth] {
+        let [first, second, third] = &mut self.kinds;
+        for kept in [first, second, third] {
             if kept.waits != 0 {
                 give(kept);
                 kept.waits = 0;

@@ -29,7 +29,7 @@ const BYTES_PER_THREAD: u64 = 48 << 10;
 const SPARED: u64 = 2 << 30;
 
 /// What docs/performance.md states under "Memory", bytes: kernel memory per thread inside the target,
-const STATE_PER_THREAD: u64 = 3 << 10;
+const STATE_PER_THREAD: u64 = 2 << 10;
 /// the profiler's own memory, what each process and each call in flight at the end adds to it,
 const RSS: u64 = 64 << 20;
 const RSS_PER_PROCESS: u64 = 12 << 10;

@@ -1,5 +1,5 @@
 //! In: the sources on any machine. Out: everything a stranger can check, run in order: formatting, lints, pure
-//! tests, live tests on this machine's kernel, then the matrix of other kernels; the last line counts them.
+//! tests, live tests on this machine's kernel, then the matrix of other kernels and a short soak; the last line counts them.
 //! Live tests are `profiler/tests/live_*.rs`; one that cannot run here prints a line that begins with
 //! `SKIPPED`, one that takes minutes is named `slow_…` and left out by `--quick`.
 
@@ -10,7 +10,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, command, matrix, setup, workload, workspace::Workspace};
+use crate::{build, command, matrix, setup, soak, workload, workspace::Workspace};
 use tally::Tally;
 
 #[derive(clap::Args)]
@@ -40,6 +40,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if options.live.is_none() && !options.quick {
         matrix::all(workspace, &mut tally);
+        soak::few(workspace, &mut tally);
     }
     tally.print();
     if tally.failed() { bail!("tests failed") } else { Ok(()) }

@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: [`CELLS`]. A new backend is a row; which kernels have it is a column of that row.
 
-use crate::judge::{self, Judge};
+use crate::judge::{self, Judge, memory, parts, security};
 
 /// One probe, or a part of one, by one backend against one workload.
 pub struct Cell {
@@ -15,6 +15,12 @@ pub struct Cell {
     pub words: &'static [&'static str],
     /// More arguments for `profiler record`.
     pub arguments: &'static [&'static str],
+    /// Other probes that record, too, after a comma.
+    pub beside: &'static str,
+    /// The guest that it runs in.
+    pub guest: Guest,
+    /// A module of the security layer that must be active.
+    pub module: Option<&'static str>,
     /// The first kernel that has it, and why none before.
     pub since: Option<((u32, u32), &'static str)>,
     /// What else counts, beside the workload.
@@ -42,7 +48,23 @@ pub enum Witness {
     Spins,
     /// Ticks of the kernel's own clock, at the frequency of [`HERTZ`].
     Ticks,
+    /// Memory of the recording's maps, and what the kernel gave to per-CPU memory.
+    Memory,
+    /// The same workload without AppArmor's profile, recorded before.
+    Unconfined,
 }
+
+/// What the machine is like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Guest {
+    /// Four CPUs.
+    Usual,
+    /// Four CPUs of [`MANY`] possible ones.
+    ManyCpus,
+}
+
+/// Possible CPUs of [`Guest::ManyCpus`].
+pub const MANY: u32 = 64;
 
 /// Of CPU samples. A frequency that shares no beat with the kernel's own timer.
 pub const HERTZ: &str = "499";
@@ -56,6 +78,9 @@ const SYSCALL: Cell = Cell {
     load: "reads answered late",
     words: &["pipe-reads", "50", "20"],
     arguments: &[],
+    beside: "",
+    guest: Guest::Usual,
+    module: None,
     since: None,
     witness: Witness::None,
     judge: judge::late_reads,
@@ -85,7 +110,32 @@ const SPIN: Cell = Cell {
 };
 
 const DATAGRAMS: Cell =
-    Cell { load: "datagrams sent", words: &["udp-send", "3000"], judge: judge::datagrams, ..SYSCALL };
+    Cell { load: "datagrams sent", words: &["udp-send", "3000"], judge: security::datagrams, ..SYSCALL };
+const CONFINED: Cell = Cell {
+    place: "lsm",
+    load: "datagrams sent under a profile of AppArmor",
+    arguments: &["--lsm-hooks", "socket_sendmsg"],
+    module: Some("apparmor"),
+    witness: Witness::Unconfined,
+    judge: security::confined,
+    ..DATAGRAMS
+};
+const MIXED: Cell = Cell {
+    load: "slow calls that sleep, compute and queue",
+    words: &["mixed-reads", "12", "20", "128"],
+    arguments: &["--slow", "1ms"],
+    judge: parts::witnessed,
+    ..SYSCALL
+};
+const MANY_CPUS: Cell = Cell {
+    guest: Guest::ManyCpus,
+    load: "many fast calls, 64 possible CPUs",
+    words: &["getppid-loop", "20000", "2"],
+    beside: ",lock,cpu",
+    witness: Witness::Memory,
+    judge: memory::bounded,
+    ..SYSCALL
+};
 
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
@@ -102,6 +152,15 @@ pub const CELLS: &[Cell] = &[
         judge: judge::failing_opens,
         ..SYSCALL
     },
+    MIXED,
+    Cell {
+        load: "calls preempted by SCHED_FIFO",
+        words: &["preempted-reads", "15", "128"],
+        arguments: &["--slow", "5ms"],
+        judge: parts::preempted,
+        ..SYSCALL
+    },
+    MANY_CPUS,
     Cell { load: "threads of one id", words: &["heir-threads", "100", "3"], judge: judge::heirs, ..SYSCALL },
     Cell { load: "execs by threads", words: &["heir-execs", "20"], judge: judge::execs, ..SYSCALL },
     Cell { since: CONTENTION, ..MUTEX },
@@ -115,6 +174,10 @@ pub const CELLS: &[Cell] = &[
     Cell { backend: "kprobe", ..SPIN },
     Cell { place: "lsm", backend: "fentry", ..DATAGRAMS },
     Cell { place: "lsm", backend: "kprobe", ..DATAGRAMS },
+    Cell { backend: "fentry", ..CONFINED },
+    Cell { backend: "kprobe", ..CONFINED },
+    Cell { place: "offcpu", backend: "btf-tracepoint", judge: parts::blocked, arguments: &[], ..MIXED },
+    Cell { place: "runq", backend: "btf-tracepoint", judge: parts::queued, arguments: &[], ..MIXED },
     Cell {
         place: "cpu",
         backend: "cpu-clock",

@@ -1,6 +1,10 @@
 //! In: what the profiler found, what the workload and the kernel's own counters say. Out: a line with the figures,
 //! or what is wrong with them.
 
+pub mod memory;
+pub mod parts;
+pub mod security;
+
 use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,6 +22,18 @@ pub struct Run {
     pub spins: Option<Spins>,
     /// Samples that the kernel took of the workload by itself.
     pub ticks: Option<u64>,
+    pub memory: Option<Memory>,
+    /// The same workload, not confined.
+    pub unconfined: Option<Box<Run>>,
+}
+
+/// What the kernel says of memory while everything is attached.
+pub struct Memory {
+    pub possible_cpus: u32,
+    /// Of the maps that the recording has open.
+    pub maps: u64,
+    /// By how much all per-CPU memory of the kernel grew.
+    pub per_cpu: u64,
 }
 
 /// What the kernel counted in the same window.
@@ -111,13 +127,13 @@ fn number(row: &Value, field: &str) -> Result<u64> {
 
 /// Within that share of the truth, or a millisecond.
 fn near(what: &str, found: u64, truth: u64, percent: u64) -> Result<String> {
+    near_or(what, found, truth, (truth * percent / 100).max(1_000_000))
+}
+
+fn near_or(what: &str, found: u64, truth: u64, bound: u64) -> Result<String> {
     let off = (found as f64 / truth.max(1) as f64 - 1.0) * 100.0;
     let text = format!("{what} {} µs of {} µs ({off:+.2} %)", found / 1000, truth / 1000);
-    if found.abs_diff(truth) <= (truth * percent / 100).max(1_000_000) {
-        Ok(text)
-    } else {
-        Err(Off(text).into())
-    }
+    if found.abs_diff(truth) <= bound { Ok(text) } else { Err(Off(text).into()) }
 }
 
 /// Reads answered late: counted, as long as the reader says, with the kernel's stack of the wait.
@@ -247,29 +263,4 @@ pub fn shares(run: &Run) -> Result<String> {
     ensure!(all.abs_diff(ticks) <= ticks / 20 && ticks >= 100, "{text}");
     ensure!((share - truth).abs() <= 5.0, "{text}");
     Ok(text)
-}
-
-/// Datagrams: each is one run of the hook, and of AppArmor's function below it where that is active.
-pub fn datagrams(run: &Run) -> Result<String> {
-    let rows = run.rows("lsm");
-    let of = |function: &str| rows.iter().find(|row| row["function"] == function);
-    let sent = run.truth("calls")?;
-    let hook = of("security_socket_sendmsg").context("no row of security_socket_sendmsg")?;
-    let mut told = String::new();
-    for row in std::iter::once(hook).chain(of("apparmor_socket_sendmsg")) {
-        let name = row["function"].as_str().unwrap_or_default();
-        let missed =
-            run.missed(&[&format!("lsm_enter {name}"), &format!("lsm_exit {name}")]) + run.lost("lsm_");
-        let count = number(row, "count")?;
-        ensure!(
-            count <= sent && count + missed >= sent,
-            "{name}: {count} counted of {sent}, {missed} recorded as missed"
-        );
-        told = format!("{told}{}{name} {count} of {sent}", if told.is_empty() { "" } else { ", " });
-    }
-    let stack = hook["stack"].to_string();
-    ensure!(stack.contains("security_socket_sendmsg_[k]"), "the hook is not in its stack: {stack}");
-    let received = run.rows("lsm").into_iter().any(|row| row["function"] == "security_socket_recvmsg");
-    ensure!(received, "no row of security_socket_recvmsg");
-    Ok(told)
 }

@@ -34,6 +34,33 @@ pub fn version() -> Result<(u32, u32)> {
     }
 }
 
+/// CPUs that per-CPU memory is there for.
+///
+/// # Errors
+/// When sysfs does not tell.
+pub fn possible_cpus() -> Result<u32> {
+    let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = text.trim().rsplit(['-', ',']).next().and_then(|number| number.parse::<u32>().ok());
+    last.map(|last| last + 1).with_context(|| format!("{text}: not a range of CPUs"))
+}
+
+/// All per-CPU memory of the kernel, bytes.
+///
+/// # Errors
+/// When procfs does not tell.
+pub fn per_cpu_bytes() -> Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Percpu:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(kibibytes.context("no line of Percpu in meminfo")? << 10)
+}
+
+/// Whether a module of the security layer is active.
+pub fn has_module(name: &str) -> bool {
+    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    modules.trim().split(',').any(|module| module == name)
+}
+
 /// Lines of the kernel's log that complain, all since boot.
 pub fn complaints() -> Vec<String> {
     const READ_ALL: i32 = 3;

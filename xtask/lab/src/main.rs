@@ -1,10 +1,12 @@
 //! What runs inside a guest of the lab.
 //!
-//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS`, `lab price` or `lab story`, with `profiler` and `workload` on PATH. Out: a line beginning with `@cell` for each result;
+//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS MINUTES [shared]`, `lab price` or `lab story`, with `profiler` and `workload` on
+//! PATH. Out: a line beginning with `@cell` for each result;
 //! exit code 0 if all is well, 1 if something failed, 2 for wrong usage.
 
 mod bpf;
 mod cells;
+mod clean;
 mod clock;
 mod confine;
 mod judge;
@@ -19,9 +21,11 @@ mod wait;
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Result, bail};
+use soak::Soak;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -40,9 +44,19 @@ fn run(words: &[&str], out: &mut dyn Write) -> Result<bool> {
     match words {
         ["matrix"] => matrix::run("", out),
         ["matrix", only] => matrix::run(only, out),
-        ["soak", cycles, kills] => soak::run(cycles.parse()?, kills.parse()?, out),
+        ["soak", numbers @ ..] => soak(numbers)?.run(out),
         ["price"] => price::run(out),
         ["story"] => story::run(out),
-        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS | lab price | lab story"),
+        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS MINUTES [shared] | lab price | lab story"),
     }
+}
+
+fn soak(words: &[&str]) -> Result<Soak> {
+    let (numbers, shared) = match words {
+        [numbers @ .., "shared"] => (numbers, true),
+        numbers => (numbers, false),
+    };
+    let &[cycles, kills, minutes] = numbers else { bail!("lab soak CYCLES KILLS MINUTES [shared]") };
+    let limit = Duration::from_secs(minutes.parse::<u64>()? * 60);
+    Ok(Soak { cycles: cycles.parse()?, kills: kills.parse()?, limit, shared })
 }

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
-    bpf::Objects,
-    cells::{CELLS, Cell, HERTZ, Witness},
+    bpf::{self, Objects},
+    cells::{CELLS, Cell, Guest, HERTZ, MANY, Witness},
     clock::Clock,
-    judge::{Off, Run, Spins},
+    confine,
+    judge::{Memory, Off, Run, Spins},
     kernel::{self, Counter, Kprobe},
     recording::{Recording, Workload},
 };
@@ -27,8 +28,9 @@ const SPINS: &str = "flags == 1";
 /// When the output is closed, or `profiler check` cannot be read.
 pub fn run(only: &str, out: &mut dyn Write) -> Result<bool> {
     let (version, offered) = (kernel::version()?, offered()?);
+    let guest = if kernel::possible_cpus()? < MANY { Guest::Usual } else { Guest::ManyCpus };
     let mut well = true;
-    for cell in CELLS {
+    for cell in CELLS.iter().filter(|cell| cell.guest == guest) {
         let names = [cell.place, cell.backend, cell.load];
         if !names.iter().any(|name| name.contains(only)) {
             continue;
@@ -36,6 +38,9 @@ pub fn run(only: &str, out: &mut dyn Write) -> Result<bool> {
         let (state, detail) = outcome(cell, version, &offered);
         well &= state != "FAILED";
         tell(out, (cell.place, cell.backend, cell.load), (state, &detail))?;
+    }
+    if guest == Guest::ManyCpus {
+        return Ok(well);
     }
     for choice in offered.iter().filter(|choice| CELLS.iter().all(|cell| cell.choice() != **choice)) {
         well = false;
@@ -56,6 +61,9 @@ fn outcome(cell: &Cell, version: (u32, u32), offered: &BTreeSet<String>) -> (&'s
             ("FAILED", format!("`profiler check` offers it, but the table of cells says: {why}"))
         }
         Some((_, why)) => ("none", why.to_owned()),
+        None if cell.module.is_some_and(|module| !kernel::has_module(module)) => {
+            ("none", format!("{} is not active", cell.module.unwrap_or_default()))
+        }
         None => match measure_twice(cell) {
             Ok(found) => ("ok", found),
             Err(error) => ("FAILED", format!("{error:#}")),
@@ -104,7 +112,10 @@ fn measure_twice(cell: &Cell) -> Result<String> {
 
 fn measure(cell: &Cell) -> Result<String> {
     let (before, complaints) = (Objects::now(), kernel::complaints().len());
-    let run = record(cell)?;
+    let confined = cell.witness == Witness::Unconfined;
+    let unconfined = confined.then(|| record(cell, "workload")).transpose()?.map(Box::new);
+    let program = if confined { confine::workload()? } else { "workload" };
+    let run = Run { unconfined, ..record(cell, program)? };
     require_backend(cell, &run.summary)?;
     let found = (cell.judge)(&run)?;
     before.await_gone_since()?;
@@ -113,16 +124,19 @@ fn measure(cell: &Cell) -> Result<String> {
     Ok(found)
 }
 
-fn record(cell: &Cell) -> Result<Run> {
+fn record(cell: &Cell, program: &str) -> Result<Run> {
     let directory = Path::new(DIRECTORY);
     let spins = cell.witness == Witness::Spins;
     let kprobe = spins.then(|| Kprobe::place(SLOW_PATH)).transpose()?;
-    let mut workload = Workload::start("workload", cell.words, directory)?;
+    let mut workload = Workload::start(program, cell.words, directory)?;
     let pid = workload.pid();
     let (pid_text, choice) = (pid.to_string(), cell.choice());
-    let mut arguments = vec!["--pid", &pid_text, "--probe", cell.probe(), "--backend", &choice];
+    let probes = [cell.probe(), cell.beside].concat();
+    let mut arguments = vec!["--pid", &pid_text, "--probe", &probes, "--backend", &choice];
     arguments.extend(cell.arguments);
+    let per_cpu = kernel::per_cpu_bytes()?;
     let recording = Recording::start(&arguments, directory)?;
+    let memory = (cell.witness == Witness::Memory).then(|| memory(&recording, per_cpu)).transpose()?;
     let counters = kprobe.as_ref().map(|_| Counters::start(pid)).transpose()?;
     let clock = (cell.witness == Witness::Ticks).then(|| Clock::start(pid, HERTZ.parse()?)).transpose()?;
     workload.go()?;
@@ -130,7 +144,13 @@ fn record(cell: &Cell) -> Result<Run> {
     let spins = kprobe.as_ref().zip(counters).map(|(kprobe, counters)| counters.stop(kprobe)).transpose()?;
     let ticks = clock.as_ref().map(Clock::count);
     let (summary, folded) = recording.stop(cell.probe())?;
-    Ok(Run { summary, folded, truth, pid, spins, ticks })
+    Ok(Run { summary, folded, truth, pid, spins, ticks, memory, unconfined: None })
+}
+
+fn memory(recording: &Recording, before: u64) -> Result<Memory> {
+    let per_cpu = kernel::per_cpu_bytes()?.saturating_sub(before);
+    let maps = bpf::map_bytes(recording.pid());
+    Ok(Memory { possible_cpus: kernel::possible_cpus()?, maps, per_cpu })
 }
 
 /// The kernel's own counters of one window.

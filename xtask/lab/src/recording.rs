@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::wait::{self, Reaped};
+use crate::{
+    bpf::Objects,
+    wait::{self, Reaped},
+};
 
 /// A program of the workload that waits for its start.
 pub struct Workload {
@@ -36,6 +39,12 @@ impl Workload {
 
     pub fn pid(&self) -> u32 {
         self.child.0.id()
+    }
+
+    /// Gives way to everybody else; also its threads, which begin later.
+    pub fn be_nice(&self) {
+        // SAFETY: takes numbers only; a process that is gone is an error of no consequence.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, self.pid(), 19) };
     }
 
     /// Lets it go.
@@ -123,13 +132,26 @@ impl Recording {
         Ok((summary, String::from_utf8_lossy(&folded).into_owned()))
     }
 
-    /// Ends it as nothing can be prepared for.
+    /// The BPF objects it has open.
+    pub fn held(&self) -> Objects {
+        Objects::held_by(self.pid())
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    /// Ends it as nothing can be prepared for; what it held then.
     ///
     /// # Errors
     /// When it does not go away.
-    pub fn kill(mut self) -> Result<()> {
+    pub fn kill(mut self) -> Result<Objects> {
+        // Between the look and the end it must not open more.
+        self.child.signal(libc::SIGSTOP);
+        let held = self.held();
         self.child.signal(libc::SIGKILL);
-        self.child.ended("the killed recording to be gone", wait::USUAL).map(drop)
+        self.child.ended("the killed recording to be gone", wait::USUAL)?;
+        Ok(held)
     }
 
     fn complaint(&self) -> String {

@@ -1,40 +1,119 @@
-//! In: how many times to attach and detach, and how many recordings to kill. Out: two `@cell` lines: under spinning
-//! threads, every recording attaches within its time and leaves nothing: no program, map, link, kprobe, traced
+//! In: how many times to attach and detach, how many recordings to kill, how long at most. Out: two `@cell` lines: under
+//! spinning threads, every recording attaches within its time and leaves nothing: no program, map, link, kprobe, traced
 //! function or open file; and neither does one that is killed, at any moment. The kernel's log stays clean.
 
-use std::{collections::BTreeSet, fs, io::Write, path::Path, thread, time::Duration};
+use std::{
+    io::Write,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    bpf::Objects,
-    kernel,
+    clean::Clean,
     matrix::{offered, tell},
     recording::{Recording, Workload},
-    wait,
 };
 
 const DIRECTORY: &str = "/tmp/soak";
 /// Threads on one file table, and for how long at most, in ms.
 const SPINNERS: &[&str] = &["dup-close", "2", "86400000"];
-/// A killed recording has lived for less than this: attaching is a good part of it.
-const LIFE_MS: u64 = 10_000;
-/// What the whole guest may have more of at the end than at the beginning: files that came and went by themselves.
-const FILES: u64 = 32;
 /// Cycles between two words of progress.
 const PROGRESS: u64 = 10;
 
-/// Runs both; whether all was well.
-///
-/// # Errors
-/// When the output is closed.
-pub fn run(cycles: u64, kills: u64, out: &mut dyn Write) -> Result<bool> {
-    let load = format!("{cycles} cycles under spinning threads");
-    let cycled = attach_and_detach(cycles, out);
-    let well = report(out, ("recordings", "attach and detach", &load), &cycled)?;
-    let load = format!("{kills} killed at random moments");
-    let killed = kill(kills);
-    Ok(report(out, ("recordings", "SIGKILL", &load), &killed)? && well)
+/// What to do, and where.
+pub struct Soak {
+    pub cycles: u64,
+    pub kills: u64,
+    /// No cycle and no kill begins later; what was not done is told.
+    pub limit: Duration,
+    /// Whether others use BPF here, too: then only what our own recordings held is looked at.
+    pub shared: bool,
+}
+
+impl Soak {
+    /// Runs both; whether all was well.
+    ///
+    /// # Errors
+    /// When the output is closed.
+    pub fn run(&self, out: &mut dyn Write) -> Result<bool> {
+        let begin = Instant::now();
+        let cycled = self.under_load(|ways, clean| self.attach_and_detach(begin, ways, clean, out));
+        let well = report(out, ("recordings", "attach and detach", "under spinning threads"), &cycled)?;
+        let killed = self.under_load(|ways, clean| self.kill(begin, ways, clean));
+        Ok(report(out, ("recordings", "SIGKILL", "at random moments"), &killed)? && well)
+    }
+
+    fn under_load(&self, work: impl FnOnce(&[Vec<String>], &Clean) -> Result<String>) -> Result<String> {
+        let (clean, ways) = (Clean::now(self.shared)?, ways()?);
+        let mut load = Workload::start("workload", SPINNERS, Path::new(DIRECTORY))?;
+        // The least of all, so that the profiler is not the one that waits for a CPU.
+        load.be_nice();
+        load.go()?;
+        let found = work(&ways, &clean)?;
+        drop(load);
+        clean.require_files()?;
+        Ok(found)
+    }
+
+    fn attach_and_detach(
+        &self,
+        begin: Instant,
+        ways: &[Vec<String>],
+        clean: &Clean,
+        out: &mut dyn Write,
+    ) -> Result<String> {
+        // The rest is for those that are killed.
+        let limit = self.limit * 2 / 3;
+        let mut attached = Vec::new();
+        for (cycle, way) in (1..=self.cycles).zip(ways.iter().cycle()) {
+            if begin.elapsed() > limit {
+                break;
+            }
+            let name = || format!("cycle {cycle}, {}", way.join(" "));
+            attached.push(once(way, clean).with_context(name)?);
+            if cycle % PROGRESS == 0 {
+                let (longest, seconds) = (attached.iter().max().unwrap_or(&0), begin.elapsed().as_secs());
+                writeln!(out, "{cycle} cycles in {seconds} s, attached within {longest} ms")?;
+                out.flush()?;
+            }
+        }
+        ensure!(!attached.is_empty(), "no cycle in {} s", limit.as_secs());
+        attached.sort_unstable();
+        let at = |percent: usize| attached.get(attached.len() * percent / 101).copied().unwrap_or(0);
+        let names: Vec<String> = ways.iter().map(|way| way.join(" ")).collect();
+        Ok(format!(
+            "{} of {} cycles in {} s, attached within {} ms (half within {} ms) by turns of: {}; nothing left",
+            attached.len(),
+            self.cycles,
+            begin.elapsed().as_secs(),
+            at(100),
+            at(50),
+            names.join(", ")
+        ))
+    }
+
+    fn kill(&self, begin: Instant, ways: &[Vec<String>], clean: &Clean) -> Result<String> {
+        // Half of them die while they attach.
+        let attaching = once(ways.first().context("no way to record")?, clean)?;
+        let (mut random, mut killed) = (Random::new(), 0);
+        for (kill, way) in (1..=self.kills).zip(ways.iter().cycle()) {
+            if begin.elapsed() > self.limit {
+                break;
+            }
+            let life = random.next() % (2 * attaching).max(1);
+            let name = || format!("recording {kill}, {}, killed after {life} ms", way.join(" "));
+            kill_after(way, life, clean).with_context(name)?;
+            killed = kill;
+        }
+        Ok(format!(
+            "{killed} of {} killed within {} ms of their start; nothing left",
+            self.kills,
+            2 * attaching
+        ))
+    }
 }
 
 fn report(out: &mut dyn Write, names: (&str, &str, &str), found: &Result<String>) -> Result<bool> {
@@ -45,120 +124,44 @@ fn report(out: &mut dyn Write, names: (&str, &str, &str), found: &Result<String>
     Ok(found.is_ok())
 }
 
-fn attach_and_detach(cycles: u64, out: &mut dyn Write) -> Result<String> {
-    let (clean, ways) = (Clean::now()?, ways()?);
-    let mut load = Workload::start("workload", SPINNERS, Path::new(DIRECTORY))?;
-    load.go()?;
-    let mut attached = Vec::new();
-    for (cycle, way) in (1..=cycles).zip(ways.iter().cycle()) {
-        let name = || format!("cycle {cycle}, {}", way.join(" "));
-        attached.push(once(way, &clean).with_context(name)?);
-        if cycle % PROGRESS == 0 {
-            writeln!(out, "{cycle} cycles, attached within {} ms", attached.iter().max().unwrap_or(&0))?;
-            out.flush()?;
-        }
-    }
-    drop(load);
-    clean.require(true)?;
-    attached.sort_unstable();
-    let at = |percent: usize| attached.get(attached.len() * percent / 101).copied().unwrap_or(0);
-    let names: Vec<String> = ways.iter().map(|way| way.join(" ")).collect();
-    Ok(format!(
-        "attached within {} ms (half within {} ms) by turns of: {}; nothing left",
-        at(100),
-        at(50),
-        names.join(", ")
-    ))
-}
-
 /// One recording from nothing to nothing; how long it took to attach, in ms.
 fn once(way: &[String], clean: &Clean) -> Result<u64> {
     let arguments: Vec<&str> = way.iter().map(String::as_str).collect();
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     let recording = Recording::start(&arguments, Path::new(DIRECTORY))?;
     let took = u64::try_from(begin.elapsed().as_millis())?;
-    recording.stop("syscall")?;
-    clean.require(false)?;
+    let held = recording.held();
+    let probe = arguments.get(1).and_then(|probes| probes.split(',').next()).unwrap_or_default();
+    recording.stop(probe)?;
+    clean.require(&held)?;
     Ok(took)
 }
 
-/// The probes that incidents begin with, by each backend that locks have here in turn: those patch the kernel. Without
-/// `lsm`: hooking its dozens of functions under load takes an emulated machine longer than a minute.
+fn kill_after(way: &[String], life: u64, clean: &Clean) -> Result<()> {
+    let arguments: Vec<&str> = way.iter().map(String::as_str).collect();
+    let recording = Recording::launch(&arguments, Path::new(DIRECTORY))?;
+    thread::sleep(Duration::from_millis(life));
+    let held = recording.kill()?;
+    clean.require(&held)
+}
+
+/// The probes that incidents begin with, by each backend that locks have here in turn: those patch the kernel. The LSM
+/// probe by one hook: to hook its dozens of functions under load takes an emulated machine longer than a minute.
 fn ways() -> Result<Vec<Vec<String>>> {
-    let locks = offered()?.into_iter().filter(|choice| choice.starts_with("lock."));
-    let ways: Vec<Vec<String>> = locks
-        .map(|choice| ["--probe", "syscall,lock,cpu", "--backend", &choice].map(str::to_owned).to_vec())
+    let way = |choice: String| match choice.split('.').next() {
+        Some("lock") => Some(vec!["--probe", "syscall,lock,cpu", "--backend"]).map(|words| (words, choice)),
+        _ if choice.starts_with("lsm=") => {
+            Some((vec!["--probe", "lsm", "--lsm-hooks", "file_open", "--backend"], choice))
+        }
+        _ => None,
+    };
+    let ways: Vec<Vec<String>> = offered()?
+        .into_iter()
+        .filter_map(way)
+        .map(|(words, choice)| words.into_iter().map(str::to_owned).chain([choice]).collect())
         .collect();
     ensure!(!ways.is_empty(), "`profiler check` offers no backend for locks");
     Ok(ways)
-}
-
-fn kill(kills: u64) -> Result<String> {
-    let (clean, ways) = (Clean::now()?, ways()?);
-    let mut load = Workload::start("workload", SPINNERS, Path::new(DIRECTORY))?;
-    load.go()?;
-    let mut random = Random::new();
-    for (kill, way) in (1..=kills).zip(ways.iter().cycle()) {
-        let arguments: Vec<&str> = way.iter().map(String::as_str).collect();
-        let life = random.next() % LIFE_MS;
-        let recording = Recording::launch(&arguments, Path::new(DIRECTORY))?;
-        thread::sleep(Duration::from_millis(life));
-        let killed = recording.kill().and_then(|()| clean.require(false));
-        killed.with_context(|| format!("recording {kill}, {}, killed after {life} ms", way.join(" ")))?;
-    }
-    drop(load);
-    clean.require(true)?;
-    Ok(format!("within {LIFE_MS} ms of their start; nothing left"))
-}
-
-/// What the guest has while nobody records.
-struct Clean {
-    objects: Objects,
-    hooks: BTreeSet<String>,
-    files: u64,
-    complaints: usize,
-}
-
-impl Clean {
-    fn now() -> Result<Self> {
-        let (objects, hooks) = (Objects::now(), hooks());
-        Ok(Self { objects, hooks, files: files()?, complaints: kernel::complaints().len() })
-    }
-
-    /// That it is so again; files only once the load is gone, too.
-    fn require(&self, at_the_end: bool) -> Result<()> {
-        self.objects.await_gone_since()?;
-        let hooks = wait::until("hooked functions to be released", wait::USUAL, || {
-            Ok(hooks().is_subset(&self.hooks).then_some(()))
-        });
-        hooks.with_context(|| format!("still hooked: {:?}", hooks_since(&self.hooks)))?;
-        let logged = kernel::complaints();
-        ensure!(logged.len() <= self.complaints, "the kernel complained: {}", logged[self.complaints]);
-        if at_the_end {
-            wait::until("open files to be as many as before", wait::USUAL, || {
-                Ok((files()? <= self.files + FILES).then_some(()))
-            })?;
-        }
-        Ok(())
-    }
-}
-
-fn hooks_since(before: &BTreeSet<String>) -> Vec<String> {
-    hooks().difference(before).take(5).cloned().collect()
-}
-
-/// Functions that something is attached to: by kprobes, and by ftrace (fentry among them).
-fn hooks() -> BTreeSet<String> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let (kprobes, traced) =
-        (read("/sys/kernel/debug/kprobes/list"), read("/sys/kernel/tracing/enabled_functions"));
-    kprobes.lines().chain(traced.lines()).map(|line| line.trim().to_owned()).collect()
-}
-
-/// Files that are open in the whole guest.
-fn files() -> Result<u64> {
-    let text = fs::read_to_string("/proc/sys/fs/file-nr")?;
-    text.split_whitespace().next().and_then(|number| number.parse().ok()).context("reading file-nr")
 }
 
 /// Pseudo-random numbers, different in every run.

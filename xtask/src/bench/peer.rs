@@ -26,6 +26,7 @@ const CLASSIC: &str = "tracepoint:raw_syscalls:sys_enter { @start[tid] = nsecs; 
 
 pub const SYSCOUNT: &str = "libbpf-tools syscount -L";
 pub const OFF_CPU_AND_SYSCALLS: &str = "bcc offcputime and syscount -L";
+pub const LIBBPF_OFF_CPU_AND_SYSCALLS: &str = "libbpf-tools offcputime and syscount -L";
 pub const BPFTRACE_RAW: &str = "bpftrace raw tracepoints, hist";
 pub const BPFTRACE_CLASSIC: &str = "bpftrace classic tracepoints, hist";
 
@@ -63,7 +64,7 @@ pub fn inferno(workspace: &Workspace, name: &str) -> PathBuf {
 /// What the peers are called with; `other` is a process outside the workload.
 pub fn syscall_histograms(place: &Place<'_>, other: &str) -> Vec<Variant> {
     vec![
-        variant(SYSCOUNT, &[&libbpf_syscount(), "-L"]),
+        variant(SYSCOUNT, &[&libbpf("syscount"), "-L"]),
         bcc(place, "bcc syscount -L", &["syscount-bpfcc", "-L"]),
         bcc(place, "bcc syscount -L, -p of another", &["syscount-bpfcc", "-L", "-p", other]),
         variant(BPFTRACE_RAW, &[&bpftrace(), "-q", "-e", RAW]),
@@ -79,7 +80,7 @@ pub fn getppid_counts(place: &Place<'_>, pid: &str) -> Vec<Variant> {
         libc::SYS_getppid
     );
     vec![
-        variant("libbpf-tools syscount -L", &[&libbpf_syscount(), "-L", "-p", pid]),
+        variant("libbpf-tools syscount -L", &[&libbpf("syscount"), "-L", "-p", pid]),
         variant("bpftrace", &[&bpftrace(), "-q", "-e", &count]),
         bcc(place, "bcc syscount -L", &["syscount-bpfcc", "-L", "-p", pid]),
     ]
@@ -98,6 +99,13 @@ pub fn cpu_stacks(place: &Place<'_>, pid: &str, frequency: &str) -> Vec<Variant>
 pub fn off_cpu_and_syscalls(place: &Place<'_>) -> Variant {
     let mut offcputime = bcc(place, OFF_CPU_AND_SYSCALLS, &["offcputime-bpfcc", "-f"]);
     offcputime.beside = Some(Box::new(bcc(place, "bcc syscount -L", &["syscount-bpfcc", "-L"])));
+    offcputime
+}
+
+/// The same of libbpf-tools, which need no kprobes.
+pub fn libbpf_off_cpu_and_syscalls() -> Variant {
+    let mut offcputime = variant(LIBBPF_OFF_CPU_AND_SYSCALLS, &[&libbpf("offcputime")]);
+    offcputime.beside = Some(Box::new(variant(SYSCOUNT, &[&libbpf("syscount"), "-L"])));
     offcputime
 }
 
@@ -152,8 +160,8 @@ fn headers(workspace: &Workspace) -> PathBuf {
     workspace.tools().join("kernel-headers")
 }
 
-/// Debian installs the libbpf one as `syscount`; where bcc's has that name it is a script.
-fn libbpf_syscount() -> String {
-    let found = command::on_path("libbpf-syscount").or_else(|| command::on_path("syscount"));
-    found.map_or_else(|| "syscount".to_owned(), |path| path.display().to_string())
+/// Debian installs libbpf's tools under their plain names; where bcc's has that name it is a script.
+fn libbpf(name: &str) -> String {
+    let found = command::on_path(&format!("libbpf-{name}")).or_else(|| command::on_path(name));
+    found.map_or_else(|| name.to_owned(), |path| path.display().to_string())
 }

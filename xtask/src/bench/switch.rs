@@ -77,6 +77,7 @@ pub fn everything(place: &Place<'_>, round_trips: u64) -> Result<()> {
         place.floor(SWITCH, "switch"),
         place.record(EVERYTHING, "everything", &[]),
         peer::off_cpu_and_syscalls(place),
+        peer::libbpf_off_cpu_and_syscalls(),
     ];
     let series = measure(place, &variants, round_trips)?;
     let mut random = Random::new(5);
@@ -88,12 +89,13 @@ pub fn everything(place: &Place<'_>, round_trips: u64) -> Result<()> {
         table(&series, &mut random)
     );
     let named = |name| rounds::named(&series, name);
-    if let (Some(profiler), Some(peers)) = (named(EVERYTHING), named(peer::OFF_CPU_AND_SYSCALLS)) {
-        let mut verdicts = Verdicts::new("Slowdown");
-        let found = ratios(&profiler.added, &peers.added);
-        let what = format!("{EVERYTHING} / {}", peer::OFF_CPU_AND_SYSCALLS);
-        verdicts.median(&what, &found, EVERYTHING_BOUND, &mut random);
-        let _ = write!(text, "\n{}", verdicts.finish());
+    let mut verdicts = Verdicts::new("Slowdown");
+    for peer in [peer::OFF_CPU_AND_SYSCALLS, peer::LIBBPF_OFF_CPU_AND_SYSCALLS] {
+        if let (Some(profiler), Some(peers)) = (named(EVERYTHING), named(peer)) {
+            let found = ratios(&profiler.added, &peers.added);
+            verdicts.median(&format!("{EVERYTHING} / {peer}"), &found, EVERYTHING_BOUND, &mut random);
+        }
     }
+    let _ = write!(text, "\n{}", verdicts.finish());
     page::write_block(place, "everything", &text)
 }

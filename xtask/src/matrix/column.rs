@@ -69,6 +69,10 @@ impl Cell {
 pub struct Task {
     pub job: Job,
     pub limit: Duration,
+    /// CPUs as QEMU spells them.
+    pub smp: String,
+    /// More words for the kernel's command line.
+    pub cmdline: String,
 }
 
 impl Task {
@@ -78,15 +82,21 @@ impl Task {
     /// When they cannot be built.
     pub fn new(workspace: &Workspace, words: &[&str], limit: Duration) -> Result<Self> {
         let command = ["lab"].iter().chain(words).map(|word| (*word).to_owned()).collect();
-        Ok(Self { job: Job { command, files: vm::binaries(workspace)? }, limit })
+        let job = Job { command, files: vm::binaries(workspace)? };
+        Ok(Self { job, limit, smp: CPUS.to_owned(), cmdline: String::new() })
     }
 }
 
 /// Boots one guest and counts what it says.
 pub fn run(workspace: &Workspace, kernel: &str, task: &Task, tally: &mut Tally) -> Column {
     println!("\n== {kernel}: {}", task.job.command.join(" "));
+    counted(kernel, tally, |column| measure(workspace, task, column))
+}
+
+/// A column by whatever fills it, counted cell by cell, and as a whole if it did not end well.
+fn counted(kernel: &str, tally: &mut Tally, fill: impl FnOnce(&mut Column) -> Result<u8>) -> Column {
     let mut column = Column { kernel: kernel.to_owned(), release: String::new(), cells: Vec::new() };
-    let run = measure(workspace, task, &mut column);
+    let run = fill(&mut column);
     for cell in &column.cells {
         match cell.state {
             State::Measured => tally.outcome(&cell.name(kernel), Ok(())),
@@ -110,7 +120,8 @@ pub fn run(workspace: &Workspace, kernel: &str, task: &Task, tally: &mut Tally) 
 
 fn measure(workspace: &Workspace, task: &Task, column: &mut Column) -> Result<u8> {
     let mut guest = vm::prepare(workspace, &column.kernel, false, &task.job)?;
-    guest.smp = CPUS.to_owned();
+    guest.smp.clone_from(&task.smp);
+    guest.cmdline.clone_from(&task.cmdline);
     guest.limit = Some(task.limit);
     column.release.clone_from(&guest.name);
     let mut pending = Vec::new();
@@ -154,6 +165,7 @@ fn judge(ending: &Ending, guest: &Guest) -> Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vm::kernel::on_mirror;
 
     #[test]
     fn lines_of_the_driver_become_cells() {
@@ -162,5 +174,27 @@ mod tests {
         assert_eq!(Cell::parse("@cell\ta\tb\tc\tFAILED\tlost\n").unwrap().state, State::Failed);
         assert_eq!(Cell::parse("@cell\ta\tb\tc\tsomething new\tlost\n").unwrap().state, State::Failed);
         assert_eq!(Cell::parse("@cell\ta\tb\n"), None);
+    }
+
+    #[test]
+    fn a_kernel_that_is_gone_from_the_mirror_fails_its_column_and_leaves_the_others() {
+        let packages = ["linux-image-6.1.0-56-amd64".to_owned()];
+        let mut tally = Tally::default();
+        let columns = ["4.19", "6.1"].map(|kernel| {
+            counted(kernel, &mut tally, |column| {
+                column.release = on_mirror(&packages, kernel)?;
+                take_line("@cell\tlock\tkprobe\ta mutex held\tok\t30 waits\n", column);
+                Ok(0)
+            })
+        });
+        assert_eq!(tally.line(), "1 passed, 1 failed, 0 skipped");
+        let [failure] = tally.failures() else { panic!("{:?}", tally.failures()) };
+        let expected =
+            "4.19: the guest: no kernel 4.19 on the Debian mirror (any more): see `cargo xtask vm --list`";
+        assert_eq!(failure, expected);
+        assert_eq!(
+            columns.map(|column| (column.release, column.cells.len())),
+            [(String::new(), 0), ("6.1.0-56-amd64".to_owned(), 1)]
+        );
     }
 }

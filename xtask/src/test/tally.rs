@@ -83,6 +83,12 @@ impl Tally {
         !self.failures.is_empty()
     }
 
+    /// What failed, and why.
+    #[cfg(test)]
+    pub fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
     /// The summary; its last line is the count.
     pub fn print(&self) {
         println!();
@@ -95,7 +101,7 @@ impl Tally {
         println!("{}", self.line());
     }
 
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let passed = self.passed.saturating_sub(self.returned_early);
         format!("{passed} passed, {} failed, {} skipped", self.failures.len(), self.skips.len())
     }

@@ -64,9 +64,7 @@ impl Cache {
             return Ok(kept);
         }
         let mirror = Mirror::open(&self.root)?;
-        let release = newest(&mirror.names(PACKAGE)?, version).with_context(|| {
-            format!("no kernel {version} on the Debian mirror (any more): see `cargo xtask vm --list`")
-        })?;
+        let release = on_mirror(&mirror.names(PACKAGE)?, version)?;
         if let Some(kept) = self.kept(version).filter(|kept| kept.release == release) {
             return Ok(kept);
         }
@@ -118,6 +116,16 @@ fn require_version(version: &str) -> Result<()> {
         Some((major, minor)) if is_number(major) && is_number(minor) => Ok(()),
         _ => bail!("--kernel {version}: say it like {}", PROMISED.join(", ")),
     }
+}
+
+/// The newest release of that version among the mirror's packages.
+///
+/// # Errors
+/// When there is none.
+pub fn on_mirror(packages: &[String], version: &str) -> Result<String> {
+    newest(packages, version).with_context(|| {
+        format!("no kernel {version} on the Debian mirror (any more): see `cargo xtask vm --list`")
+    })
 }
 
 /// The highest release of that version among package names; real-time, cloud and debug flavours are others.

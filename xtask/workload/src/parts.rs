@@ -165,6 +165,72 @@ pub fn late_reads(count: u64, ms: u64, crowded: bool) -> io::Result<Report> {
     report
 }
 
+/// N rounds beside a thread that never sleeps: a read of a pipe answered after MS, then one of that many MiB of zeros.
+/// Sleep, waiting for the CPU and the kernel's own work, in rows of one call.
+pub fn mixed_reads(count: u64, ms: u64, mebibytes: u64) -> io::Result<Report> {
+    let source = File::open("/dev/zero")?;
+    let mut block = vec![1; (mebibytes << 20) as usize];
+    let [answers, answering] = system::pipe(0)?;
+    let answerer = Answerer::start(ms, || {
+        system::write(answering, b"!");
+    })?;
+    let report = beside(true, || {
+        let mut witness = Witness::new()?;
+        for _ in 0..count {
+            answerer.ask();
+            witness.watch(0, || {
+                black_box(system::read(answers, &mut [0]));
+            });
+            witness.watch(0, || zero(&source, &mut block));
+        }
+        Ok(witness.report())
+    });
+    answerer.end();
+    report
+}
+
+/// N rounds of a read of that many MiB of zeros and a thousand getppid, on a CPU that a thread of SCHED_FIFO takes for
+/// 2 ms every few ms, with a getppid of its own each time.
+pub fn preempted_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
+    const SHORT: u64 = 1000;
+    let source = File::open("/dev/zero")?;
+    let mut block = vec![1; (mebibytes << 20) as usize];
+    pin(0)?;
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let preempting = scope.spawn(|| preempt(&stop));
+        let mut witness = Witness::new()?;
+        for _ in 0..count {
+            witness.watch(0, || zero(&source, &mut block));
+            for _ in 0..SHORT {
+                black_box(system::getppid());
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        let bursts = preempting.join().map_err(|_| io::Error::other("the preempting thread died"))??;
+        Ok(witness.report().with("bursts", bursts).with("short_calls", count * SHORT + bursts))
+    })
+}
+
+/// Takes the CPU again and again, before any thread of the usual class; how often.
+fn preempt(stop: &AtomicBool) -> io::Result<u64> {
+    let parameters = libc::sched_param { sched_priority: 10 };
+    // SAFETY: the kernel reads one structure.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameters) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let (mut random, mut bursts) = (system::Random::new(), 0);
+    while !stop.load(Ordering::Relaxed) {
+        // 3 to 7 ms: no beat with the reads.
+        system::nanosleep(3_000_000 + random.next() % 4_000_000);
+        let begin = now();
+        black_box(system::getppid());
+        bursts += 1;
+        while now() - begin < 2_000_000 {}
+    }
+    Ok(bursts)
+}
+
 /// N dups made while another thread copies a table of that many descriptors and holds its lock; those of
 /// `us` and more did nothing but spin.
 pub fn held_dups(count: u64, descriptors: u64, us: u64) -> io::Result<Report> {

@@ -1,0 +1,77 @@
+//! In: slow calls whose parts the workload knows from its own clocks and `schedstat`. Out: whether each part agrees.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use super::{Run, near, near_or, number};
+
+/// What a call may be off by.
+const CALL_NS: u64 = 1_000_000;
+/// The reads' row, whose parts add up, with all of the workload's calls in it.
+fn slow_reads(run: &Run) -> Result<&Value> {
+    let row = run.call("read")?;
+    let (slow, calls) = (number(&row["slow"], "count")?, run.truth("calls")?);
+    ensure!(slow == calls, "{slow} slow reads of {calls}");
+    let parts = &row["parts"];
+    let others = parts.as_object().into_iter().flatten().filter(|(name, _)| *name != "wall_ns");
+    let sum: u64 = others.filter_map(|(_, ns)| ns.as_u64()).sum();
+    let (wall, unaccounted) = (number(parts, "wall_ns")?, number(parts, "unaccounted_ns")?);
+    ensure!(sum == wall, "the parts are {sum} ns of {wall} ns");
+    ensure!(unaccounted * 50 <= wall, "{unaccounted} ns of {wall} ns are unaccounted");
+    Ok(row)
+}
+
+/// Sleep, waiting for a CPU and the kernel's own work, each within 5 % or a millisecond per call.
+pub fn witnessed(run: &Run) -> Result<String> {
+    let row = slow_reads(run)?;
+    let (parts, calls) = (&row["parts"], run.truth("calls")?);
+    let close = |what: &str, of: &[&str], truth: &str| -> Result<String> {
+        let (mut found, truth) = (0, run.truth(truth)?);
+        for part in of {
+            found += number(parts, part)?;
+        }
+        near_or(what, found, truth, (truth / 20).max(CALL_NS * calls))
+    };
+    let told = [
+        close("wall", &["wall_ns"], "wall_ns")?,
+        close("CPU", &["on_cpu_ns", "spin_ns", "irq_ns"], "cpu_ns")?,
+        close("queue", &["runnable_ns"], "delay_ns")?,
+        close("sleep", &["sleep_ns", "lock_sleep_ns"], "asleep_ns")?,
+    ];
+    Ok(format!("{calls} reads, {}", told.join(", ")))
+}
+
+/// Calls that threads of SCHED_FIFO take the CPU from: none lost, and the wait is told as preemption.
+pub fn preempted(run: &Run) -> Result<String> {
+    let row = slow_reads(run)?;
+    let (short, truth) = (number(run.call("getppid")?, "count")?, run.truth("short_calls")?);
+    run.exact(short, truth)?;
+    let delay = run.truth("delay_ns")?;
+    ensure!(delay * 10 >= run.truth("wall_ns")?, "{delay} ns of delay are no test of it");
+    let told = near("preempted", number(&row["runnable"], "preempted_ns")?, delay, 5)?;
+    Ok(format!("{short} of {truth} short calls, {told}, {} bursts", run.truth("bursts")?))
+}
+
+/// Waits in reads by a probe of waits, within 5 % or a millisecond per call.
+fn waits(run: &Run, probe: &str, truth: &str) -> Result<String> {
+    let reads = run.rows(probe).into_iter().filter(|row| row["syscall"] == "read");
+    let (mut count, mut total) = (0, 0);
+    for row in reads {
+        count += number(row, "count")?;
+        total += number(row, "total_ns")?;
+    }
+    ensure!(count > 0, "no wait in a read");
+    let (calls, truth) = (run.truth("calls")?, run.truth(truth)?);
+    let near = near_or("total", total, truth, (truth / 20).max(CALL_NS * calls));
+    near.map(|near| format!("{count} waits in {calls} reads, {near}"))
+}
+
+/// Blocked time in calls, against what the caller's clocks leave of the wall time.
+pub fn blocked(run: &Run) -> Result<String> {
+    waits(run, "offcpu", "asleep_ns")
+}
+
+/// Waits for a CPU in calls, against the caller's `schedstat`.
+pub fn queued(run: &Run) -> Result<String> {
+    waits(run, "runq", "delay_ns")
+}

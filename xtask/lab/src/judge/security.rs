@@ -1,0 +1,66 @@
+//! In: rows of the LSM probe. Out: whether every send is counted in its hook, and what confinement adds to it.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{Off, Run, number};
+use crate::confine;
+
+const HOOK: &str = "security_socket_sendmsg";
+const MODULE: &str = "apparmor_socket_sendmsg";
+
+impl Run {
+    fn function(&self, name: &str) -> Option<&Value> {
+        self.rows("lsm").into_iter().find(|row| row["function"] == name)
+    }
+
+    /// The hook's row, and that of AppArmor's function below it, where that can be hooked; counted as often as sent.
+    fn sends(&self) -> Result<(&Value, Option<&Value>)> {
+        let sent = self.truth("calls")?;
+        let rows = (self.function(HOOK).context("no row of the hook")?, self.function(MODULE));
+        for row in [Some(rows.0), rows.1].into_iter().flatten() {
+            let name = row["function"].as_str().unwrap_or_default();
+            let programs = [format!("lsm_enter {name}"), format!("lsm_exit {name}")];
+            let missed = self.missed(&programs.each_ref().map(String::as_str)) + self.lost("lsm_");
+            let count = number(row, "count")?;
+            ensure!(
+                count <= sent && count + missed >= sent,
+                "{name}: {count} counted of {sent}, {missed} recorded as missed"
+            );
+        }
+        Ok(rows)
+    }
+}
+
+/// Datagrams: each is one run of the hook, and of AppArmor's function below it where that is active.
+pub fn datagrams(run: &Run) -> Result<String> {
+    let (hook, module) = run.sends()?;
+    let stack = hook["stack"].to_string();
+    ensure!(stack.contains("security_socket_sendmsg_[k]"), "the hook is not in its stack: {stack}");
+    run.function("security_socket_recvmsg").context("no row of security_socket_recvmsg")?;
+    let sent = run.truth("calls")?;
+    let told = [Some(hook), module].into_iter().flatten();
+    let told: Vec<String> =
+        told.map(|row| format!("{} {} of {sent}", row["function"], row["count"]).replace('"', "")).collect();
+    Ok(told.join(", "))
+}
+
+/// The same datagrams with and without a profile: the label is told, and the way through AppArmor is longer.
+pub fn confined(run: &Run) -> Result<String> {
+    let plain = run.unconfined.as_deref().context("nobody recorded it unconfined")?;
+    let ((hook, module), (free_hook, free_module)) = (run.sends()?, plain.sends()?);
+    ensure!(hook["label"] == confine::LABEL, "the sender is labelled {}", hook["label"]);
+    ensure!(free_hook["label"] != confine::LABEL, "the free sender is labelled {}", free_hook["label"]);
+    let (row, free) = module.zip(free_module).unwrap_or((hook, free_hook));
+    let (long, short) = (number(row, "p50_ns")?, number(free, "p50_ns")?);
+    let mean =
+        |row: &Value| Ok::<u64, anyhow::Error>(number(row, "total_ns")? / number(row, "count")?.max(1));
+    let (mean, free_mean) = (mean(row)?, mean(free)?);
+    let name = row["function"].as_str().unwrap_or_default();
+    let text =
+        format!("{name}: median {long} ns confined, {short} ns free; mean {mean} ns and {free_mean} ns");
+    if long <= short {
+        return Err(Off(text).into());
+    }
+    Ok(text)
+}
