@@ -1,7 +1,7 @@
 //! The profiler as a library: the stages of the data's path, one module each.
 //!
 //! `cli` → `target` → `probe` → `collect` → `symbol` → `capture` → `render`; all of them share
-//! `profile`, the leaf. Stages never import each other; `command` puts them together.
+//! `profile`, a leaf. Stages never import each other; `command` puts them together.
 
 pub mod capture;
 pub mod check;
@@ -16,4 +16,5 @@ pub mod probe;
 pub mod profile;
 pub mod render;
 pub mod symbol;
+pub mod sys;
 pub mod target;

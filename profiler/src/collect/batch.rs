@@ -6,31 +6,22 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use aya::Pod;
+use aya_obj::generated::{bpf_attr, bpf_cmd};
 
-const LOOKUP_BATCH: libc::c_long = 24;
-const DELETE_BATCH: libc::c_long = 27;
+use crate::sys;
 
-/// `bpf_attr.batch` of the `bpf(2)` system call (include/uapi/linux/bpf.h).
-#[repr(C)]
-#[derive(Default)]
-struct Attributes {
-    in_batch: u64,
-    out_batch: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map_fd: u32,
-    elem_flags: u64,
-    flags: u64,
+/// Attributes of a batch command on a map.
+fn batch(map: BorrowedFd<'_>, count: usize) -> bpf_attr {
+    let mut attributes = sys::attributes();
+    attributes.batch.map_fd = map.as_raw_fd() as u32;
+    attributes.batch.count = count as u32;
+    attributes
 }
 
-fn bpf(command: libc::c_long, attributes: &mut Attributes) -> io::Result<()> {
-    // SAFETY: the attributes outlive the call and their pointers refer to live buffers of the
-    // lengths that `count` says.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<Attributes>())
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// How many entries the kernel says it has done.
+fn count(attributes: &bpf_attr) -> usize {
+    // SAFETY: plain integers, all bytes set.
+    unsafe { attributes.batch.count as usize }
 }
 
 /// Reads all entries of a hash map.
@@ -46,16 +37,13 @@ pub fn read_all<K: Pod + Default, V: Pod + Default>(map: BorrowedFd<'_>) -> io::
     let (mut cursor, mut next) = ([0u64; 8], [0u64; 8]);
     let mut first = true;
     loop {
-        let mut attributes = Attributes {
-            in_batch: if first { 0 } else { cursor.as_ptr() as u64 },
-            out_batch: next.as_mut_ptr() as u64,
-            keys: keys.as_mut_ptr() as u64,
-            values: values.as_mut_ptr() as u64,
-            count: room as u32,
-            map_fd: map.as_raw_fd() as u32,
-            ..Attributes::default()
-        };
-        let result = bpf(LOOKUP_BATCH, &mut attributes);
+        let mut attributes = batch(map, room);
+        attributes.batch.in_batch = if first { 0 } else { cursor.as_ptr() as u64 };
+        attributes.batch.out_batch = next.as_mut_ptr() as u64;
+        attributes.batch.keys = keys.as_mut_ptr() as u64;
+        attributes.batch.values = values.as_mut_ptr() as u64;
+        // SAFETY: the cursors and the buffers of `room` records are ours and outlive the call.
+        let result = unsafe { sys::bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attributes) };
         let more_room = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ENOSPC));
         if more_room && room < 1 << 22 {
             room *= 4;
@@ -67,7 +55,7 @@ pub fn read_all<K: Pod + Default, V: Pod + Default>(map: BorrowedFd<'_>) -> io::
         if !done {
             result?;
         }
-        let found = (attributes.count as usize).min(room);
+        let found = count(&attributes).min(room);
         entries.extend(keys[..found].iter().copied().zip(values[..found].iter().copied()));
         if done {
             return Ok(entries);
@@ -84,16 +72,13 @@ pub fn delete<K: Pod>(map: BorrowedFd<'_>, keys: &[K]) -> io::Result<()> {
     let mut done = 0;
     while done < keys.len() {
         let rest = &keys[done..];
-        let mut attributes = Attributes {
-            keys: rest.as_ptr() as u64,
-            count: rest.len() as u32,
-            map_fd: map.as_raw_fd() as u32,
-            ..Attributes::default()
-        };
-        match bpf(DELETE_BATCH, &mut attributes) {
-            Ok(()) => return Ok(()),
+        let mut attributes = batch(map, rest.len());
+        attributes.batch.keys = rest.as_ptr() as u64;
+        // SAFETY: the keys outlive the call, which only reads them.
+        match unsafe { sys::bpf(bpf_cmd::BPF_MAP_DELETE_BATCH, &mut attributes) } {
+            Ok(_) => return Ok(()),
             // The first key of the rest after `count` is gone: step over it.
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => done += attributes.count as usize + 1,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => done += count(&attributes) + 1,
             Err(error) => return Err(error),
         }
     }

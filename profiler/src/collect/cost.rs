@@ -10,11 +10,10 @@ use std::time::Instant;
 use aya::Ebpf;
 use aya::programs::Program;
 use aya::sys::{Stats, enable_stats};
-use aya_obj::generated::bpf_prog_info;
+use aya_obj::generated::{bpf_cmd, bpf_prog_info};
 
 use crate::profile::{Cost, ProgramCost};
-
-const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+use crate::sys;
 
 /// Measures the session's own cost.
 pub struct Meter {
@@ -117,33 +116,15 @@ fn program_fd(program: &Program) -> Option<BorrowedFd<'_>> {
 }
 
 fn read(program: BorrowedFd<'_>) -> Option<Reading> {
-    #[repr(C)]
-    struct Attributes {
-        bpf_fd: u32,
-        info_len: u32,
-        info: u64,
-    }
     // SAFETY: the record is plain integers, zero is a value of each.
     let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
-    let mut attributes = Attributes {
-        bpf_fd: program.as_raw_fd() as u32,
-        info_len: size_of::<bpf_prog_info>() as u32,
-        info: std::ptr::from_mut(&mut info) as u64,
-    };
-    // SAFETY: `info` outlives the call and has the length that is passed.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            OBJ_GET_INFO_BY_FD,
-            std::ptr::from_mut(&mut attributes),
-            size_of::<Attributes>(),
-        )
-    };
-    (result == 0).then_some(Reading {
-        runs: info.run_cnt,
-        run_ns: info.run_time_ns,
-        misses: info.recursion_misses,
-    })
+    let mut attributes = sys::attributes();
+    attributes.info.bpf_fd = program.as_raw_fd() as u32;
+    attributes.info.info_len = size_of::<bpf_prog_info>() as u32;
+    attributes.info.info = std::ptr::from_mut(&mut info) as u64;
+    // SAFETY: `info` outlives the call, has the length that is passed, and names no buffers of its own.
+    unsafe { sys::bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attributes) }.ok()?;
+    Some(Reading { runs: info.run_cnt, run_ns: info.run_time_ns, misses: info.recursion_misses })
 }
 
 /// User and system CPU of this process, ns.

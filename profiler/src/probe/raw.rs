@@ -4,17 +4,14 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use aya_obj::generated::bpf_insn;
+use aya_obj::generated::{bpf_attach_type, bpf_insn, bpf_prog_type};
 
-const PROG_LOAD: libc::c_long = 5;
-const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
-const BTF_LOAD: libc::c_long = 18;
-const PERF_EVENT_IOC_SET_BPF: libc::Ioctl = 0x4004_2408;
-const PERF_EVENT_IOC_ENABLE: libc::Ioctl = 0x2400;
-const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
+use crate::sys::{self, Event, Functions, Load};
 
+/// Where the event of a kprobe is opened; it fires on every CPU.
+const FIRST_CPU: u32 = 0;
 /// Bytes of the verifier's log that are kept.
 const LOG_BYTES: usize = 1 << 20;
 /// Its last lines that are told.
@@ -31,34 +28,6 @@ pub enum Kind {
     KProbe,
 }
 
-/// `bpf_attr` of `BPF_PROG_LOAD` (include/uapi/linux/bpf.h), up to `attach_prog_fd`.
-#[repr(C)]
-#[derive(Default)]
-struct ProgramLoad {
-    program_type: u32,
-    instruction_count: u32,
-    instructions: u64,
-    licence: u64,
-    log_level: u32,
-    log_size: u32,
-    log: u64,
-    kernel_version: u32,
-    flags: u32,
-    name: [u8; 16],
-    interface: u32,
-    attach_type: u32,
-    btf_fd: u32,
-    function_info_size: u32,
-    function_info: u64,
-    function_info_count: u32,
-    line_info_size: u32,
-    line_info: u64,
-    line_info_count: u32,
-    attach_btf_id: u32,
-    attach_program_fd: u32,
-    padding: u32,
-}
-
 /// Instructions, and the description of their functions that lets the verifier judge each once.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -68,19 +37,6 @@ pub struct Program {
     pub functions: Vec<u8>,
     /// Bytes of one.
     pub function_size: u32,
-}
-
-/// Hands the object's types to the kernel, for [`load`].
-///
-/// # Errors
-/// The kernel's errno.
-pub fn load_btf(btf: &[u8]) -> io::Result<OwnedFd> {
-    // btf, log, sizes (btf, log), level and padding.
-    let mut attributes = [btf.as_ptr() as u64, 0, btf.len() as u64, 0];
-    // SAFETY: the attributes and the bytes outlive the call.
-    descriptor(unsafe {
-        libc::syscall(libc::SYS_bpf, BTF_LOAD, attributes.as_mut_ptr(), size_of_val(&attributes) - 4)
-    })
 }
 
 /// Loads a program.
@@ -94,81 +50,33 @@ pub fn load(
     btf: Option<BorrowedFd<'_>>,
     verbose: bool,
 ) -> io::Result<OwnedFd> {
-    let (program_type, attach_type, attach_btf_id) = match kind {
-        Kind::FEntry(id) => (26, 24, id),
-        Kind::FExit(id) => (26, 25, id),
-        Kind::KProbe => (2, 0, 0),
+    let (kind, attach) = match kind {
+        Kind::FEntry(id) => {
+            (bpf_prog_type::BPF_PROG_TYPE_TRACING, Some((bpf_attach_type::BPF_TRACE_FENTRY, id)))
+        }
+        Kind::FExit(id) => {
+            (bpf_prog_type::BPF_PROG_TYPE_TRACING, Some((bpf_attach_type::BPF_TRACE_FEXIT, id)))
+        }
+        Kind::KProbe => (bpf_prog_type::BPF_PROG_TYPE_KPROBE, None),
     };
-    let mut attributes = ProgramLoad {
-        program_type,
-        attach_type,
-        attach_btf_id,
-        instruction_count: program.instructions.len() as u32,
-        instructions: program.instructions.as_ptr() as u64,
-        licence: c"Dual MIT/GPL".as_ptr() as u64,
-        ..ProgramLoad::default()
-    };
-    if let Some(btf) = btf {
-        attributes.btf_fd = btf.as_raw_fd() as u32;
-        attributes.function_info = program.functions.as_ptr() as u64;
-        attributes.function_info_size = program.function_size;
-        attributes.function_info_count = program.functions.len() as u32 / program.function_size.max(1);
-    }
-    // The last byte stays NUL.
-    for (slot, byte) in attributes.name.iter_mut().take(15).zip(name.bytes()) {
-        *slot = byte;
-    }
-    let loaded = load_with(&mut attributes);
-    match loaded {
-        Err(error) if verbose => Err(with_log(&error, &mut attributes)),
+    let functions =
+        btf.map(|btf| Functions { btf, records: &program.functions, size: program.function_size });
+    let load = Load { kind, attach, name, instructions: &program.instructions, functions };
+    match sys::load(&load, &mut []) {
+        Err(error) if verbose => Err(with_log(&error, &load)),
         other => other,
     }
 }
 
-fn load_with(attributes: &mut ProgramLoad) -> io::Result<OwnedFd> {
-    // SAFETY: the attributes and what they point to outlive the call; the size is the record's own.
-    descriptor(unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            PROG_LOAD,
-            std::ptr::from_mut(attributes),
-            // Not the record's padding.
-            size_of::<ProgramLoad>() - 4,
-        )
-    })
-}
-
 /// Tries once more with a log, for its last lines.
-fn with_log(error: &io::Error, attributes: &mut ProgramLoad) -> io::Error {
+fn with_log(error: &io::Error, load: &Load<'_>) -> io::Error {
     let mut log = vec![0u8; LOG_BYTES];
-    (attributes.log_level, attributes.log_size) = (1, LOG_BYTES as u32);
-    attributes.log = log.as_mut_ptr() as u64;
-    let _ = load_with(attributes);
+    let _ = sys::load(load, &mut log);
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     let text = String::from_utf8_lossy(&log[..end]);
     let lines: Vec<&str> = text.lines().rev().take(LOG_LINES).collect();
     let lines: Vec<&str> = lines.into_iter().rev().collect();
     io::Error::new(error.kind(), format!("{error}; the verifier's last lines: {}", lines.join(" | ")))
-}
-
-fn descriptor(result: libc::c_long) -> io::Result<OwnedFd> {
-    match i32::try_from(result) {
-        // SAFETY: the kernel has just made this descriptor and nothing else owns it.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// Attaches a program that was loaded for its function.
-///
-/// # Errors
-/// The kernel's errno.
-pub fn attach_trampoline(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let mut attributes = [0u64, u64::from(program.as_raw_fd() as u32)];
-    // SAFETY: the attributes (name 0, program) outlive the call.
-    descriptor(unsafe {
-        libc::syscall(libc::SYS_bpf, RAW_TRACEPOINT_OPEN, attributes.as_mut_ptr(), size_of_val(&attributes))
-    })
 }
 
 /// Where kprobes are opened, as sysfs tells it.
@@ -193,47 +101,10 @@ impl KProbes {
     /// The kernel's errno; `NotFound` when there is no such function.
     pub fn attach(self, program: BorrowedFd<'_>, function: &str, at_return: bool) -> io::Result<OwnedFd> {
         let name = CString::new(function)?;
-        let mut event = PerfEvent {
-            kind: self.kind,
-            size: size_of::<PerfEvent>() as u32,
-            config: if at_return { self.returns } else { 0 },
-            function: name.as_ptr() as u64,
-            ..PerfEvent::default()
-        };
-        let (every_process, first_cpu, no_group) = (-1, 0, -1);
-        // SAFETY: the attributes state their own size, they and the name outlive the call.
-        let event = descriptor(unsafe {
-            libc::syscall(
-                libc::SYS_perf_event_open,
-                &raw mut event,
-                every_process,
-                first_cpu,
-                no_group,
-                PERF_FLAG_FD_CLOEXEC,
-            )
-        })?;
-        // SAFETY: no pointers; both descriptors are open.
-        let done = unsafe {
-            libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_BPF, program.as_raw_fd()) == 0
-                && libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE, 0) == 0
-        };
-        if done { Ok(event) } else { Err(io::Error::last_os_error()) }
+        let config = if at_return { self.returns } else { 0 };
+        let event = Event { kind: self.kind, config, function: Some(&name), ..Event::default() };
+        let event = sys::open_event(&event, FIRST_CPU)?;
+        sys::run_at(event.as_fd(), program)?;
+        Ok(event)
     }
-}
-
-/// `struct perf_event_attr` up to `config2`.
-#[repr(C)]
-#[derive(Default)]
-struct PerfEvent {
-    kind: u32,
-    size: u32,
-    config: u64,
-    period: u64,
-    sample_type: u64,
-    read_format: u64,
-    flags: u64,
-    wakeup: u32,
-    breakpoint: u32,
-    function: u64,
-    offset: u64,
 }

@@ -16,7 +16,8 @@ use profiler_common::lsm::{
     begin_tag,
 };
 
-use crate::probe::raw::{self, Program};
+use crate::probe::raw::Program;
+use crate::sys;
 
 /// Both programs, for no site yet.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Code {
         let types = aya::features().btf().and_then(|features| {
             object.fixup_and_sanitize_btf(features).ok().flatten().map(aya_obj::btf::Btf::to_bytes)
         });
-        let btf = types.and_then(|types| raw::load_btf(&types).ok());
+        let btf = types.and_then(|types| sys::load_btf(&types).ok());
         Ok(Self { enter: marked(&object, "lsm_enter")?, exit: marked(&object, "lsm_exit")?, btf })
     }
 
@@ -165,7 +166,8 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::probe::{object, raw::Kind};
+    use crate::probe::object;
+    use crate::probe::raw::{self, Kind};
 
     /// A kprobe's program is verified the same with and without kprobes to attach it to.
     #[test]

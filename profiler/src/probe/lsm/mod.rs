@@ -17,6 +17,7 @@ use profiler_common::lsm::SITES;
 use super::raw::{self, KProbes, Kind};
 use super::{btf, object, offsets};
 use crate::profile::LsmSite;
+use crate::sys;
 pub use code::Mode;
 use code::{Code, Site};
 use site::Candidate;
@@ -220,7 +221,7 @@ impl Attacher {
 
     fn trampoline(&mut self, function: &str, id: u32, site: Site) -> io::Result<Attached> {
         let attached = self.pair(function, site, [Kind::FExit(id), Kind::FEntry(id)], |program, _| {
-            raw::attach_trampoline(program)
+            sys::attach_trampoline(program)
         });
         match &attached {
             Ok(_) => self.trampolines += 1,
