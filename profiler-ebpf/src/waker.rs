@@ -13,7 +13,7 @@ use crate::clock::now_ns;
 use crate::stack::{self, Buffer};
 use crate::state::Thread;
 use crate::task::{self, Task};
-use crate::{away, global, process, slot, thread};
+use crate::{away, global, process, slot, target, thread};
 
 /// As a waker: nobody was seen.
 pub const UNSEEN: Waker = Waker { kernel: NO_STACK, user: NO_STACK, tgid: NO_WAKER, on_top: 0 };
@@ -50,6 +50,8 @@ fn note(ctx: *mut c_void, thread: &mut Thread) -> u32 {
         stack::user(ctx, Buffer::Waking, tgid, slot::in_call(current))
     };
     thread.waker = Waker { kernel, user, tgid, on_top: on_top.into() };
-    process::announce(current, tgid);
+    if target::admits_this_cpu() {
+        process::announce(current, tgid);
+    }
     0
 }

@@ -60,9 +60,11 @@ impl Drained {
         }
     }
 
-    /// Processes that waited, each once.
+    /// Processes that waited, and those that woke them, each once.
     pub fn waiters(&self) -> BTreeSet<Pid> {
-        self.waits.iter().map(|(key, _)| Pid(key.tgid)).collect()
+        let wakers = self.wait_stacks.iter().map(|(key, _)| key.waker.tgid);
+        let wakers = wakers.filter(|tgid| !matches!(*tgid, 0 | NO_WAKER));
+        self.waits.iter().map(|(key, _)| key.tgid).chain(wakers).map(Pid).collect()
     }
 
     /// Processes that the rows name beside those that they are of: holders of locks, neighbours on a CPU.
