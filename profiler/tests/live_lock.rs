@@ -149,7 +149,7 @@ fn two_threads_on_one_descriptor_table_spin_in_dup_and_close() {
 
 #[test]
 fn spins_longer_than_the_distance_of_two_clock_reads_agree_with_bpftrace() {
-    let Some(both) = measure("a copied table", &["dup-copied", "900", "3000"]) else { return };
+    let Some(both) = measure("a copied table", &["dup-copied", "10000", "3000"]) else { return };
     let (found, witnessed) = (waits(&both.recorded, "spin"), witnessed(&both, SPIN));
     println!("profiler {found:?}, bpftrace {witnessed:?}");
     assert!(of_caller(&both, "file_lock", &["alloc_fd"]).count > 0);
