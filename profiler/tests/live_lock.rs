@@ -111,6 +111,17 @@ fn assert_possible(both: &Both, found: Waits) {
     assert!(found.total_ns <= possible, "{} ns of waits in {possible} ns of threads", found.total_ns);
 }
 
+/// Short waits: bpftrace's clock at the end is read after our program ran, which is more than 5 % of them. Its run
+/// time is known, so the two must agree once it is allowed for. Few runs in the window, and each interrupt among them
+/// shows in the mean: never more than `most` ns.
+fn assert_agree_but_for_us(both: &Both, found: Waits, witnessed: Waits, most: f64) {
+    let ours = program_ns(&both.recorded, "contention_end").min(most);
+    let between = (ours * witnessed.count as f64) as u64;
+    println!("our program at the end takes {ours:.0} ns");
+    assert!(found.total_ns <= witnessed.total_ns * 105 / 100, "more than bpftrace saw");
+    assert!(found.total_ns + between >= witnessed.total_ns * 95 / 100, "less than bpftrace saw");
+}
+
 /// Mean run of a program in the windows in which the kernel timed it, ns.
 fn program_ns(recorded: &Recorded, program: &str) -> f64 {
     let programs = recorded.summary["cost"]["programs"].as_array().unwrap();
@@ -137,14 +148,7 @@ fn two_threads_on_one_descriptor_table_spin_in_dup_and_close() {
     assert!(opening.count + closing.count >= found.count * 9 / 10, "other callers dominate");
     assert_possible(&both, found);
     assert_same_count(&both, found, witnessed);
-    // These waits last about 0.5 µs; bpftrace's clock at the end is read after our program ran, which is
-    // more than 5 % of that. Its run time is known, so the two must agree once it is allowed for.
-    // Few runs in the window, and each interrupt among them shows in the mean: never more than 300 ns.
-    let ours = program_ns(&both.recorded, "contention_end").min(300.0);
-    let between = (ours * witnessed.count as f64) as u64;
-    println!("our program at the end takes {ours:.0} ns");
-    assert!(found.total_ns <= witnessed.total_ns * 105 / 100, "more than bpftrace saw");
-    assert!(found.total_ns + between >= witnessed.total_ns * 95 / 100, "less than bpftrace saw");
+    assert_agree_but_for_us(&both, found, witnessed, 300.0);
 }
 
 #[test]
@@ -161,7 +165,7 @@ fn spins_longer_than_the_distance_of_two_clock_reads_agree_with_bpftrace() {
 
 #[test]
 fn two_threads_on_one_pipe_wait_for_its_mutex() {
-    let Some(both) = measure("one pipe", &["pipe-contend", "2", "3000"]) else { return };
+    let Some(both) = measure("one pipe", &["pipe-contend", "2", "6000"]) else { return };
     let reading = of_caller(&both, "pipe mutex", &["anon_pipe_read", "pipe_read"]);
     let writing = of_caller(&both, "pipe mutex", &["anon_pipe_write", "pipe_write"]);
     assert!(reading.count > 0 && writing.count > 0, "{:#?}", rows(&both.recorded, "lock"));
@@ -170,7 +174,7 @@ fn two_threads_on_one_pipe_wait_for_its_mutex() {
     assert!(reading.count + writing.count >= found.count * 9 / 10, "other callers dominate");
     assert_possible(&both, found);
     assert_same_count(&both, found, witnessed);
-    assert_agree(found.total_ns, witnessed.total_ns);
+    assert_agree_but_for_us(&both, found, witnessed, 600.0);
 }
 
 /// Waits of 20 ms behind a holder that stands in a page fault, by the waiter's own clock.

@@ -181,26 +181,6 @@ fn a_held_mutex_is_sleep_on_a_lock_and_nothing_twice() {
 }
 
 #[test]
-fn a_held_spinlock_is_spinning() {
-    if !can_run("a_held_spinlock_is_spinning", &[]) {
-        return;
-    }
-    if std::thread::available_parallelism().unwrap().get() < 2 {
-        support::skipped("a_held_spinlock_is_spinning", "needs two CPUs");
-        return;
-    }
-    let (recorded, truth, pid) = record(&["--slow", "100us"], &["held-dups", "40000", "15000", "100"]);
-    let row = recorded.call(pid, "dup");
-    let (parts, calls) = (parts(row), number(&truth, "calls").max(number(&row["slow"], "count")));
-    assert!(calls >= 20, "too few waits to tell anything: {truth}");
-    // A dup alone takes a microsecond: whatever a slow one was on the CPU, it spun.
-    assert_part("spinning", number(parts, "spin_ns"), number(&truth, "cpu_ns"), calls);
-    assert!(number(parts, "spin_ns") * 10 >= number(parts, "on_cpu_ns") * 9, "{parts:#}");
-    assert!(number(parts, "unaccounted_ns") * 50 <= number(parts, "wall_ns"), "{parts:#}");
-    assert_sums(&recorded);
-}
-
-#[test]
 fn a_hundred_thousand_calls_add_up_to_the_ns() {
     if !can_run("a_hundred_thousand_calls_add_up_to_the_ns", &[]) {
         return;

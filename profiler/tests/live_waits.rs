@@ -93,12 +93,14 @@ fn a_timer_is_an_interrupt_that_wakes() {
     let (recorded, truth, pid) = record(&["nanosleep", "30", "20"]);
     let mut sleeps = rows(&recorded, "offcpu", "rows", pid);
     sleeps.retain(|row| row["syscall"] == "clock_nanosleep" || row["syscall"] == "nanosleep");
-    assert_eq!(sum(&sleeps, "count"), 30, "{sleeps:#?}");
+    // A switch that nobody saw is counted, and takes a wait along.
+    let all = |count: u64| count <= 30 && count + recorded.counted("switch_missed") >= 30;
+    assert!(all(sum(&sleeps, "count")), "{sleeps:#?}");
     assert!(sleeps.iter().all(|row| row["class"] == "idle"), "{sleeps:#?}");
-    assert!(sum(&sleeps, "total_ns") >= 30 * 20_000_000, "{truth} {sleeps:#?}");
+    assert!(sum(&sleeps, "total_ns") >= sum(&sleeps, "count") * 20_000_000, "{truth} {sleeps:#?}");
     let mut stacks = rows(&recorded, "offcpu", "stacks", pid);
     stacks.retain(|row| row["class"] == "idle");
-    assert_eq!(sum(&stacks, "count"), 30, "every one is long: {stacks:#?}");
+    assert!(all(sum(&stacks, "count")), "every one is long: {stacks:#?}");
     assert!(stacks.iter().all(|row| row["waker"]["interrupt"] == true), "{stacks:#?}");
 }
 

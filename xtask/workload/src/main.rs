@@ -67,7 +67,6 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   crowded-late-reads N MS  as late-reads, likewise
   mixed-reads N MS MIB     crowded: N late reads of MS and N reads of MIB of /dev/zero, in turns
   preempted-reads N MIB    N reads of MIB of /dev/zero on a CPU that a SCHED_FIFO thread takes again and again
-  held-dups N FDS US       N dups against copies of a table of FDS descriptors; US and more: they waited
   objects MS               a call of MS on each kind of object: TCP, pipe, file, futex, closed, of one gone
   futex-spins N THREADS US N futex waits that spin behind visits to THREADS sleepers; US and more count
   disk-faults MIB          a mapped file of MIB, each page read from disk at its first touch
@@ -152,7 +151,6 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
         ("mixed-reads", &[count, ms, mebibytes]) => parts::mixed_reads(count, ms, mebibytes),
         ("preempted-reads", &[count, mebibytes]) => parts::preempted_reads(count, mebibytes),
-        ("held-dups", &[count, descriptors, us]) => parts::held_dups(count, descriptors, us),
         ("objects", &[ms]) => objects::each(ms),
         ("futex-spins", &[count, sleepers, us]) => spin::futex_waits(count, sleepers, us),
         ("disk-faults", &[mebibytes]) => fault::disk_faults(mebibytes),

@@ -12,7 +12,6 @@ use std::{
 };
 
 use crate::{
-    contend,
     report::Report,
     system::{self, cpu_time, now},
     timed::Answerer,
@@ -25,6 +24,8 @@ pub struct Witness {
     wall_ns: u64,
     cpu_ns: u64,
     delay_ns: u64,
+    /// What looking at the clocks takes of the thread's own CPU time.
+    own_ns: u64,
 }
 
 impl Witness {
@@ -34,7 +35,18 @@ impl Witness {
     /// The kernel has no `schedstat`.
     pub fn new() -> io::Result<Self> {
         let schedstat = File::open("/proc/thread-self/schedstat")?;
-        Ok(Self { schedstat, calls: 0, wall_ns: 0, cpu_ns: 0, delay_ns: 0 })
+        let mut witness = Self { schedstat, calls: 0, wall_ns: 0, cpu_ns: 0, delay_ns: 0, own_ns: 0 };
+        let mut looks: Vec<u64> = (0..65).map(|_| witness.look()).collect();
+        looks.sort_unstable();
+        witness.own_ns = looks[looks.len() / 2];
+        Ok(witness)
+    }
+
+    /// CPU time between two looks with nothing between them.
+    fn look(&self) -> u64 {
+        let (_, before, _) = self.at_once();
+        let (_, after, _) = self.at_once();
+        after - before
     }
 
     /// Time this thread has waited for a CPU: the second number.
@@ -57,7 +69,7 @@ impl Witness {
         }
         self.calls += 1;
         self.wall_ns += end - begin;
-        self.cpu_ns += cpu_end - cpu;
+        self.cpu_ns += (cpu_end - cpu).saturating_sub(self.own_ns);
         // A wait for the CPU between the call's end and the look at it is none of the call's.
         let apart = later - end;
         let outside = if apart > 200_000 { apart } else { 0 };
@@ -229,45 +241,4 @@ fn preempt(stop: &AtomicBool) -> io::Result<u64> {
         while now() - begin < 2_000_000 {}
     }
     Ok(bursts)
-}
-
-/// N dups made while another thread copies a table of that many descriptors and holds its lock; those of
-/// `us` and more did nothing but spin.
-pub fn held_dups(count: u64, descriptors: u64, us: u64) -> io::Result<Report> {
-    let ends = system::pipe(0)?;
-    fill_table(ends[0], descriptors)?;
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                drop(thread::spawn(contend::copy_table).join());
-            }
-        });
-        let mut witness = Witness::new()?;
-        for _ in 0..count {
-            witness.watch(us * 1000, || dup(ends[0]));
-        }
-        stop.store(true, Ordering::Relaxed);
-        Ok(witness.report())
-    })
-}
-
-/// Opens so many descriptors.
-fn fill_table(fd: i32, descriptors: u64) -> io::Result<()> {
-    for _ in 0..descriptors {
-        // SAFETY: duplicates a descriptor that stays open; the copies stay open, too.
-        if unsafe { system::call(libc::SYS_dup, [fd as usize, 0, 0, 0, 0, 0]) } < 0 {
-            return Err(io::Error::other("no descriptors left: ask for fewer, or raise `ulimit -n`"));
-        }
-    }
-    Ok(())
-}
-
-#[inline(never)]
-fn dup(fd: i32) {
-    // SAFETY: duplicates a descriptor that stays open.
-    let copy = unsafe { system::call(libc::SYS_dup, [fd as usize, 0, 0, 0, 0, 0]) };
-    if copy >= 0 {
-        system::close(copy as i32);
-    }
 }
