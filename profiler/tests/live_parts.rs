@@ -28,8 +28,20 @@ const PARTS: [&str; 8] = [
     "unaccounted_ns",
 ];
 
-/// Records a workload from before its start to after its end.
+/// Records a workload from before its start to after its end. A run in which a switch reached no program is measured
+/// again, and said: what it hides is known to be `unaccounted` (docs/decisions.md), and another test holds that.
 fn record(options: &[&str], words: &[&str]) -> (Recorded, Value, u32) {
+    for _ in 0..4 {
+        let (recorded, truth, pid) = record_once(options, words);
+        match recorded.counted("switch_missed") {
+            0 => return (recorded, truth, pid),
+            missed => println!("{missed} switches were seen by no program: measured again"),
+        }
+    }
+    record_once(options, words)
+}
+
+fn record_once(options: &[&str], words: &[&str]) -> (Recorded, Value, u32) {
     let workload = Workload::start(words);
     let pid = workload.pid();
     let pid_text = pid.to_string();
@@ -203,7 +215,7 @@ fn what_ignored_switches_hide_is_unaccounted() {
     }
     let words = ["pipe-reads", "1000", "2"];
     let share = |options: &[&str]| {
-        let (recorded, _, pid) = record(&[&["--slow", "1ms"], options].concat(), &words);
+        let (recorded, _, pid) = record_once(&[&["--slow", "1ms"], options].concat(), &words);
         assert_sums(&recorded);
         let parts = parts(recorded.call(pid, "read")).clone();
         let share = number(&parts, "unaccounted_ns") as f64 / number(&parts, "wall_ns") as f64;
