@@ -125,8 +125,8 @@ pub fn end(lock: u64) {
         if is_timed(spins, lock) {
             return;
         }
-        if let Some(wait) = close(spins, lock) {
-            lock_part::add_spin(wait, now);
+        if let Some(index) = close(spins, lock) {
+            spin_ended(index, now);
             return;
         }
     }
@@ -141,7 +141,9 @@ pub fn end_spinning(lock: u64, now: u64) {
     let Some(spins) = SPINS.get_ptr_mut(0) else { return };
     // SAFETY: this CPU's own value.
     match close(unsafe { &mut *spins }, lock) {
-        Some(wait) => lock_part::add_spin(wait, now),
+        Some(index) => {
+            spin_ended(index, now);
+        },
         None => unmatched(),
     }
 }
@@ -150,14 +152,37 @@ pub fn end_spinning(lock: u64, now: u64) {
 #[inline(always)]
 pub fn end_sleeping(lock: u64, now: u64) {
     match thread::get(task::current()).and_then(|thread| close(&mut thread.waits, lock)) {
-        Some(wait) => {
-            if wait.kind & flag::MUTEX != 0 && wait.own == 0 {
-                lock_part::mutex_phase(false);
-            }
-            wait::add(wait, now);
+        Some(index) => {
+            sleep_ended(index, now);
         }
         None => unmatched(),
     }
+}
+
+/// This CPU's spin at `index` has ended. A global function, as the next: the verifier walks it once, not for every place
+/// and way.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn spin_ended(index: u32, now: u64) -> u32 {
+    if let Some(spins) = SPINS.get_ptr(0) {
+        // SAFETY: this CPU's own value.
+        lock_part::add_spin(unsafe { &(*spins)[index as usize & (NESTING - 1)] }, now);
+    }
+    0
+}
+
+/// The running thread's wait at `index` has ended.
+#[unsafe(no_mangle)]
+#[inline(never)]
+fn sleep_ended(index: u32, now: u64) -> u32 {
+    if let Some(thread) = thread::get(task::current()) {
+        let wait = &thread.waits[index as usize & (NESTING - 1)];
+        if wait.kind & flag::MUTEX != 0 && wait.own == 0 {
+            lock_part::mutex_phase(false);
+        }
+        wait::add(wait, now);
+    }
+    0
 }
 
 /// An end without a begin: either not the target's, or begun before attach.
@@ -179,8 +204,9 @@ fn is_timed(waits: &[Wait; NESTING], lock: u64) -> bool {
     false
 }
 
+/// Gives up the wait for `lock`: its place.
 #[inline(always)]
-fn close(waits: &mut [Wait; NESTING], lock: u64) -> Option<&Wait> {
+fn close(waits: &mut [Wait; NESTING], lock: u64) -> Option<u32> {
     for index in 0..NESTING {
         if waits[index].lock == lock {
             waits[index].lock = 0;
@@ -190,7 +216,7 @@ fn close(waits: &mut [Wait; NESTING], lock: u64) -> Option<&Wait> {
                 return None;
             }
             waits[index].named = static_lock(lock);
-            return Some(&waits[index]);
+            return Some(index as u32);
         }
     }
     None

@@ -21,7 +21,7 @@ use crate::lsm_site::opaque;
 use crate::maps::{LSM_CACHE, LSM_ROWS, LSM_STACKS, SEEN};
 use crate::outcome::{busy, count};
 use crate::stack;
-use crate::{global, lsm, lsm_open, lsm_site, lsm_stack, process, task};
+use crate::{global, lsm, lsm_open, lsm_site, lsm_stack, process};
 
 #[unsafe(no_mangle)]
 static BUCKETS: [u8; 256] = bucket_table();
@@ -118,7 +118,7 @@ fn displace(cached: &mut CachedRow, tag: u64) -> u32 {
     *cached = CachedRow { tag, stack_at_ns: STACK_EVERY_NS, row: LatencyRow::NONE };
     let key = LsmKey::of(tag, lsm_site::number(), 0);
     if key.tgid != 0 {
-        process::announce(task::current(), key.tgid);
+        process::announce(key.tgid);
     }
     let known = finish(mix(seed(key.tgid, u32::from(key.site)), u64::from(key.nr)));
     // SAFETY: the value is not read.

@@ -19,23 +19,26 @@ use crate::global::offset;
 use crate::maps::{EVENTS, PROCESSES, TARGETS};
 use crate::outcome::{busy, count};
 use crate::state::flag;
-use crate::task::Task;
 use crate::{cgroup, global, lsm_open, slot, target, task, thread};
 use profiler_common::processor::{EXIT, EXIT_GROUP};
 
-/// Tells user space of the process of `task` the first time it gets a row.
+/// Tells user space of the running process the first time it gets a row.
 #[inline(always)]
-pub fn announce(task: Task, tgid: u32) {
+pub fn announce(tgid: u32) {
     // SAFETY: the value is not read.
     if unsafe { PROCESSES.get(&tgid) }.is_none()
         && busy(|| PROCESSES.insert(&tgid, &1, u64::from(BPF_NOEXIST))).is_ok()
     {
-        send(task, tgid);
+        send(tgid);
     }
 }
 
+/// A global function: for each pointer that is followed, verifiers since 6.3 search all of the kernel's types by name,
+/// which they shall do once in a program, and not for every way there.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn send(task: Task, tgid: u32) -> u32 {
+fn send(tgid: u32) -> u32 {
+    let task = task::current();
     let named = if global::have_offsets() == 0 { task } else { task::leader(task) };
     let mut event = ProcessEvent {
         tag: PROCESS,
@@ -80,7 +83,7 @@ pub fn exec() {
         let _ = busy(|| PROCESSES.remove(&tgid));
     } else if target::admits_running(task::current()) {
         let _ = busy(|| PROCESSES.insert(&tgid, &1, 0));
-        send(task::current(), tgid);
+        send(tgid);
     }
 }
 
@@ -162,7 +165,7 @@ pub fn exit() {
 
 /// The call in the thread's own state, which ends here.
 #[inline(always)]
-fn call_of(task: Task) -> Option<u32> {
+fn call_of(task: task::Task) -> Option<u32> {
     let thread = thread::get(task)?;
     let flags = thread.flags;
     thread.flags = 0;

@@ -10,7 +10,7 @@ use profiler_common::syscall::{CachedRow, CachedRows, LatencyKey, LatencyRow, pl
 use profiler_common::writer;
 
 use crate::outcome::{busy, count};
-use crate::{global, maps, process, task};
+use crate::{global, maps, process};
 
 /// Where the rows of one kind are.
 pub trait Table {
@@ -42,7 +42,7 @@ impl Table for Calls {
 
     #[inline(always)]
     fn announce(tgid: u32) {
-        process::announce(task::current(), tgid);
+        process::announce(tgid);
     }
 }
 

@@ -90,6 +90,6 @@ fn add_row(key: &SampleKey) -> u32 {
     if busy(|| SAMPLES.insert(key, &1, 0)).is_err() {
         count(Outcome::CpuRowFull, 1);
     }
-    process::announce(task::current(), key.tgid);
+    process::announce(key.tgid);
     0
 }

@@ -55,7 +55,7 @@ fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
     }
     let Some(thread) = thread::get_or_create(task) else { return };
     if global::follows_all() && thread.flags & flag::KNOWN == 0 && target::admits_this_cpu() {
-        process::announce(task, (bpf_get_current_pid_tgid() >> 32) as u32);
+        process::announce((bpf_get_current_pid_tgid() >> 32) as u32);
     }
     if thread.flags & flag::INTERRUPTED == 0 && usable() {
         thread.flags = flag::KNOWN;

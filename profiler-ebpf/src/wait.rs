@@ -12,7 +12,7 @@ use crate::maps::{LOCKS, OWNERS};
 use crate::outcome::{busy, count};
 use crate::row::octave_of;
 use crate::state::Wait;
-use crate::{global, process, task};
+use crate::{global, process};
 
 /// Adds a wait that ended at `now`; those for our own locks are only counted.
 #[inline(always)]
@@ -87,6 +87,6 @@ fn add_row(key: &LockKey, ns: u64) -> u32 {
     if busy(|| LOCKS.insert(key, &row, 0)).is_err() {
         count(Outcome::LockRowFull, 1);
     }
-    process::announce(task::current(), key.tgid);
+    process::announce(key.tgid);
     0
 }

@@ -51,7 +51,7 @@ fn note(ctx: *mut c_void, thread: &mut Thread) -> u32 {
     };
     thread.waker = Waker { kernel, user, tgid, on_top: on_top.into() };
     if target::admits_this_cpu() {
-        process::announce(current, tgid);
+        process::announce(tgid);
     }
     0
 }

@@ -24,6 +24,9 @@ const FEW_MINUTES: u64 = 3;
 const AFTER: Duration = Duration::from_secs(300);
 /// Every busy CPU takes its share of the emulator, and the profiler has what is left.
 const CPUS: &str = "2";
+/// What an emulated machine pays for and a soak does not need: a clock behind a port, pages cleared twice, and ways around
+/// the faults of real processors.
+const CMDLINE: &str = "clocksource=tsc tsc=reliable init_on_alloc=0 mitigations=off";
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -81,6 +84,7 @@ fn guests(workspace: &Workspace, kernels: &[&str], (words, minutes): (&[&str], u
     match Task::new(workspace, words, Duration::from_secs(minutes * 60) + AFTER) {
         Ok(mut task) => {
             CPUS.clone_into(&mut task.smp);
+            CMDLINE.clone_into(&mut task.cmdline);
             kernels.iter().for_each(|kernel| drop(column::run(workspace, kernel, &task, tally)));
         }
         Err(error) => tally.outcome("binaries of the soak", Err(error)),

@@ -18,7 +18,10 @@ use crate::{
 /// Threads duplicating and closing one descriptor: the spin lock of the descriptor table.
 pub fn dup_close(threads: u64, ms: u64) -> io::Result<Report> {
     let ends = system::pipe(0)?;
-    let report = contend(threads, ms, || dup_and_close(ends[0]));
+    let report = contend(threads, ms, || {
+        dup_and_close(ends[0]);
+        std::hint::spin_loop();
+    });
     ends.into_iter().for_each(system::close);
     report
 }
