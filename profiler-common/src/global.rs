@@ -61,9 +61,13 @@ pub struct Offsets {
     pub rwsem_owner: u32,
     /// `task_struct.throttled` (Linux 6.18 and later); 0: there is none.
     pub task_throttled: u32,
+    /// `task_struct.se.sum_exec_runtime`.
+    pub task_ran: u32,
+    /// `task_struct.sched_info.run_delay`; 0: the kernel keeps none.
+    pub task_queued: u32,
     /// `task_struct.se.cfs_rq`; 0: there is none.
     pub task_cfs_rq: u32,
     /// `cfs_rq.throttle_count`; 0: there is none.
     pub cfs_rq_throttle_count: u32,
 }
-crate::shared_record!(Offsets, 100);
+crate::shared_record!(Offsets, 108);

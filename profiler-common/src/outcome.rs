@@ -30,6 +30,8 @@ outcomes! {
     PartsImplausible,
     /// Lost: a switch of a thread inside a call was not seen (known from the kernel's own count).
     SwitchMissed,
+    /// Class, no loss: a thread's coming to a CPU was not seen, and the scheduler's own account of it made up for that.
+    SwitchRecovered,
     /// Lost: a sleep inside a call ended and its wakeup was not seen.
     WakeupMissed,
     /// Class, no loss: a thread about to sleep in a call kept running for a pending signal, or yielded: its

@@ -13,14 +13,16 @@ use crate::slice::{add_running, missed};
 use crate::stack::{self, Buffer};
 use crate::state::{NESTING, Slice, Thread, flag, wait};
 use crate::task::{self, Task};
-use crate::{global, off_cpu, waker};
+use crate::{global, off_cpu, unseen, waker};
 
 /// The thread leaves the CPU.
 #[inline(never)]
 pub fn leaves(thread: &mut Thread, task: Task, preempted: bool, now: u64) -> u32 {
     let switches = task::switches(task);
     let in_call = thread.flags & flag::IN_CALL != 0;
-    if in_call {
+    if unseen::is(thread, switches.wrapping_sub(1)) {
+        unseen::recover(now);
+    } else if in_call {
         add_running(thread, now, switches.wrapping_sub(1));
     }
     let state = if preempted { 0 } else { task::state(task) };
@@ -40,6 +42,9 @@ pub fn leaves(thread: &mut Thread, task: Task, preempted: bool, now: u64) -> u32
     slice.switches = switches;
     slice.woken_ns = 0;
     slice.out_ns = now;
+    if global::kernel_accounts() {
+        (slice.ran, slice.queued) = unseen::accounts(task);
+    }
     thread.waker = waker::UNSEEN;
     0
 }
@@ -79,7 +84,7 @@ pub fn comes_back(thread: &mut Thread, task: Task, now: u64) -> u32 {
         thread.slice.spin_ns = now;
     }
     if slice.out_ns == 0 || slice.switches != switches {
-        unseen(thread, slice.out_ns);
+        leave_unseen(thread, slice.out_ns);
         return 0;
     }
     let (mut queue, mut queued_ns) = (slice.wait, slice.out_ns);
@@ -107,7 +112,7 @@ pub fn comes_back(thread: &mut Thread, task: Task, now: u64) -> u32 {
 
 /// A wait whose begin was not seen: it was before attach, or a switch was missed.
 #[inline(always)]
-fn unseen(thread: &Thread, out_ns: u64) {
+fn leave_unseen(thread: &Thread, out_ns: u64) {
     if out_ns == 0 && (thread.flags & flag::IN_CALL == 0 || thread.slice.early != 0) {
         if global::follows_all() {
             count(Outcome::WaitBeforeAttach, 1);
@@ -119,7 +124,7 @@ fn unseen(thread: &Thread, out_ns: u64) {
 
 /// Adds to the part of the call, if the thread is in one, that a wait is: the parts of the next begin at 0.
 #[inline(always)]
-fn add_part(thread: &mut Thread, wait: u32, ns: u64) {
+pub fn add_part(thread: &mut Thread, wait: u32, ns: u64) {
     // By arithmetic: the verifier would go on with one state for each branch.
     let part = if wait::is_runnable(wait) {
         wait - Wait::Woken as u32 + Part::Woken as u32

@@ -51,6 +51,8 @@ globals! {
     RUNQ_ROWS: u32 = 1, fn runq_rows;
     /// Switches to ignore on purpose, of 1,000.
     IGNORE_SWITCHES: u32 = 0, fn ignore_switches;
+    /// Comings to a CPU to ignore on purpose, of 1,000.
+    IGNORE_ARRIVALS: u32 = 0, fn ignore_arrivals;
     /// First address of the kernel's static data.
     DATA_START: u64 = 0, fn data_start;
     /// End of the kernel's static data.
@@ -82,6 +84,8 @@ static OFFSETS: Offsets = Offsets {
     rwsem_owner: 0,
     task_stack: 0,
     task_throttled: 0,
+    task_ran: 0,
+    task_queued: 0,
     task_cfs_rq: 0,
     cfs_rq_throttle_count: 0,
 };
@@ -116,6 +120,12 @@ pub fn read_offset(field: usize) -> u32 {
 #[inline(always)]
 pub fn follows_all() -> bool {
     offcpu_rows() != 0 || runq_rows() != 0
+}
+
+/// Whether the scheduler's own account of a thread makes up for a switch that was not seen.
+#[inline(always)]
+pub fn kernel_accounts() -> bool {
+    offset!(task_ran) != 0 && offset!(task_queued) != 0 && ignore_switches() == 0
 }
 
 /// Id and level of a cgroup of the target; `index` is a constant below [`CGROUPS`].

@@ -143,7 +143,7 @@ pub fn end_spinning(lock: u64, now: u64) {
     match close(unsafe { &mut *spins }, lock) {
         Some(index) => {
             spin_ended(index, now);
-        },
+        }
         None => unmatched(),
     }
 }

@@ -44,6 +44,7 @@ mod target;
 mod task;
 mod thread;
 mod unmatched;
+mod unseen;
 mod wait;
 mod waker;
 

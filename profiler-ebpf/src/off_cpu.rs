@@ -56,6 +56,15 @@ pub fn queued(thread: &Thread, task: Task, wait: u32, (since, now): (u64, u64)) 
     }
 }
 
+/// As [`queued`], where nobody saw who ran meanwhile.
+#[inline(always)]
+pub fn queued_unseen(thread: &Thread, task: Task, wait: u32, ns: u64) {
+    let tgid = task::tgid(task);
+    if global::runq_rows() != 0 && counts(tgid) {
+        add_wait(tgid, u32::from(packed(thread, wait)), ns);
+    }
+}
+
 /// Adds a wait to its row. A global function, as the next: the verifier walks it once, not once for every way there.
 #[unsafe(no_mangle)]
 #[inline(never)]

@@ -9,10 +9,10 @@ use profiler_common::part::Part;
 use profiler_common::stack::NO_STACK;
 use profiler_common::wait::Wait;
 
-use crate::global;
 use crate::outcome::count;
 use crate::state::{NESTING, Slice, Thread};
 use crate::task::{self, Task};
+use crate::{global, unseen};
 
 /// The call's first slice, on the CPU since `since`.
 #[inline(always)]
@@ -28,6 +28,8 @@ pub fn begin(thread: &mut Thread, since: u64, switches: u64) {
         queue: Wait::Woken as u32,
         spins: 0,
         early: u32::from(!global::slots_usable()),
+        ran: 0,
+        queued: 0,
     };
 }
 
@@ -56,7 +58,12 @@ pub fn missed(thread: &Thread) {
 /// The call ends, or is interrupted, on the CPU.
 #[inline(always)]
 pub fn ends(thread: &mut Thread, task: Task, now: u64) {
-    add_running(thread, now, task::switches(task));
+    let switches = task::switches(task);
+    if unseen::is(thread, switches) {
+        unseen::recover(now);
+    } else {
+        add_running(thread, now, switches);
+    }
     for index in 0..NESTING {
         // No lock is waited for at the end of a call: the end of this wait was not seen.
         thread.waits[index].lock = 0;

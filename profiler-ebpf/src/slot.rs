@@ -11,7 +11,7 @@ use profiler_common::syscall::{Slot, verdict};
 use crate::maps::SLOTS;
 use crate::state::{Parts, Thread, flag};
 use crate::task::{self, Task};
-use crate::{slice, thread};
+use crate::{slice, thread, unseen};
 
 /// This CPU's slot.
 #[inline(always)]
@@ -100,6 +100,7 @@ pub fn in_call(task: Task) -> bool {
 /// `switches`: how often the thread had left a CPU when the call began.
 #[inline(always)]
 pub fn save(slot: &mut Slot, thread: &mut Thread, switches: u64) {
+    unseen::recover_before(thread, slot.enter_ns);
     thread.nr = slot.nr;
     thread.enter_ns = slot.enter_ns;
     thread.parts = Parts::NONE;

@@ -138,6 +138,10 @@ pub struct Slice {
     pub spins: u32,
     /// 1: the call began before switches were seen, so that a missed one is no loss.
     pub early: u32,
+    /// What the kernel had on it when it left the CPU (see `unseen`): time it ran.
+    pub ran: u32,
+    /// The same: time it waited for a CPU.
+    pub queued: u32,
 }
 
 /// A call that a signal interrupted; valid while [`flag::INTERRUPTED`] is set.

@@ -27,7 +27,7 @@ pub fn switch(preempted: bool, prev: Task, next: Task) {
         }
         slot::forget(slot);
     }
-    if ignored() {
+    if is_ignored(global::ignore_switches()) {
         return;
     }
     let mut now = 0;
@@ -45,6 +45,7 @@ pub fn switch(preempted: bool, prev: Task, next: Task) {
     }
     if let Some(thread) = thread::get(next)
         && is_followed(thread)
+        && !is_ignored(global::ignore_arrivals())
     {
         if now == 0 {
             now = now_ns();
@@ -59,12 +60,11 @@ fn is_followed(thread: &Thread) -> bool {
     global::follows_all() || thread.flags & flag::IN_CALL != 0
 }
 
-/// Whether this switch is one to ignore on purpose: what the slices then miss must show.
+/// Whether this is one of so many of 1,000 to ignore on purpose: what becomes of their time must show.
 #[inline(always)]
-fn ignored() -> bool {
+fn is_ignored(permille: u32) -> bool {
     // SAFETY: the helper has no preconditions.
-    if global::ignore_switches() == 0 || unsafe { bpf_get_prandom_u32() } % 1000 >= global::ignore_switches()
-    {
+    if permille == 0 || unsafe { bpf_get_prandom_u32() } % 1000 >= permille {
         return false;
     }
     count(Outcome::SwitchIgnored, 1);

@@ -19,7 +19,7 @@ use crate::clock::now_ns;
 use crate::outcome::count;
 use crate::state::{Parts, Thread, flag};
 use crate::task::Task;
-use crate::{global, off_cpu, process, restart, slice, slot, slow, target, task, thread, unmatched};
+use crate::{global, off_cpu, process, restart, slice, slot, slow, target, task, thread, unmatched, unseen};
 
 /// A thread enters a call. The CPU does not count: a call belongs to the CPU it ends on.
 #[inline(always)]
@@ -63,9 +63,11 @@ fn enter_rare(slot: &mut Slot, task: Task, (regs, nr): (u64, u32)) {
         slot::enter(slot, nr, now_ns());
         return;
     }
+    let now = now_ns();
+    unseen::recover_before(thread, now);
     thread.nr = nr;
     thread.parts = Parts::NONE;
-    thread.enter_ns = now_ns();
+    thread.enter_ns = now;
     slice::begin(thread, thread.enter_ns, task::switches(task));
     if thread.flags & flag::INTERRUPTED != 0 {
         restart::at_enter(thread, regs);

@@ -55,6 +55,7 @@ fn class(outcome: Outcome) -> Option<Class> {
         Outcome::PartRowFull => Class::PartRowFull,
         Outcome::PartsImplausible => Class::PartsImplausible,
         Outcome::SwitchMissed => Class::SwitchMissed,
+        Outcome::SwitchRecovered => Class::SwitchRecovered,
         Outcome::WakeupMissed => Class::WakeupMissed,
         Outcome::RunnableUnwoken => Class::RunnableUnwoken,
         Outcome::SwitchIgnored => Class::SwitchIgnored,

@@ -31,6 +31,7 @@ pub struct Globals {
     offcpu_rows: u32,
     runq_rows: u32,
     ignore_switches: u32,
+    ignore_arrivals: u32,
     data_start: u64,
     data_end: u64,
     offsets: Offsets,
@@ -80,6 +81,7 @@ impl Globals {
             offcpu_rows: u32::from(request.offcpu),
             runq_rows: u32::from(request.runq),
             ignore_switches: request.ignore_switches,
+            ignore_arrivals: request.ignore_arrivals,
             data_start: 0xffff_ffff_8000_0000,
             data_end: 0xffff_ffff_ff00_0000,
             offsets: layout.map(|layout| layout.offsets).unwrap_or_default(),
@@ -151,6 +153,7 @@ impl Globals {
             .override_global("OFFCPU_ROWS", &self.offcpu_rows, true)
             .override_global("RUNQ_ROWS", &self.runq_rows, true)
             .override_global("IGNORE_SWITCHES", &self.ignore_switches, true)
+            .override_global("IGNORE_ARRIVALS", &self.ignore_arrivals, true)
             .override_global("DATA_START", &self.data_start, true)
             .override_global("DATA_END", &self.data_end, true)
             .override_global("OFFSETS", &self.offsets, true)

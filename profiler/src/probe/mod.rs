@@ -47,6 +47,8 @@ pub struct Request {
     pub cpus: Option<Vec<u32>>,
     /// Switches to ignore on purpose, of 1,000: for the test that the accounting shows it.
     pub ignore_switches: u32,
+    /// Comings to a CPU to ignore, of 1,000: for the test that the scheduler's accounts make up for them.
+    pub ignore_arrivals: u32,
     /// Who is measured.
     pub filter: Filter,
     /// Print the verifier's log when a program is refused.

@@ -76,8 +76,9 @@ impl Drop for Mapped {
 }
 
 fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
-    const WANTED: [&str; 12] = [
+    const WANTED: [&str; 13] = [
         "sched_entity",
+        "sched_info",
         "cfs_rq",
         "mutex",
         "rw_semaphore",
@@ -115,6 +116,8 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
         ancestor_ids: u32::from(ancestors.is_none()),
         task_stack: task("stack")?,
         task_throttled: task("throttled").unwrap_or(0),
+        task_ran: inside(&types, "se", ("sched_entity", "sum_exec_runtime")).unwrap_or(0),
+        task_queued: inside(&types, "sched_info", ("sched_info", "run_delay")).unwrap_or(0),
         task_cfs_rq: queue(&types).unwrap_or(0),
         cfs_rq_throttle_count: queue(&types).and(types.offset("cfs_rq", "throttle_count")).unwrap_or(0),
         mutex_owner: types.offset("mutex", "owner")?,
@@ -127,13 +130,16 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
 
 /// Kernels without quotas, or without groups, have no such fields.
 fn queue(types: &Types<'_>) -> Option<u32> {
-    Some(types.offset("task_struct", "se")? + types.offset("sched_entity", "cfs_rq")?)
+    inside(types, "se", ("sched_entity", "cfs_rq"))
+}
+
+/// A member of a structure that is a task's member.
+fn inside(types: &Types<'_>, member: &str, (structure, inner): (&str, &str)) -> Option<u32> {
+    Some(types.offset("task_struct", member)? + types.offset(structure, inner)?)
 }
 
 fn task_cpu(types: &Types<'_>) -> Option<u32> {
-    types
-        .offset("task_struct", "cpu")
-        .or_else(|| Some(types.offset("task_struct", "thread_info")? + types.offset("thread_info", "cpu")?))
+    types.offset("task_struct", "cpu").or_else(|| inside(types, "thread_info", ("thread_info", "cpu")))
 }
 
 fn set_entry(types: &Types<'_>, hierarchy: &Hierarchy) -> Option<u32> {

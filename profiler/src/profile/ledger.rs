@@ -176,6 +176,8 @@ classes! {
     Restarted = "interrupted calls joined with their restart", Class, of Calls;
     /// Off the CPU without being preempted, asleep or woken.
     RunnableUnwoken = "waits for a CPU without a wakeup (signal pending, yield)", Class, of None;
+    /// The kernel's account made up for them.
+    SwitchRecovered = "unseen switches made up for by the scheduler's own accounts", Class, of None;
     /// More turns than are remembered.
     NeighbourForgotten = "waits for a CPU longer than the turns it remembers: neighbours in part", Class, of Waits;
     /// Off the CPU already at attach.

@@ -34,6 +34,11 @@ impl Objects {
         }))
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(BTreeSet::is_empty)
+    }
+
     /// Waits until none of these is there any more.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod matrix;
 mod price;
 mod recording;
 mod soak;
+mod stepper;
 mod story;
 mod wait;
 

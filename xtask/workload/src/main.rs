@@ -11,6 +11,7 @@ mod contend;
 mod crowd;
 mod exits;
 mod fault;
+mod fifo;
 mod heirs;
 mod hostile;
 mod net;
@@ -63,8 +64,9 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   stalled-fpos N MS        the file position lock held likewise
   zero-reads N MIB         N reads of MIB of /dev/zero, each with a witness of its parts
   late-reads N MS          N reads of a pipe, each answered after MS, with a witness of its parts
-  crowded-reads N MIB      as zero-reads, sharing a CPU with a thread that never sleeps
-  crowded-late-reads N MS  as late-reads, likewise
+  crowded-late-reads N MS  as late-reads, sharing a CPU with a thread that never sleeps
+  first-reads N MIB        as zero-reads, of SCHED_FIFO, so that nobody interrupts them
+  outranked-reads N MIB    as first-reads, on a CPU that a thread of a higher rank takes again and again
   mixed-reads N MS MIB     crowded: N late reads of MS and N reads of MIB of /dev/zero, in turns
   preempted-reads N MIB    N reads of MIB of /dev/zero on a CPU that a SCHED_FIFO thread takes again and again
   objects MS               a call of MS on each kind of object: TCP, pipe, file, futex, closed, of one gone
@@ -145,9 +147,10 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("udp-send", &[count, threads]) => net::udp_send(count, threads),
         ("stalled-pipe", &[count, ms]) => stall::pipe(count, ms),
         ("stalled-fpos", &[count, ms]) => stall::file_position(count, ms),
-        ("zero-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, false),
+        ("zero-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes),
+        ("first-reads", &[count, mebibytes]) => fifo::first_reads(count, mebibytes),
+        ("outranked-reads", &[count, mebibytes]) => fifo::outranked_reads(count, mebibytes),
         ("late-reads", &[count, ms]) => parts::late_reads(count, ms, false),
-        ("crowded-reads", &[count, mebibytes]) => parts::zero_reads(count, mebibytes, true),
         ("crowded-late-reads", &[count, ms]) => parts::late_reads(count, ms, true),
         ("mixed-reads", &[count, ms, mebibytes]) => parts::mixed_reads(count, ms, mebibytes),
         ("preempted-reads", &[count, mebibytes]) => parts::preempted_reads(count, mebibytes),

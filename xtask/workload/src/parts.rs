@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::{
+    fifo,
     report::Report,
     system::{self, cpu_time, now},
     timed::Answerer,
@@ -140,20 +141,19 @@ fn beside(crowded: bool, work: impl FnOnce() -> io::Result<Report>) -> io::Resul
 }
 
 /// N reads of that many MiB of zeros: nothing but running in the kernel, and waiting for the CPU.
-pub fn zero_reads(count: u64, mebibytes: u64, crowded: bool) -> io::Result<Report> {
+pub fn zero_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
     let source = File::open("/dev/zero")?;
     let mut block = vec![1; (mebibytes << 20) as usize];
-    beside(crowded, || {
-        let mut witness = Witness::new()?;
-        for _ in 0..count {
-            witness.watch(0, || zero(&source, &mut block));
-        }
-        Ok(witness.report())
-    })
+    let mut witness = Witness::new()?;
+    for _ in 0..count {
+        witness.watch(0, || zero(&source, &mut block));
+    }
+    Ok(witness.report())
 }
 
+/// Reads zeros into all of it.
 #[inline(never)]
-fn zero(source: &File, block: &mut [u8]) {
+pub fn zero(source: &File, block: &mut [u8]) {
     black_box(system::read(source.as_raw_fd(), block));
 }
 
@@ -210,7 +210,7 @@ pub fn preempted_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
     pin(0)?;
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let preempting = scope.spawn(|| preempt(&stop));
+        let preempting = scope.spawn(|| fifo::take_turns(&stop, 2_000_000));
         let mut witness = Witness::new()?;
         for _ in 0..count {
             witness.watch(0, || zero(&source, &mut block));
@@ -219,26 +219,8 @@ pub fn preempted_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
             }
         }
         stop.store(true, Ordering::Relaxed);
-        let bursts = preempting.join().map_err(|_| io::Error::other("the preempting thread died"))??;
+        let turns = preempting.join().map_err(|_| io::Error::other("the preempting thread died"))??;
+        let bursts = turns.count();
         Ok(witness.report().with("bursts", bursts).with("short_calls", count * SHORT + bursts))
     })
-}
-
-/// Takes the CPU again and again, before any thread of the usual class; how often.
-fn preempt(stop: &AtomicBool) -> io::Result<u64> {
-    let parameters = libc::sched_param { sched_priority: 10 };
-    // SAFETY: the kernel reads one structure.
-    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameters) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let (mut random, mut bursts) = (system::Random::new(), 0);
-    while !stop.load(Ordering::Relaxed) {
-        // 3 to 7 ms: no beat with the reads.
-        system::nanosleep(3_000_000 + random.next() % 4_000_000);
-        let begin = now();
-        black_box(system::getppid());
-        bursts += 1;
-        while now() - begin < 2_000_000 {}
-    }
-    Ok(bursts)
 }

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     bare::Threads,
+    fifo::{self, go_first},
     parts::{Witness, pin},
     report::Report,
     system::{self, now},
@@ -49,7 +50,7 @@ pub fn futex_waits(count: u64, sleepers: u64, us: u64) -> io::Result<Report> {
         system::nanosleep(1_000_000);
     }
     pin(0)?;
-    go_first()?;
+    go_first(fifo::LOW)?;
     let alone_ns = alone(shared);
     shared.visited.store(1, Ordering::SeqCst);
     let (mut witness, end) = (Witness::new()?, now() + PATIENCE);
@@ -69,7 +70,7 @@ fn visit(shared: &Shared, sleepers: u64) -> io::Result<()> {
         threads.start(place, None, (sleep, ptr::from_ref(shared) as usize))?;
     }
     pin(1)?;
-    go_first()?;
+    go_first(fifo::LOW)?;
     while shared.visited.load(Ordering::SeqCst) == 0 {
         system::nanosleep(1_000_000);
     }
@@ -84,17 +85,6 @@ extern "C" fn sleep(shared: usize) {
     shared.sleepers.fetch_add(1, Ordering::SeqCst);
     loop {
         futex(shared, libc::FUTEX_WAIT_BITSET, 0, REASON);
-    }
-}
-
-/// Puts the calling thread before all that do not ask for the same: a CPU shared with others would make it wait
-/// after the call, on a clock that cannot tell the two apart.
-fn go_first() -> io::Result<()> {
-    let priority = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the kernel reads one record.
-    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod recorder;
 mod scope;
+mod steps;
 mod stop;
 
 use std::time::{Duration, Instant};
@@ -61,6 +62,9 @@ async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     // After the fork: the command must not inherit it.
     let haste = Haste::begin();
     let scope = scope::resolve(settings, launched.as_ref())?;
+    if settings.steps {
+        return steps::run(settings, &scope);
+    }
     let mut stop = Stop::new()?;
     // Before the output: who may not measure at all is told that, and not about a directory.
     let mut probes = Probes::start(request(settings, &scope))?;
@@ -126,6 +130,7 @@ fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
         frequency_hz: settings.frequency_hz,
         cpus: settings.cpus.clone(),
         ignore_switches: settings.ignore_switches,
+        ignore_arrivals: settings.ignore_arrivals,
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
         log: settings.verbosity > 1,
