@@ -34,6 +34,10 @@ impl Objects {
         }))
     }
 
+    pub fn has_programs(&self) -> bool {
+        !self.0[0].is_empty()
+    }
+
     /// Waits until none of these is there any more.
     ///
     /// # Errors
