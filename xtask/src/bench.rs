@@ -3,6 +3,9 @@
 //! generated blocks of `docs/performance.md`.
 
 mod cpu;
+mod guest_peer;
+mod guest_switch;
+mod instructions;
 mod machine;
 mod page;
 mod peer;
@@ -40,6 +43,8 @@ enum Area {
     Picture,
     /// 10⁵ distinct stacks: who keeps them, in how much memory
     Stacks,
+    /// Instructions added per context switch by all probes, beside bcc's offcputime and syscount together, in a guest
+    GuestSwitch,
     /// Instructions added per `sendmsg` by the `lsm` probe, in a guest
     Security,
 }
@@ -86,6 +91,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Area::Start => start::run(&place),
             Area::Picture => picture::speed(&place),
             Area::Stacks => picture::stacks(&place),
+            Area::GuestSwitch => guest_switch::run(&place),
             Area::Security => security::run(&place),
         }?;
     }

@@ -4,6 +4,7 @@
 
 pub mod cpio;
 pub mod guest;
+pub mod headers;
 pub mod image;
 pub mod kernel;
 pub mod mirror;
@@ -87,11 +88,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
 
 fn show(guest: &Guest) -> Result<ExitCode> {
     println!("vm: booting {}{}", guest.name, if guest.interactive { "; `exit` ends it" } else { "" });
-    let ending = guest.run(&mut |bytes| {
-        let mut stdout = std::io::stdout().lock();
-        // A closed pipe is no reason to leave the guest without its end.
-        let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    });
+    let ending = guest.run(&mut show_bytes);
     let _ = fs::remove_file(&guest.initrd);
     let ending = ending?;
     println!();
@@ -103,14 +100,19 @@ fn show(guest: &Guest) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
+/// What a guest says, on this terminal.
+pub fn show_bytes(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    // A closed pipe is no reason to leave the guest without its end.
+    let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+}
+
 /// A guest with the usual settings, ready to boot; its initial file system is the caller's to remove.
 ///
 /// # Errors
 /// When QEMU, the kernel or the base cannot be had.
 pub fn prepare(workspace: &Workspace, version: &str, update: bool, job: &Job) -> Result<Guest> {
-    if command::on_path("qemu-system-x86_64").is_none() {
-        setup::packages(workspace, &["qemu-system-x86", "seabios", "debian-archive-keyring"])?;
-    }
+    require_emulator(workspace)?;
     let directory = workspace.target().join("vm").join(version);
     let cache = Cache::open()?;
     let kernel = cache.kernel(version, update)?;
@@ -127,6 +129,17 @@ pub fn prepare(workspace: &Workspace, version: &str, update: bool, job: &Job) ->
         directory,
         interactive: false,
     })
+}
+
+/// Installs QEMU, and what the mirror's signatures are checked by, where it is not there.
+///
+/// # Errors
+/// When apt cannot.
+pub fn require_emulator(workspace: &Workspace) -> Result<()> {
+    if command::on_path("qemu-system-x86_64").is_some() {
+        return Ok(());
+    }
+    setup::packages(workspace, &["qemu-system-x86", "seabios", "debian-archive-keyring"])
 }
 
 /// The static profiler, the workload and the lab's driver, built from this checkout.

@@ -34,9 +34,9 @@ impl Objects {
         }))
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(BTreeSet::is_empty)
+    /// Whether there are programs among them.
+    pub fn has_programs(&self) -> bool {
+        !self.0[0].is_empty()
     }
 
     /// Waits until none of these is there any more.

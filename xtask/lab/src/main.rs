@@ -1,6 +1,6 @@
 //! What runs inside a guest of the lab.
 //!
-//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS MINUTES [shared]`, `lab price` or `lab story`, with `profiler` and `workload` on
+//! In: `lab matrix [NAME]`, `lab soak CYCLES KILLS MINUTES [shared]`, `lab price send|switch` or `lab story`, with `profiler` and `workload` on
 //! PATH. Out: a line beginning with `@cell` for each result;
 //! exit code 0 if all is well, 1 if something failed, 2 for wrong usage.
 
@@ -46,9 +46,11 @@ fn run(words: &[&str], out: &mut dyn Write) -> Result<bool> {
         ["matrix"] => matrix::run("", out),
         ["matrix", only] => matrix::run(only, out),
         ["soak", numbers @ ..] => soak(numbers)?.run(out),
-        ["price"] => price::run(out),
+        ["price", operation] => price::run(operation, out),
         ["story"] => story::run(out),
-        _ => bail!("lab matrix [NAME] | lab soak CYCLES KILLS MINUTES [shared] | lab price | lab story"),
+        _ => bail!(
+            "lab matrix [NAME] | lab soak CYCLES KILLS MINUTES [shared] | lab price send|switch | lab story"
+        ),
     }
 }
 

@@ -49,7 +49,7 @@ impl Stepper {
         let told = self.step("the probes to be attached", wait::ATTACH)?;
         let took = told.strip_prefix("attached ").and_then(|ms| ms.parse().ok());
         let held = Objects::held_by(self.child.0.id());
-        ensure!(!held.is_empty(), "attached, and it holds no program");
+        ensure!(held.has_programs(), "attached, and it holds no program");
         Ok((took.with_context(|| format!("it said {told:?}"))?, held))
     }
 

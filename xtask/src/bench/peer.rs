@@ -161,7 +161,7 @@ fn headers(workspace: &Workspace) -> PathBuf {
 }
 
 /// Debian installs libbpf's tools under their plain names; where bcc's has that name it is a script.
-fn libbpf(name: &str) -> String {
+pub fn libbpf(name: &str) -> String {
     let found = command::on_path(&format!("libbpf-{name}")).or_else(|| command::on_path(name));
     found.map_or_else(|| name.to_owned(), |path| path.display().to_string())
 }

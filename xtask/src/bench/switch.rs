@@ -24,9 +24,9 @@ struct PingPong {
 const SWITCH: &str = "floor: empty sched_switch";
 const CLOCK: &str = "floor: pair and two clock reads, of both calls";
 const PROFILER: &str = "profiler --probe syscall";
-const EVERYTHING: &str = "profiler, all probes";
+pub const EVERYTHING: &str = "profiler, all probes";
 /// Of what the peers add.
-const EVERYTHING_BOUND: f64 = 0.6;
+pub const EVERYTHING_BOUND: f64 = 0.6;
 
 /// # Errors
 /// When the workload cannot be measured or the page cannot be written.
