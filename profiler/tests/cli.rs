@@ -205,7 +205,6 @@ fn record_settings_hold_what_was_typed() {
         no_idle: false,
         ignore_switches: 0,
         ignore_arrivals: 0,
-        steps: false,
         command: vec!["make".into(), "-j8".into()],
         arguments: strings(&typed[1..]),
     };

@@ -79,8 +79,6 @@ pub struct RecordSettings {
     pub ignore_switches: u32,
     /// Comings to a CPU to ignore on purpose, of 1,000.
     pub ignore_arrivals: u32,
-    /// Attach and detach when told, and measure nothing.
-    pub steps: bool,
     /// Command to start; empty: none.
     pub command: Vec<OsString>,
     /// The arguments as typed, without the program's name.
@@ -185,7 +183,6 @@ fn record(typed: typed::Record, arguments: Vec<String>) -> Result<RecordSettings
         no_idle: typed.no_idle,
         ignore_switches: typed.ignore_switches,
         ignore_arrivals: typed.ignore_arrivals,
-        steps: typed.steps,
         command: typed.command,
         arguments,
     })

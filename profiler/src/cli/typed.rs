@@ -144,9 +144,6 @@ pub(super) struct Record {
     /// Ignore this many of 1,000 comings to a CPU, so that a test sees the scheduler's accounts make up for them
     #[arg(long, value_name = "PERMILLE", default_value_t = 0, hide = true)]
     pub ignore_arrivals: u32,
-    /// Attach at a line on stdin, detach at the next, and so on, and measure nothing
-    #[arg(long, hide = true)]
-    pub steps: bool,
     #[command(flatten)]
     pub verbosity: Verbosity,
     /// Start this command, and record until it ends

@@ -15,7 +15,6 @@ mod matrix;
 mod price;
 mod recording;
 mod soak;
-mod stepper;
 mod story;
 mod wait;
 

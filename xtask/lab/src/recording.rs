@@ -6,7 +6,6 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -67,20 +66,12 @@ impl Workload {
     }
 
     fn line(&self, what: &str, index: usize) -> Result<String> {
-        line(&self.output, what, wait::USUAL, index)
+        wait::until(what, wait::USUAL, || {
+            let text = fs::read_to_string(&self.output)?;
+            let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+            Ok(complete.lines().nth(index).map(str::to_owned))
+        })
     }
-}
-
-/// Waits for a line of what a program says into a file.
-///
-/// # Errors
-/// When it does not come in time.
-pub fn line(output: &Path, what: &str, limit: Duration, index: usize) -> Result<String> {
-    wait::until(what, limit, || {
-        let text = fs::read_to_string(output)?;
-        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-        Ok(complete.lines().nth(index).map(str::to_owned))
-    })
 }
 
 /// `profiler record` while it runs.

@@ -1,7 +1,6 @@
-//! In: how many times to attach and detach, how many recordings to kill, how long at most. Out: three `@cell` lines: under
-//! spinning threads, one process attaches and detaches again and again, whole recordings come and go, and some are killed at
-//! any moment; each attaches within its time and leaves nothing: no program, map, link, kprobe, traced function or open
-//! file. The kernel's log stays clean.
+//! In: how many times to attach and detach, how many recordings to kill, how long at most. Out: two `@cell` lines: under
+//! spinning threads, every recording attaches within its time and leaves nothing: no program, map, link, kprobe, traced
+//! function or open file; and neither does one that is killed, at any moment. The kernel's log stays clean.
 
 use std::{
     io::Write,
@@ -16,16 +15,13 @@ use crate::{
     clean::Clean,
     matrix::{offered, tell},
     recording::{Recording, Workload},
-    stepper::Stepper,
 };
 
 const DIRECTORY: &str = "/tmp/soak";
 /// Threads on one file table, and for how long at most, in ms.
 const SPINNERS: &[&str] = &["dup-close", "2", "86400000"];
 /// Cycles between two words of progress.
-const PROGRESS: u64 = 20;
-/// Cycles for one whole recording.
-const WHOLE: u64 = 10;
+const PROGRESS: u64 = 10;
 
 /// What to do, and where.
 pub struct Soak {
@@ -38,16 +34,14 @@ pub struct Soak {
 }
 
 impl Soak {
-    /// Runs all three; whether all was well.
+    /// Runs both; whether all was well.
     ///
     /// # Errors
     /// When the output is closed.
     pub fn run(&self, out: &mut dyn Write) -> Result<bool> {
         let begin = Instant::now();
         let cycled = self.under_load(|ways, clean| self.attach_and_detach(begin, ways, clean, out));
-        let mut well = report(out, ("probes", "attach and detach", "under spinning threads"), &cycled)?;
-        let recorded = self.under_load(|ways, clean| self.record(begin, ways, clean));
-        well &= report(out, ("recordings", "from start to end", "under spinning threads"), &recorded)?;
+        let well = report(out, ("recordings", "attach and detach", "under spinning threads"), &cycled)?;
         let killed = self.under_load(|ways, clean| self.kill(begin, ways, clean));
         Ok(report(out, ("recordings", "SIGKILL", "at random moments"), &killed)? && well)
     }
@@ -71,40 +65,34 @@ impl Soak {
         clean: &Clean,
         out: &mut dyn Write,
     ) -> Result<String> {
-        let start = |(index, way): (usize, &Vec<String>)| {
-            Stepper::start(way, Path::new(DIRECTORY), &format!("way{index}"))
-        };
-        let mut steppers = ways.iter().enumerate().map(start).collect::<Result<Vec<_>>>()?;
+        // The rest is for those that are killed.
+        let limit = self.limit * 2 / 3;
         let mut attached = Vec::new();
-        for cycle in 1..=self.cycles {
-            // The rest is for whole recordings and those that are killed.
-            if begin.elapsed() > self.limit * 2 / 3 {
+        for (cycle, way) in (1..=self.cycles).zip(ways.iter().cycle()) {
+            if begin.elapsed() > limit {
                 break;
             }
-            let turn = usize::try_from(cycle)? % ways.len();
-            let name = || format!("cycle {cycle}, {}", ways[turn].join(" "));
-            attached.push(step(&mut steppers[turn], clean).with_context(name)?);
+            let name = || format!("cycle {cycle}, {}", way.join(" "));
+            attached.push(once(way, clean).with_context(name)?);
             if cycle % PROGRESS == 0 {
                 let (longest, seconds) = (attached.iter().max().unwrap_or(&0), begin.elapsed().as_secs());
                 writeln!(out, "{cycle} cycles in {seconds} s, attached within {longest} ms")?;
                 out.flush()?;
             }
         }
+        ensure!(!attached.is_empty(), "no cycle in {} s", limit.as_secs());
+        attached.sort_unstable();
+        let at = |percent: usize| attached.get(attached.len() * percent / 101).copied().unwrap_or(0);
         let names: Vec<String> = ways.iter().map(|way| way.join(" ")).collect();
-        let done = done(&mut attached, self.cycles, begin)?;
-        Ok(format!("{done} by turns of: {}; nothing left", names.join(", ")))
-    }
-
-    fn record(&self, begin: Instant, ways: &[Vec<String>], clean: &Clean) -> Result<String> {
-        let (wanted, start) = (self.cycles.div_ceil(WHOLE), Instant::now());
-        let mut attached = Vec::new();
-        for (cycle, way) in (1..=wanted).zip(ways.iter().cycle()) {
-            if begin.elapsed() > self.limit * 5 / 6 {
-                break;
-            }
-            attached.push(once(way, clean).with_context(|| format!("recording {cycle}, {}", way.join(" ")))?);
-        }
-        Ok(format!("{}; nothing left", done(&mut attached, wanted, start)?))
+        Ok(format!(
+            "{} of {} cycles in {} s, attached within {} ms (half within {} ms) by turns of: {}; nothing left",
+            attached.len(),
+            self.cycles,
+            begin.elapsed().as_secs(),
+            at(100),
+            at(50),
+            names.join(", ")
+        ))
     }
 
     fn kill(&self, begin: Instant, ways: &[Vec<String>], clean: &Clean) -> Result<String> {
@@ -126,27 +114,6 @@ impl Soak {
             2 * attaching
         ))
     }
-}
-
-/// How many there were of those wanted, and how long they took to attach.
-fn done(attached: &mut [u64], wanted: u64, begin: Instant) -> Result<String> {
-    ensure!(!attached.is_empty(), "none in {} s", begin.elapsed().as_secs());
-    attached.sort_unstable();
-    let at = |percent: usize| attached.get(attached.len() * percent / 101).copied().unwrap_or(0);
-    let (count, seconds) = (attached.len(), begin.elapsed().as_secs());
-    Ok(format!(
-        "{count} of {wanted} in {seconds} s, attached within {} ms (half within {} ms)",
-        at(100),
-        at(50)
-    ))
-}
-
-/// Attaches and detaches; how long the first took, in ms.
-fn step(stepper: &mut Stepper, clean: &Clean) -> Result<u64> {
-    let (took, held) = stepper.attach()?;
-    stepper.detach()?;
-    clean.require(&held)?;
-    Ok(took)
 }
 
 fn report(out: &mut dyn Write, names: (&str, &str, &str), found: &Result<String>) -> Result<bool> {

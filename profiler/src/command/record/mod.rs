@@ -13,7 +13,6 @@ mod output;
 mod progress;
 mod recorder;
 mod scope;
-mod steps;
 mod stop;
 
 use std::time::{Duration, Instant};
@@ -62,9 +61,6 @@ async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     // After the fork: the command must not inherit it.
     let haste = Haste::begin();
     let scope = scope::resolve(settings, launched.as_ref())?;
-    if settings.steps {
-        return steps::run(settings, &scope);
-    }
     let mut stop = Stop::new()?;
     // Before the output: who may not measure at all is told that, and not about a directory.
     let mut probes = Probes::start(request(settings, &scope))?;
