@@ -15,6 +15,7 @@ mod global;
 mod in_flight;
 mod irq;
 mod lock;
+mod lock_end;
 mod lock_part;
 mod lsm;
 mod lsm_open;
@@ -117,7 +118,7 @@ fn contention_begin(ctx: BtfTracePointContext) -> Result<(), ()> {
 
 #[btf_tracepoint(function = "contention_end")]
 fn contention_end(ctx: BtfTracePointContext) -> Result<(), ()> {
-    lock::end(ctx.arg::<u64>(0));
+    lock_end::end(ctx.arg::<u64>(0));
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::maps::SPINS;
 use crate::outcome::count;
 use crate::stack::Buffer;
 use crate::state::{NESTING, TIMED, Wait};
-use crate::{task, thread};
+use crate::{lock_end, task, thread};
 
 /// The programs of one function: its kind as contention flags, its stack buffer, their names.
 macro_rules! by_trampoline {
@@ -123,9 +123,9 @@ fn lose(wait: &mut Wait) {
 #[inline(never)]
 fn leave(lock: u64, kind: u32) -> u32 {
     if is_spinning(kind) {
-        lock::end_spinning(lock, now_ns())
+        lock_end::end_spinning(lock, now_ns())
     } else {
-        lock::end_sleeping(lock, now_ns())
+        lock_end::end_sleeping(lock, now_ns())
     }
     0
 }
@@ -138,10 +138,10 @@ fn leave_last(kind: u32) -> u32 {
         let Some(spins) = SPINS.get_ptr(0) else { return 0 };
         // SAFETY: this CPU's own value.
         let lock = last(unsafe { &*spins }, kind);
-        lock::end_spinning(lock, now);
+        lock_end::end_spinning(lock, now);
     } else {
         let lock = thread::get(task::current()).map_or(NO_LOCK, |thread| last(&thread.waits, kind));
-        lock::end_sleeping(lock, now);
+        lock_end::end_sleeping(lock, now);
     }
     0
 }

@@ -133,20 +133,6 @@ pub fn switches(task: Task) -> u64 {
     voluntary.wrapping_add(forced)
 }
 
-/// Time it ran, by the scheduler's account: up to date when it leaves a CPU, else as of the last tick.
-#[inline(always)]
-pub fn ran_ns(task: Task) -> u64 {
-    // SAFETY: `task` is a BTF pointer.
-    unsafe { load(task.cast(), offset!(task_ran)) }
-}
-
-/// Time it was ready to run and did not, by the scheduler's account, up to its last coming to a CPU.
-#[inline(always)]
-pub fn queued_ns(task: Task) -> u64 {
-    // SAFETY: `task` is a BTF pointer.
-    unsafe { load(task.cast(), offset!(task_queued)) }
-}
-
 /// Whether `ctx`, the context of a program, lies on the task's own stack: interrupts have theirs.
 #[inline(always)]
 pub fn on_own_stack(task: Task, ctx: *mut c_void) -> bool {

@@ -8,21 +8,26 @@ use profiler_common::part::Part;
 use profiler_common::wait::Wait;
 
 use crate::away::add_part;
+use crate::global::offset;
 use crate::outcome::count;
 use crate::slice::missed;
 use crate::stack::NONE;
 use crate::state::{Thread, wait};
-use crate::task::{self, Task};
+use crate::task::{self, Task, load};
 use crate::{global, off_cpu, thread};
 
 /// The kernel's accounting is kept in units of 1,024 ns, so that both sums fit a word; they wrap after 73 minutes of
 /// running, or of waiting, without any switch.
 const UNIT_BITS: u32 = 10;
 
-/// What the kernel has on a task: time it ran, time it was ready to run, in units.
+/// What the scheduler has on a task, in units: time it ran, up to date when it leaves a CPU, else as of the last tick; time
+/// it was ready to run and did not, up to its last coming to a CPU.
 #[inline(always)]
 pub fn accounts(task: Task) -> (u32, u32) {
-    ((task::ran_ns(task) >> UNIT_BITS) as u32, (task::queued_ns(task) >> UNIT_BITS) as u32)
+    // SAFETY: `task` is a BTF pointer.
+    let (ran, queued): (u64, u64) =
+        unsafe { (load(task.cast(), offset!(task_ran)), load(task.cast(), offset!(task_queued))) };
+    ((ran >> UNIT_BITS) as u32, (queued >> UNIT_BITS) as u32)
 }
 
 /// Whether the running thread left a CPU when the kernel had counted `switches`, and was not seen since.

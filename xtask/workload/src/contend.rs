@@ -20,6 +20,7 @@ pub fn dup_close(threads: u64, ms: u64) -> io::Result<Report> {
     let ends = system::pipe(0)?;
     let report = contend(threads, ms, || {
         dup_and_close(ends[0]);
+        // An emulator that runs its CPUs in turns hands over to the next one here.
         std::hint::spin_loop();
     });
     ends.into_iter().for_each(system::close);
