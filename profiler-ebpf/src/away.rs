@@ -38,7 +38,7 @@ pub fn leaves(thread: &mut Thread, task: Task, preempted: bool, now: u64) -> u32
         Wait::Preempted
     };
     let slice = &mut thread.slice;
-    slice.wait = wait as u32;
+    slice.wait = wait as u16;
     slice.switches = switches;
     slice.woken_ns = 0;
     slice.out_ns = now;
@@ -87,21 +87,22 @@ pub fn comes_back(thread: &mut Thread, task: Task, now: u64) -> u32 {
         leave_unseen(thread, slice.out_ns);
         return 0;
     }
-    let (mut queue, mut queued_ns) = (slice.wait, slice.out_ns);
-    if !wait::is_runnable(slice.wait) {
-        (queue, queued_ns) = (slice.queue, slice.woken_ns);
+    let wait = u32::from(slice.wait);
+    let (mut queue, mut queued_ns) = (wait, slice.out_ns);
+    if !wait::is_runnable(wait) {
+        (queue, queued_ns) = (u32::from(slice.queue), slice.woken_ns);
         if slice.woken_ns < slice.out_ns {
             count(Outcome::WakeupMissed, 1);
             queued_ns = now;
         } else {
-            add_part(thread, slice.wait, queued_ns - slice.out_ns);
+            add_part(thread, wait, queued_ns - slice.out_ns);
         }
     }
-    if slice.woken_ns >= slice.out_ns || wait::is_runnable(slice.wait) {
+    if slice.woken_ns >= slice.out_ns || wait::is_runnable(wait) {
         add_part(thread, queue, now.saturating_sub(queued_ns));
     }
     let stack = take_stack(thread, task, now.saturating_sub(slice.out_ns));
-    if !wait::is_runnable(slice.wait) {
+    if !wait::is_runnable(wait) {
         off_cpu::blocked(thread, task, queued_ns.saturating_sub(slice.out_ns), stack);
     }
     if queued_ns < now {
@@ -146,7 +147,7 @@ const _: () = assert!(
 /// it blocked.
 #[inline(always)]
 fn take_stack(thread: &mut Thread, task: Task, waited: u64) -> u64 {
-    let kind = wait::kind(thread.slice.wait) as usize;
+    let kind = wait::kind(u32::from(thread.slice.wait)) as usize;
     if waited < global::wait_min_ns() || kind >= wait::KINDS {
         return NO_STACK;
     }
@@ -169,7 +170,7 @@ fn take_stack(thread: &mut Thread, task: Task, waited: u64) -> u64 {
 #[inline(always)]
 pub fn sleeps_since(thread: &Thread) -> Option<u64> {
     let Slice { out_ns, wait, .. } = thread.slice;
-    (out_ns != 0 && !wait::is_runnable(wait)).then_some(out_ns)
+    (out_ns != 0 && !wait::is_runnable(u32::from(wait))).then_some(out_ns)
 }
 
 /// A sleeping thread becomes runnable.
@@ -178,6 +179,6 @@ pub fn woken(thread: &mut Thread, task: Task, now: impl FnOnce() -> u64) {
     let slice = &mut thread.slice;
     if slice.out_ns != 0 && slice.woken_ns == 0 {
         slice.woken_ns = now();
-        slice.queue = if task::is_throttled(task) { Wait::Throttled } else { Wait::Woken } as u32;
+        slice.queue = if task::is_throttled(task) { Wait::Throttled } else { Wait::Woken } as u16;
     }
 }

@@ -35,7 +35,7 @@ fn counts(tgid: u32) -> bool {
 /// the `lock` probe tells their waits from others'.
 #[inline(always)]
 pub fn blocked(thread: &mut Thread, task: Task, ns: u64, kernel: u64) {
-    let (tgid, packed) = (task::tgid(task), packed(thread, thread.slice.wait));
+    let (tgid, packed) = (task::tgid(task), packed(thread, u32::from(thread.slice.wait)));
     if global::offcpu_rows() == 0 || !counts(tgid) {
         return;
     }

@@ -24,10 +24,10 @@ pub fn begin(thread: &mut Thread, since: u64, switches: u64) {
         spin_ns: 0,
         switches,
         lock_stack: NO_STACK,
-        wait: Wait::Sleep as u32,
-        queue: Wait::Woken as u32,
+        wait: Wait::Sleep as u16,
+        queue: Wait::Woken as u16,
         spins: 0,
-        early: u32::from(!global::slots_usable()),
+        early: u16::from(!global::slots_usable()),
         ran: 0,
         queued: 0,
     };
@@ -88,7 +88,7 @@ pub fn spun(thread: &mut Thread, ns: u64, stack: u64) {
 #[inline(always)]
 pub fn mutex_phase(thread: &mut Thread, spins: bool, now: u64) {
     spun_on_mutex(thread, now);
-    thread.slice.spins = spins as u32;
+    thread.slice.spins = spins as u16;
     if spins {
         thread.slice.spin_ns = now;
     }

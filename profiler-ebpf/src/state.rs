@@ -131,13 +131,13 @@ pub struct Slice {
     /// Kernel stack where the lock it sleeps on was wanted.
     pub lock_stack: u64,
     /// [`profiler_common::wait::Wait`] it is in.
-    pub wait: u32,
+    pub wait: u16,
     /// What it waits for once it is woken: the same.
-    pub queue: u32,
+    pub queue: u16,
     /// 1: the mutex it waits for is in its spinning phase.
-    pub spins: u32,
+    pub spins: u16,
     /// 1: the call began before switches were seen, so that a missed one is no loss.
-    pub early: u32,
+    pub early: u16,
     /// What the kernel had on it when it left the CPU (see `unseen`): time it ran.
     pub ran: u32,
     /// The same: time it waited for a CPU.
@@ -161,6 +161,9 @@ pub struct Interrupted {
     /// What it was made of so far.
     pub parts: Parts,
 }
+
+/// What task storage leaves of 1 KiB: one more byte, and a thread takes 2 KiB of the kernel's memory.
+const _: () = assert!(size_of::<Thread>() <= 944);
 
 /// What is known of one thread.
 #[repr(C)]

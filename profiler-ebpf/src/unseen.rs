@@ -53,14 +53,14 @@ pub fn recover(now: u64) -> u32 {
     let Some(thread) = thread::get(task) else { return 0 };
     let slice = thread.slice;
     thread.slice.out_ns = 0;
-    if !global::kernel_accounts() || slice.wait == Wait::Throttled as u32 {
+    if !global::kernel_accounts() || slice.wait == Wait::Throttled as u16 {
         missed(thread);
         return 0;
     }
     let away_ns = now.saturating_sub(slice.out_ns);
     let (ran, queued) = accounts(task);
     let queued_ns = since(queued, slice.queued).min(away_ns);
-    let asleep_ns = if wait::is_runnable(slice.wait) {
+    let asleep_ns = if wait::is_runnable(u32::from(slice.wait)) {
         0
     } else if slice.woken_ns >= slice.out_ns {
         (slice.woken_ns - slice.out_ns).min(away_ns - queued_ns)
@@ -77,10 +77,11 @@ pub fn recover(now: u64) -> u32 {
 /// Adds the sleep and the wait for a CPU that followed it, of the slice that is still the thread's.
 #[inline(always)]
 fn add_waits(thread: &mut Thread, task: Task, (asleep_ns, queued_ns): (u64, u64)) {
-    let (slice, mut queue) = (thread.slice, thread.slice.wait);
-    if !wait::is_runnable(slice.wait) {
-        queue = slice.queue;
-        add_part(thread, slice.wait, asleep_ns);
+    let slice = thread.slice;
+    let (wait, mut queue) = (u32::from(slice.wait), u32::from(slice.wait));
+    if !wait::is_runnable(wait) {
+        queue = u32::from(slice.queue);
+        add_part(thread, wait, asleep_ns);
         off_cpu::blocked(thread, task, asleep_ns, NONE);
     }
     add_part(thread, queue, queued_ns);

@@ -19,7 +19,7 @@ use crate::{
 
 const DIRECTORY: &str = "/tmp/soak";
 /// Threads on one file table, and for how long at most, in ms.
-const SPINNERS: &[&str] = &["dup-close", "2", "86400000"];
+const SPINNERS: &[&str] = &["dup-close-paused", "2", "86400000"];
 /// Cycles between two words of progress.
 const PROGRESS: u64 = 10;
 

@@ -18,9 +18,17 @@ use crate::{
 /// Threads duplicating and closing one descriptor: the spin lock of the descriptor table.
 pub fn dup_close(threads: u64, ms: u64) -> io::Result<Report> {
     let ends = system::pipe(0)?;
+    let report = contend(threads, ms, || dup_and_close(ends[0]));
+    ends.into_iter().for_each(system::close);
+    report
+}
+
+/// As [`dup_close`], with a pause in each turn: an emulator that runs its CPUs in turns goes on to the next one there, so
+/// that other work gets on. They seldom meet at the lock.
+pub fn dup_close_paused(threads: u64, ms: u64) -> io::Result<Report> {
+    let ends = system::pipe(0)?;
     let report = contend(threads, ms, || {
         dup_and_close(ends[0]);
-        // An emulator that runs its CPUs in turns hands over to the next one here.
         std::hint::spin_loop();
     });
     ends.into_iter().for_each(system::close);

@@ -22,7 +22,7 @@ pub fn disk_faults(mebibytes: u64) -> io::Result<Report> {
     file.sync_all()?;
     // SAFETY: the descriptor is open; the call only gives advice.
     unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
-    let before = major_faults();
+    let before = usage();
     // SAFETY: a fresh read-only mapping of a file that stays open and as long as this.
     let map = unsafe {
         libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0)
@@ -41,7 +41,11 @@ pub fn disk_faults(mebibytes: u64) -> io::Result<Report> {
     });
     // SAFETY: the mapping is ours, nothing refers to it any more.
     unsafe { libc::munmap(map, length) };
-    Ok(witness.report().with("major_faults", major_faults() - before).with("sum", sum))
+    let after = usage();
+    let faults = (after.ru_majflt - before.ru_majflt) as u64;
+    // A page that is there by the time it is waited for makes nobody leave the CPU.
+    let waits = (after.ru_nvcsw - before.ru_nvcsw) as u64;
+    Ok(witness.report().with("major_faults", faults).with("waits", waits).with("sum", sum))
 }
 
 /// A file without a name: gone with its descriptor.
@@ -58,10 +62,11 @@ fn nameless() -> io::Result<std::fs::File> {
     Ok(unsafe { std::fs::File::from_raw_fd(fd) })
 }
 
-fn major_faults() -> u64 {
+/// What the kernel counted of this process.
+fn usage() -> libc::rusage {
     // SAFETY: all zero is a value of this struct, which the kernel fills.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes one rusage.
     unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
-    usage.ru_majflt as u64
+    usage
 }

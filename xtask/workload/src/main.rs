@@ -38,6 +38,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   interrupted-sleep N MS   N sleeps of MS, each stopped and continued half way
   getppid-loop N [THREADS] N calls per thread, by the threads' own CPU time
   dup-close THREADS MS     threads on one fd table
+  dup-close-paused THREADS MS  as dup-close, with a pause in each turn
   dup-copied FDS MS        one fd table of FDS descriptors, copied while another thread uses it
   pipe-contend THREADS MS  threads on one pipe
   burn-70-30 MS            two functions that share the CPU 70 to 30
@@ -120,6 +121,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Report> {
         ("getppid-loop", &[count]) => burn::getppid_loop(count, 1),
         ("getppid-loop", &[count, threads]) => burn::getppid_loop(count, threads),
         ("dup-close", &[threads, ms]) => contend::dup_close(threads, ms),
+        ("dup-close-paused", &[threads, ms]) => contend::dup_close_paused(threads, ms),
         ("dup-copied", &[descriptors, ms]) => contend::dup_copied(descriptors, ms),
         ("pipe-contend", &[threads, ms]) => contend::pipe_contend(threads, ms),
         ("burn-70-30", &[ms]) => Ok(burn::seventy_thirty(ms)),

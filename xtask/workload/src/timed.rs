@@ -21,6 +21,7 @@ impl Answerer {
     ///
     /// # Errors
     /// When the kernel refuses a pipe or a process.
+    #[inline(never)]
     pub fn start(delay_ms: u64, mut answer: impl FnMut()) -> io::Result<Self> {
         let [asked, requests] = system::pipe(0)?;
         let pid = system::fork(|| {
