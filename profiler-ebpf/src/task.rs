@@ -95,8 +95,9 @@ pub fn is_kernel_thread(task: Task) -> bool {
 /// Whether it is on a CPU right now.
 #[inline(always)]
 pub fn is_on_cpu(task: Task) -> bool {
+    // Its lowest byte, on little-endian processors the first: since Linux 7.2 it has no more.
     // SAFETY: `task` is a BTF pointer.
-    let on_cpu: u32 = unsafe { load(task.cast(), offset!(task_on_cpu)) };
+    let on_cpu: u8 = unsafe { load(task.cast(), offset!(task_on_cpu)) };
     on_cpu != 0
 }
 
