@@ -211,7 +211,7 @@ fn a_position_lock_held_over_a_page_fault_is_waited_for_as_long_as_the_reader_sa
 /// Kernel functions that only run in an interrupt, as the folded file spells them.
 fn is_interrupt(frame: &str) -> bool {
     let function = frame.strip_suffix("_[k]").unwrap_or_default();
-    ["handle_softirqs", "__do_softirq", "exc_nmi"].contains(&function)
+    ["handle_softirqs", "__do_softirq", "exc_nmi", "tick_irq_enter"].contains(&function)
         || function.starts_with("__sysvec_")
         || function.ends_with("common_interrupt")
 }
