@@ -4,6 +4,7 @@
 //! `SKIPPED`, one that takes minutes is named `slow_…` and left out by `--quick`.
 
 mod follow;
+mod reason;
 pub mod tally;
 
 use std::{fs, path::PathBuf, process::Command};

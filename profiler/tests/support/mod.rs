@@ -102,6 +102,21 @@ impl Docker {
         if !can_run(test, &["dockerd", "docker", "busybox", "tar"]) {
             return None;
         }
+        // It gives up by itself where its containerd is up too late (a disk busy for 15 s): then once more.
+        let mut said = String::new();
+        for _ in 0..3 {
+            let mut docker = Self::launch();
+            if docker.answers() {
+                docker.import();
+                return Some(docker);
+            }
+            said = docker.log();
+            let _ = writeln!(std::io::stderr(), "dockerd ended: {said}");
+        }
+        panic!("dockerd ended: {said}");
+    }
+
+    fn launch() -> Self {
         let dir = tempfile::Builder::new().prefix("prof-docker-").tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let log = fs::File::create(at("log")).unwrap();
@@ -121,14 +136,16 @@ impl Docker {
             .spawn()
             .unwrap();
         let made_parent = !cgroup_dirs("docker").iter().any(|dir| dir.exists());
-        let mut docker = Self { dir, daemon, made_parent };
+        Self { dir, daemon, made_parent }
+    }
+
+    /// Waits until it takes orders; false when it has ended instead.
+    fn answers(&mut self) -> bool {
         wait_for("dockerd", || {
-            let ended = docker.daemon.try_wait().unwrap();
-            assert!(ended.is_none(), "dockerd ended: {}", docker.log());
-            docker.command().args(["version"]).output().unwrap().status.success().then_some(())
-        });
-        docker.import();
-        Some(docker)
+            let ended = self.daemon.try_wait().unwrap().is_some();
+            let answers = || self.command().args(["version"]).output().unwrap().status.success();
+            (ended || answers()).then_some(!ended)
+        })
     }
 
     fn log(&self) -> String {

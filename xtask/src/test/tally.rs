@@ -1,9 +1,9 @@
 //! In: the output of test runs, line by line. Out: the same lines on the terminal, and at the end how
-//! many passed, failed and were skipped, the latter two by name.
+//! many passed, failed and were skipped, the latter two by name, those that failed with what they said.
 
 use std::process::Command;
 
-use super::follow;
+use super::{follow, reason::Reasons};
 use crate::command;
 
 /// What was counted so far.
@@ -16,6 +16,7 @@ pub struct Tally {
     returned_early: u64,
     /// Failures named since the last result line.
     named: u64,
+    reasons: Reasons,
 }
 
 impl Tally {
@@ -47,7 +48,8 @@ impl Tally {
     }
 
     fn count(&mut self, line: &str) {
-        let line = line.trim();
+        let line = line.trim_end();
+        self.reasons.read(line);
         if line.starts_with("SKIPPED") {
             self.skips.push(line.to_owned());
             self.returned_early += 1;
@@ -97,6 +99,9 @@ impl Tally {
         }
         for failure in &self.failures {
             println!("FAILED   {failure}");
+            for line in self.reasons.of(failure) {
+                println!("         {line}");
+            }
         }
         println!("{}", self.line());
     }
