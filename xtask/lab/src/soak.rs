@@ -82,7 +82,7 @@ impl Soak {
         }
         ensure!(!attached.is_empty(), "no cycle in {} s", limit.as_secs());
         attached.sort_unstable();
-        let at = |percent: usize| attached.get(attached.len() * percent / 101).copied().unwrap_or(0);
+        let at = |percent: usize| attached.get((attached.len() - 1) * percent / 100).copied().unwrap_or(0);
         let names: Vec<String> = ways.iter().map(|way| way.join(" ")).collect();
         Ok(format!(
             "{} of {} cycles in {} s, attached within {} ms (half within {} ms) by turns of: {}; nothing left",
