@@ -177,11 +177,22 @@ impl Docker {
         command
     }
 
-    /// Starts a container without network; its full id. `options` go to `docker run`.
+    /// Starts a container without network; its full id. `options` go to `docker run`, which is tried once more:
+    /// the daemon kills a containerd that answers too late, and starts it again.
     pub fn run(&self, name: &str, options: &[&str], command: &[&str]) -> String {
-        let mut run = self.command();
-        run.args(["run", "--detach", "--network", "none", "--name", name]).args(options);
-        output(run.arg("busybox:test").args(command))
+        let run = || {
+            let mut run = self.command();
+            run.args(["run", "--detach", "--network", "none", "--name", name]).args(options);
+            run.arg("busybox:test").args(command);
+            run
+        };
+        let first = run().stdin(Stdio::null()).output().unwrap();
+        if first.status.success() {
+            return String::from_utf8_lossy(&first.stdout).trim().to_owned();
+        }
+        let _ = writeln!(std::io::stderr(), "docker run: {}", String::from_utf8_lossy(&first.stderr));
+        self.remove(name);
+        output(&mut run())
     }
 
     /// The container's first process, as the host numbers it.
