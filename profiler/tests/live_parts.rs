@@ -14,7 +14,7 @@ mod support;
 
 use serde_json::Value;
 use support::can_run;
-use support::live::{Recorded, Recording, Workload, number};
+use support::live::{Off, Recorded, Recording, Workload, measured, number};
 
 /// Every part in `summary.json`.
 const PARTS: [&str; 8] = [
@@ -71,9 +71,6 @@ fn assert_sums(recorded: &Recorded) -> u64 {
     calls
 }
 
-/// What a witness and the profiler disagree about.
-type Off = String;
-
 /// The bound of the issue: 2 %, or 50 µs per call, of a witness that knows the truth to lie between two values.
 fn between(what: &str, measured: u64, (least, most): (u64, u64), calls: u64) -> Result<(), Off> {
     let bound = (least / 50).max(50_000 * calls);
@@ -86,15 +83,6 @@ fn between(what: &str, measured: u64, (least, most): (u64, u64), calls: u64) -> 
 
 fn near(what: &str, measured: u64, truth: u64, calls: u64) -> Result<(), Off> {
     between(what, measured, (truth, truth), calls)
-}
-
-/// A host that takes a virtual CPU away between the scheduler's clock and ours is in one of the two only. So a run whose
-/// times are off is measured again, and said; what is off by itself is off every time.
-fn measured(measure: impl Fn() -> Result<(), Off>) {
-    const RUNS: usize = 4;
-    let run = |_| measure().inspect_err(|off| println!("off: {off}")).err();
-    let offs: Vec<Off> = (0..RUNS).map_while(run).collect();
-    assert!(offs.len() < RUNS, "{offs:#?}");
 }
 
 /// A call whose parts the witness knows.

@@ -15,7 +15,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use support::can_run;
-use support::live::{Recorded, Recording, Workload, assert_passes, number, stack, workload};
+use support::live::{Off, Recorded, Recording, Workload, assert_passes, measured, number, stack, workload};
 
 /// Asserts a sum of waits.
 fn assert_waits(what: &str, measured: u64, truth: u64, waits: u64) {
@@ -167,12 +167,17 @@ fn page_faults_that_read_a_disk_are_waits_outside_of_calls() {
     if !can_run(test, &[]) {
         return;
     }
-    let (recorded, truth, pid) = record(&["disk-faults", "8"]);
+    measured(disk_faults);
+}
+
+fn disk_faults() -> Result<(), Off> {
+    let (recorded, truth, pid) = record(&["disk-faults", "32"]);
     let faults = number(&truth, "major_faults");
     if faults < 100 {
         // A file system in memory never reads from a disk.
-        support::skipped(test, &format!("/var/tmp gave {faults} major faults only"));
-        return;
+        let why = format!("/var/tmp gave {faults} major faults only");
+        support::skipped("page_faults_that_read_a_disk_are_waits_outside_of_calls", &why);
+        return Ok(());
     }
     let mut blocked = rows(&recorded, "offcpu", "rows", pid);
     blocked.retain(|row| row["syscall"].is_null() && row["wait"] == "uninterruptible");
@@ -182,5 +187,9 @@ fn page_faults_that_read_a_disk_are_waits_outside_of_calls() {
     assert!(count.abs_diff(waits) * 50 <= waits, "{count} waits, not {waits}");
     let (total, truth) = (sum(&blocked, "total_ns"), number(&truth, "asleep_ns"));
     println!("blocked: measured {total}, the witness says {truth}");
-    assert!(total.abs_diff(truth) * 20 <= truth, "{total} is not {truth} within 5 %");
+    // The witness has what the host took of a fault as sleep, too.
+    if total.abs_diff(truth) * 20 > truth {
+        return Err(format!("{total} is not {truth} within 5 %"));
+    }
+    Ok(())
 }

@@ -4,6 +4,8 @@
 const LINES: usize = 40;
 /// The most characters of one line.
 const WIDTH: usize = 400;
+/// How the lines behind a message begin.
+const ENDS: [&str; 3] = ["note: run with `RUST_BACKTRACE", "stack backtrace:", "failures:"];
 
 /// What the tests of a run said as they panicked.
 #[derive(Default)]
@@ -26,7 +28,7 @@ impl Reasons {
         {
             self.said.push((self.test.clone(), vec![shortened(place)]));
             self.open = true;
-        } else if line.starts_with("note: run with `RUST_BACKTRACE") || line == "failures:" {
+        } else if ENDS.iter().any(|end| line.starts_with(end)) {
             self.open = false;
         } else if self.open
             && let Some((_, lines)) = self.said.last_mut()
@@ -66,6 +68,8 @@ mod tests {
             "thread 'bad' (12) panicked at tests/a.rs:3:5:",
             "3, not 4",
             &long,
+            "stack backtrace:",
+            "   0: core::panicking::panic_fmt",
             "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace",
             "later",
         ] {

@@ -48,8 +48,8 @@ impl Tally {
     }
 
     fn count(&mut self, line: &str) {
-        let line = line.trim_end();
-        self.reasons.read(line);
+        self.reasons.read(line.trim_end());
+        let line = line.trim();
         if line.starts_with("SKIPPED") {
             self.skips.push(line.to_owned());
             self.returned_early += 1;

@@ -81,11 +81,20 @@ impl Witness {
     /// Watches one call, if it lasts `least_ns`.
     #[inline(always)]
     pub fn watch(&mut self, least_ns: u64, call: impl FnOnce()) {
+        self.watch_if(least_ns, || {
+            call();
+            true
+        });
+    }
+
+    /// The same, if the call says that it counts.
+    #[inline(always)]
+    pub fn watch_if(&mut self, least_ns: u64, call: impl FnOnce() -> bool) {
         let before = self.before();
-        call();
+        let counts = call();
         let after = self.after();
         let wall_ns = after.time - before.time;
-        if wall_ns < least_ns {
+        if !counts || wall_ns < least_ns {
             return;
         }
         self.calls += 1;
