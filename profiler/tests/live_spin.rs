@@ -2,7 +2,8 @@
 //!
 //! In: root, two CPUs. Out: spinning within 2 % of what the calls took, less what such a call takes when nobody keeps
 //! it waiting, in the same run. The witness is the wall clock of a thread that nobody preempts: the scheduler's own
-//! clock stands still where ticks are late, as they are on a virtual CPU that halts while it waits for a lock.
+//! clock stands still where ticks are late, as they are on a virtual CPU that halts while it waits for a lock, and where
+//! the host takes the CPU. By how much the two clocks differ is how much the witness cannot place.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,13 +14,17 @@
 mod support;
 
 use support::limits::PidMax;
-use support::live::{Off, Recording, Workload, assert_within, measured, number};
+use support::live::{Recording, Workload, assert_within, number};
 use support::{can_run, skipped};
 
 /// Sleepers behind one futex: a visit to all of them takes milliseconds.
 const SLEEPERS: u64 = 40_000;
 /// Calls that spin for long.
 const CALLS: u64 = 60;
+/// How often at most it is measured.
+const RUNS: usize = 4;
+/// The witness knows when it cannot place more than this, in percent.
+const TOLD: u64 = 2;
 
 #[test]
 fn long_spins_are_told_within_two_percent() {
@@ -32,11 +37,15 @@ fn long_spins_are_told_within_two_percent() {
         return;
     }
     let _pid_max = PidMax::raise(4 * SLEEPERS);
-    measured(spins);
+    let widths: Vec<u64> = (0..RUNS).map_while(|_| Some(spins()).filter(|width| *width > TOLD)).collect();
+    if widths.len() == RUNS {
+        skipped(test, &format!("the host took so much of a CPU that spins were held to {widths:?} % only"));
+    }
 }
 
-/// Off is a run in which call and caller disagree on how long the calls were: what came between their clocks is in no part.
-fn spins() -> Result<(), Off> {
+/// Measures once; how much of the calls the witness cannot place, in percent: while the host has the CPU, no clock of the
+/// thread's but the wall's runs, and whether that was within the calls nobody here knows.
+fn spins() -> u64 {
     let workload = Workload::start(&["futex-spins", &CALLS.to_string(), &SLEEPERS.to_string(), "1000"]);
     let pid = workload.pid();
     let recording = Recording::start(&["--pid", &pid.to_string(), "--slow", "1ms"]);
@@ -46,13 +55,10 @@ fn spins() -> Result<(), Off> {
     assert_eq!(number(&truth, "calls"), CALLS, "long waits in half a minute");
     let parts = &recorded.call(pid, "futex")["parts"];
     println!("{parts}");
-    let (wall, delay) = (number(&truth, "wall_ns"), number(&truth, "delay_ns"));
-    if number(parts, "wall_ns").abs_diff(wall) * 100 > wall {
-        return Err(format!("the calls took {}, {wall} by their thread's clock", parts["wall_ns"]));
-    }
-    let spun = wall - delay - CALLS * number(&truth, "alone_ns");
-    let spin = number(parts, "spin_ns");
-    println!("{CALLS} calls: {} ns each, {} of them spinning", spun / CALLS, spin / CALLS);
-    assert_within("spinning", spin, spun, 0.02);
-    Ok(())
+    let alone = CALLS * number(&truth, "alone_ns");
+    let most = number(&truth, "wall_ns") - number(&truth, "delay_ns") - alone;
+    let (least, spin) = (most - number(&truth, "asleep_ns"), number(parts, "spin_ns"));
+    println!("spinning: measured {spin}, the witness says {least} to {most}");
+    assert_within("spinning", spin, spin.clamp(least, most), 0.02);
+    100 * (most - least) / most
 }

@@ -41,9 +41,10 @@ pub fn can_run(test: &str, tools: &[&str]) -> bool {
     false
 }
 
-/// Says past the test harness, which keeps what the print macros write, that a test did not run.
+/// Says past the test harness, which keeps what the print macros write, that a test did not run. On a line of its own
+/// on stdout: the harness has begun one there, and `cargo xtask test` counts what it reads there.
 pub fn skipped(test: &str, why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    let _ = writeln!(std::io::stdout(), "\nSKIPPED {test}: {why}");
 }
 
 fn is_root() -> bool {
