@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use profiler::profile::ledger::Population;
 use profiler::profile::{Class, Profile, Resolution, StackId};
+use support::host::{Off, measured};
 use support::live::{Recorded, Recording, Workload, number, workload};
 use support::{Process, Runc, can_run, wait_for};
 
@@ -62,19 +63,29 @@ fn all_samples(recorded: &Recorded) -> u64 {
     rows(recorded).iter().map(|row| number(row, "samples")).sum()
 }
 
-/// Samples stand for CPU time: at 999 Hz they come to what the kernel accounted.
-fn assert_total(samples: u64, accounted_s: f64) {
+/// Samples stand for CPU time: at 999 Hz they come to what the kernel accounted, within 3 %. A timer that goes off once in
+/// each of many short times that the host takes makes samples of them.
+fn total(samples: u64, accounted_s: f64) -> Result<(), Off> {
     let sampled_s = samples as f64 / 999.0;
     let off = (sampled_s / accounted_s - 1.0) * 100.0;
     println!("{samples} samples = {sampled_s:.3} s, the kernel accounts {accounted_s:.3} s: {off:+.2} %");
-    assert!(off.abs() <= 3.0, "{sampled_s:.3} s sampled, {accounted_s:.3} s accounted");
+    let beyond_s = (sampled_s - accounted_s).abs() - accounted_s * 0.03;
+    if beyond_s <= 0.0 {
+        return Ok(());
+    }
+    let what = format!("{sampled_s:.3} s sampled, {accounted_s:.3} s accounted");
+    Err(Off { what, by_ns: (beyond_s * 1e9) as u64 })
 }
 
 #[test]
 fn two_functions_get_their_shares_and_all_of_the_time() {
-    if !can_run("burn 70 to 30", &[]) {
-        return;
+    let test = "two_functions_get_their_shares_and_all_of_the_time";
+    if can_run(test, &[]) {
+        measured(test, shares_and_total);
     }
+}
+
+fn shares_and_total() -> Result<(), Off> {
     let mut workload = Workload::start(&["--linger", "burn-70-30", "8000"]);
     let recording = Recording::start(&["--pid", &workload.pid().to_string(), "--probe", "cpu", "-F", "999"]);
     let before_s = cpu_s(workload.pid());
@@ -85,7 +96,6 @@ fn two_functions_get_their_shares_and_all_of_the_time() {
 
     let samples = all_samples(&recorded);
     assert!(samples >= 3000, "only {samples} samples");
-    assert_total(samples, accounted_s);
     let (seventy, thirty) = (samples_through(&recorded, SEVENTY), samples_through(&recorded, THIRTY));
     assert!(seventy + thirty >= samples * 98 / 100, "{seventy} + {thirty} of {samples} samples have a name");
     let share = |part: u64, rest: u64| part as f64 * 100.0 / (part + rest) as f64;
@@ -95,6 +105,7 @@ fn two_functions_get_their_shares_and_all_of_the_time() {
     assert!((found - truth).abs() <= 3.0, "{found:.2} % instead of {truth:.2} %");
     let pid = u64::from(workload.pid());
     assert!(rows(&recorded).iter().all(|row| number(row, "pid") == pid), "a row of somebody else");
+    total(samples, accounted_s)
 }
 
 #[test]

@@ -14,7 +14,8 @@ mod support;
 
 use serde_json::Value;
 use support::can_run;
-use support::live::{Off, Recorded, Recording, Workload, measured, number};
+use support::host::{Off, measured};
+use support::live::{Recorded, Recording, Workload, number};
 
 /// Every part in `summary.json`.
 const PARTS: [&str; 8] = [
@@ -75,10 +76,11 @@ fn assert_sums(recorded: &Recorded) -> u64 {
 fn between(what: &str, measured: u64, (least, most): (u64, u64), calls: u64) -> Result<(), Off> {
     let bound = (least / 50).max(50_000 * calls);
     println!("{what}: measured {measured}, the witness says {least} to {most}, bound ± {bound}");
-    if (least.saturating_sub(bound)..=most + bound).contains(&measured) {
+    let by_ns = measured.abs_diff(measured.clamp(least.saturating_sub(bound), most + bound));
+    if by_ns == 0 {
         return Ok(());
     }
-    Err(format!("{what}: {measured}, not {least} to {most} ± {bound}"))
+    Err(Off { what: format!("{what}: {measured}, not {least} to {most} ± {bound}"), by_ns })
 }
 
 fn near(what: &str, measured: u64, truth: u64, calls: u64) -> Result<(), Off> {
@@ -113,7 +115,7 @@ fn the_kernels_own_work_is_on_the_cpu() {
     if !can_run("the_kernels_own_work_is_on_the_cpu", &[]) {
         return;
     }
-    measured(|| {
+    measured("the_kernels_own_work_is_on_the_cpu", || {
         let (recorded, truth, pid) = record(&[], &["first-reads", "20", "256"]);
         let folded = recorded.file("latency.folded");
         assert!(folded.contains(";read();on CPU in the kernel;"), "{folded}");
@@ -126,7 +128,7 @@ fn a_late_answer_is_sleep_and_its_stack_says_where() {
     if !can_run("a_late_answer_is_sleep_and_its_stack_says_where", &[]) {
         return;
     }
-    measured(|| {
+    measured("a_late_answer_is_sleep_and_its_stack_says_where", || {
         let (recorded, truth, pid) = record(&[], &["late-reads", "40", "20"]);
         let folded = recorded.file("latency.folded");
         let asleep = folded.lines().find(|line| line.contains("read();asleep;")).unwrap();
@@ -166,7 +168,7 @@ fn a_busy_neighbour_is_waiting_for_a_cpu() {
     if !can_run("a_busy_neighbour_is_waiting_for_a_cpu", &[]) {
         return;
     }
-    measured(|| {
+    measured("a_busy_neighbour_is_waiting_for_a_cpu", || {
         let (recorded, truth, pid) = record(&[], &["outranked-reads", "20", "128"]);
         let row = recorded.call(pid, "read");
         assert!(number(&row["parts"], "runnable_ns") * 5 > number(&row["parts"], "wall_ns"), "{row:#}");
@@ -180,7 +182,7 @@ fn a_late_answer_beside_a_busy_neighbour_is_told_in_two_parts() {
     if !can_run("a_late_answer_beside_a_busy_neighbour_is_told_in_two_parts", &[]) {
         return;
     }
-    measured(|| {
+    measured("a_late_answer_beside_a_busy_neighbour_is_told_in_two_parts", || {
         let (recorded, truth, pid) = record(&[], &["crowded-late-reads", "40", "20"]);
         witnessed(&recorded, &truth, pid, "read")
     });
@@ -192,7 +194,7 @@ fn unseen_comings_to_a_cpu_are_made_up_for() {
         return;
     }
     for words in [["outranked-reads", "20", "128"].as_slice(), &["crowded-late-reads", "40", "20"]] {
-        measured(|| {
+        measured("unseen_comings_to_a_cpu_are_made_up_for", || {
             let (recorded, truth, pid) = record(&["--ignore-arrivals", "300"], words);
             assert!(recorded.counted("switch_ignored") >= 10, "{words:?}: nothing was ignored");
             assert!(recorded.counted("switch_recovered") >= 5, "{words:?}: nothing was made up for");
@@ -207,7 +209,7 @@ fn a_held_mutex_is_sleep_on_a_lock_and_nothing_twice() {
     if !can_run("a_held_mutex_is_sleep_on_a_lock_and_nothing_twice", &[]) {
         return;
     }
-    measured(|| {
+    measured("a_held_mutex_is_sleep_on_a_lock_and_nothing_twice", || {
         let (recorded, truth, pid) = record(&[], &["stalled-pipe", "20", "25"]);
         let (row, calls) = (recorded.call(pid, "read"), number(&truth, "calls"));
         assert_eq!(number(&row["slow"], "count"), calls, "{row:#}");

@@ -261,18 +261,6 @@ pub fn assert_within(what: &str, measured: u64, truth: u64, share: f64) {
     );
 }
 
-/// What a witness and the profiler disagree about.
-pub type Off = String;
-
-/// A host that takes a virtual CPU away between the scheduler's clock and ours is in one of the two only. So a run whose
-/// times are off is measured again, and said; what is off by itself is off every time.
-pub fn measured(measure: impl Fn() -> Result<(), Off>) {
-    const RUNS: usize = 4;
-    let run = |_| measure().inspect_err(|off| println!("off: {off}")).err();
-    let offs: Vec<Off> = (0..RUNS).map_while(run).collect();
-    assert!(offs.len() < RUNS, "{offs:#?}");
-}
-
 /// The position of a duration's histogram bucket among all buckets.
 pub fn bucket(ns: u64) -> i64 {
     use profiler_common::histogram::{SLOTS, octave, slot};

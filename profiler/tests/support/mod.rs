@@ -12,6 +12,7 @@
     reason = "each test file uses a part of it; a set-up that fails fails the test"
 )]
 
+pub mod host;
 pub mod limits;
 pub mod lines;
 pub mod live;
