@@ -3,6 +3,13 @@
 //!
 //! In: a measurement that may be off, and by how much. Out: one that held, a failure, or a skip that is counted.
 
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "each test file uses a part of it; figures of a run that is measured again are worth reading"
+)]
+
 use std::fs;
 
 use super::skipped;
