@@ -50,7 +50,7 @@ pub enum Witness {
     Ticks,
     /// Memory of the recording's maps, and what the kernel gave to per-CPU memory.
     Memory,
-    /// The same workload without AppArmor's profile, recorded before.
+    /// The same workload without AppArmor's profile, beside it.
     Unconfined,
 }
 

@@ -23,8 +23,8 @@ pub struct Run {
     /// Samples that the kernel took of the workload by itself.
     pub ticks: Option<u64>,
     pub memory: Option<Memory>,
-    /// The same workload, not confined.
-    pub unconfined: Option<Box<Run>>,
+    /// The same workload beside it, not confined: its pid, and its own account.
+    pub free: Option<(u32, Value)>,
 }
 
 /// What the kernel says of memory while everything is attached.
@@ -67,8 +67,12 @@ const INODE_WRITERS: &[&str] =
 
 impl Run {
     fn rows(&self, probe: &str) -> Vec<&Value> {
+        self.rows_of(self.pid, probe)
+    }
+
+    fn rows_of(&self, pid: u32, probe: &str) -> Vec<&Value> {
         let rows = self.summary["probes"][probe]["rows"].as_array();
-        rows.into_iter().flatten().filter(|row| row["pid"] == self.pid).collect()
+        rows.into_iter().flatten().filter(|row| row["pid"] == pid).collect()
     }
 
     fn call(&self, name: &str) -> Result<&Value> {

@@ -112,10 +112,7 @@ fn measure_twice(cell: &Cell) -> Result<String> {
 
 fn measure(cell: &Cell) -> Result<String> {
     let (before, complaints) = (Objects::now(), kernel::complaints().len());
-    let confined = cell.witness == Witness::Unconfined;
-    let unconfined = confined.then(|| record(cell, "workload")).transpose()?.map(Box::new);
-    let program = if confined { confine::workload()? } else { "workload" };
-    let run = Run { unconfined, ..record(cell, program)? };
+    let run = record(cell)?;
     require_backend(cell, &run.summary)?;
     let found = (cell.judge)(&run)?;
     before.await_gone_since()?;
@@ -124,15 +121,28 @@ fn measure(cell: &Cell) -> Result<String> {
     Ok(found)
 }
 
-fn record(cell: &Cell, program: &str) -> Result<Run> {
+/// The workload; where the cell asks for it, a confined one, and one beside it that nobody confines. These take turns on
+/// one CPU: what slows one of them slows the other.
+fn workloads(cell: &Cell, directory: &Path) -> Result<(Workload, Option<Workload>)> {
+    if cell.witness != Witness::Unconfined {
+        return Ok((Workload::start("workload", cell.words, directory)?, None));
+    }
+    let confined = Workload::start(confine::workload()?, cell.words, directory)?;
+    let free = Workload::start("workload", cell.words, &directory.join("free"))?;
+    confined.pin(0)?;
+    free.pin(0)?;
+    Ok((confined, Some(free)))
+}
+
+fn record(cell: &Cell) -> Result<Run> {
     let directory = Path::new(DIRECTORY);
     let spins = cell.witness == Witness::Spins;
     let kprobe = spins.then(|| Kprobe::place(SLOW_PATH)).transpose()?;
-    let mut workload = Workload::start(program, cell.words, directory)?;
+    let (mut workload, mut free) = workloads(cell, directory)?;
     let pid = workload.pid();
-    let (pid_text, choice) = (pid.to_string(), cell.choice());
-    let probes = [cell.probe(), cell.beside].concat();
-    let mut arguments = vec!["--pid", &pid_text, "--probe", &probes, "--backend", &choice];
+    let pids = free.iter().fold(pid.to_string(), |pids, free| format!("{pids},{}", free.pid()));
+    let (choice, probes) = (cell.choice(), [cell.probe(), cell.beside].concat());
+    let mut arguments = vec!["--pid", &pids, "--probe", &probes, "--backend", &choice];
     arguments.extend(cell.arguments);
     let per_cpu = kernel::per_cpu_bytes()?;
     let recording = Recording::start(&arguments, directory)?;
@@ -140,11 +150,13 @@ fn record(cell: &Cell, program: &str) -> Result<Run> {
     let counters = kprobe.as_ref().map(|_| Counters::start(pid)).transpose()?;
     let clock = (cell.witness == Witness::Ticks).then(|| Clock::start(pid, HERTZ.parse()?)).transpose()?;
     workload.go()?;
+    free.iter_mut().try_for_each(Workload::go)?;
     let truth = workload.truth()?;
+    let free = free.as_ref().map(|free| Ok::<_, anyhow::Error>((free.pid(), free.truth()?))).transpose()?;
     let spins = kprobe.as_ref().zip(counters).map(|(kprobe, counters)| counters.stop(kprobe)).transpose()?;
     let ticks = clock.as_ref().map(Clock::count);
     let (summary, folded) = recording.stop(cell.probe())?;
-    Ok(Run { summary, folded, truth, pid, spins, ticks, memory, unconfined: None })
+    Ok(Run { summary, folded, truth, pid, spins, ticks, memory, free })
 }
 
 fn memory(recording: &Recording, before: u64) -> Result<Memory> {

@@ -3,12 +3,12 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::{
@@ -45,6 +45,21 @@ impl Workload {
     pub fn be_nice(&self) {
         // SAFETY: takes numbers only; a process that is gone is an error of no consequence.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, self.pid(), 19) };
+    }
+
+    /// Keeps it on one CPU.
+    ///
+    /// # Errors
+    /// When there is no such CPU.
+    pub fn pin(&self, cpu: usize) -> Result<()> {
+        // SAFETY: a zeroed set is an empty one; the kernel reads as many bytes as said.
+        let pinned = unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(cpu, &mut set);
+            libc::sched_setaffinity(i32::try_from(self.pid())?, size_of_val(&set), &raw const set)
+        };
+        ensure!(pinned == 0, "pinning the workload: {}", io::Error::last_os_error());
+        Ok(())
     }
 
     /// Lets it go.
