@@ -139,6 +139,25 @@ fn a_late_answer_is_sleep_and_its_stack_says_where() {
 }
 
 #[test]
+fn calls_that_begin_while_probes_attach_have_their_parts() {
+    if !can_run("calls_that_begin_while_probes_attach_have_their_parts", &[]) {
+        return;
+    }
+    let mut reading = Workload::start(&["pipe-reads", "100000", "20"]);
+    let pid = reading.pid();
+    reading.go();
+    for _ in 0..3 {
+        let recorded = Recording::start(&["--pid", &pid.to_string(), "-d", "500ms"]).ended();
+        let row = recorded.call(pid, "read");
+        assert!(number(&row["slow"], "count") >= 10, "{row:#}");
+        let parts = parts(row);
+        println!("{parts}");
+        // One read of 20 ms is more.
+        assert!(number(parts, "unaccounted_ns") * 50 <= number(parts, "wall_ns"), "{parts:#}");
+    }
+}
+
+#[test]
 fn the_slowest_calls_are_kept_one_by_one() {
     if !can_run("the_slowest_calls_are_kept_one_by_one", &[]) {
         return;

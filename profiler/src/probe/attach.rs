@@ -1,16 +1,18 @@
 //! Loading and attaching, in the order that lets counting start first.
 //!
-//! In: a request. Out: [`Probes`]: raw tracepoints run as soon as possible (they need no parse of
-//! the kernel's BTF), BTF tracepoints, samples and the seeding of in-flight calls follow.
+//! In: a request. Out: [`Probes`]: switches first, so that what a call sleeps is seen of every call that is seen
+//! beginning; then system calls. The kernel's BTF is parsed meanwhile. Other BTF tracepoints, samples and the seeding
+//! of in-flight calls follow.
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
 use aya::programs::{BtfTracePoint, Iter, PerfEvent, RawTracePoint};
 use aya::util::online_cpus;
-use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::backend::{one_line, unload};
 use super::globals::Globals;
@@ -56,6 +58,8 @@ impl Probes {
         } else {
             VerifierLogLevel::DISABLE
         });
+        // As long as loading takes. Not before there is a loader: that must find no file to open.
+        let types = thread::spawn(Btf::from_sys_fs);
         globals.inject(&mut loader);
         size_maps(&mut loader, &request);
         let object = if globals.task_storage() {
@@ -83,10 +87,7 @@ impl Probes {
             refused: Vec::new(),
         };
         probes.add_tgids()?;
-        if probes.request.hooks_calls() {
-            // The only backend there is, and counting must not wait for the plan.
-            probes.raw_tracepoints(SYSCALL)?;
-        }
+        probes.calls(types)?;
         probes.raw_tracepoints(&[
             ("process_exec", "sched_process_exec"),
             ("process_fork", "sched_process_fork"),
@@ -99,19 +100,31 @@ impl Probes {
         Ok(probes)
     }
 
-    /// Attaches the rest: stacks of waits, locks, samples; seeds the calls in flight. Each part of a probe
-    /// gets the first of its candidates that the kernel takes.
-    ///
-    /// # Errors
-    /// Nothing that was asked for can be measured; what is refused beside that is noted in `refused`.
-    pub fn complete(&mut self, plan: &[Assessment]) -> Result<(), Failure> {
-        match Btf::from_sys_fs() {
+    /// Attaches what counts system calls: the only backend there is, and counting must not wait for the plan. Switches
+    /// before them: of a call that began earlier, nobody could tell the sleep.
+    fn calls(&mut self, types: JoinHandle<Result<Btf, BtfError>>) -> Result<(), Failure> {
+        let calls = self.request.hooks_calls();
+        if calls {
+            self.load_raw(SYSCALL)?;
+        }
+        match types.join().map_err(|_| anyhow!("reading the kernel's types broke off"))? {
             Ok(btf) => self.btf = Some(btf),
             Err(error) => self.refuse("btf", &anyhow!(error)),
         }
         if self.request.syscall {
             // A sleep that a switch begins must find its wakeup seen.
             self.try_btf("sched_switch", &["sched_wakeup", "sched_switch"]);
+        }
+        if calls { self.attach_raw(SYSCALL) } else { Ok(()) }
+    }
+
+    /// Attaches the rest: stacks of waits, locks, samples; seeds the calls in flight. Each part of a probe
+    /// gets the first of its candidates that the kernel takes.
+    ///
+    /// # Errors
+    /// Nothing that was asked for can be measured; what is refused beside that is noted in `refused`.
+    pub fn complete(&mut self, plan: &[Assessment]) -> Result<(), Failure> {
+        if self.request.syscall {
             self.interrupts();
         }
         for assessment in plan {
@@ -223,9 +236,18 @@ impl Probes {
     /// Loads (program, tracepoint) pairs, then attaches them: what comes between two attachments
     /// looks like ends without beginnings, so nothing slow does.
     fn raw_tracepoints(&mut self, pairs: &[(&str, &str)]) -> Result<(), Failure> {
+        self.load_raw(pairs)?;
+        self.attach_raw(pairs)
+    }
+
+    fn load_raw(&mut self, pairs: &[(&str, &str)]) -> Result<(), Failure> {
         for (program, _) in pairs {
             self.raw_tracepoint(program)?.load().map_err(|error| refusal(&error))?;
         }
+        Ok(())
+    }
+
+    fn attach_raw(&mut self, pairs: &[(&str, &str)]) -> Result<(), Failure> {
         for (program, tracepoint) in pairs {
             let program = self.raw_tracepoint(program)?;
             program.attach(tracepoint).with_context(|| format!("attaching to {tracepoint}"))?;

@@ -116,7 +116,7 @@ fn slow_call(
     ))?;
     labelled(page, "parts", &shares)?;
     let kernel = match key.source {
-        StackSource::None => "(none: it stayed on the CPU and met no sample)".to_owned(),
+        StackSource::None => "(none: no wait, spin or sample was seen in it)".to_owned(),
         StackSource::Wait | StackSource::Sample | StackSource::Spin => kernel_line(profile, key.kernel),
     };
     labelled(page, "kernel", &kernel)?;

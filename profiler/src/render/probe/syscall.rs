@@ -37,7 +37,7 @@ pub const fn root(class: CallClass) -> Option<&'static str> {
 /// Pushes the stacks of one kind of slow call, with the call between them.
 pub fn push(key: &SlowKey, folder: &mut Folder<'_>) {
     let no_kernel = match key.source {
-        StackSource::None => "[no kernel stack: the call stayed on the CPU and met no sample]",
+        StackSource::None => "[no kernel stack: no wait, spin or sample was seen in the call]",
         StackSource::Wait | StackSource::Sample | StackSource::Spin => "[kernel stack missing]",
     };
     folder.stack(key.user, Some("[user stack missing]"));
