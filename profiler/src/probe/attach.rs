@@ -68,7 +68,7 @@ impl Probes {
         } else {
             object::without_task_storage()?
         };
-        let mut ebpf = loader.load(&object).map_err(|error| refusal(&error))?;
+        let mut ebpf = loader.load(&object).map_err(|error| object::refusal(&error))?;
         if request.log
             && let Err(error) = log::follow(&mut ebpf)
         {
@@ -242,7 +242,7 @@ impl Probes {
 
     fn load_raw(&mut self, pairs: &[(&str, &str)]) -> Result<(), Failure> {
         for (program, _) in pairs {
-            self.raw_tracepoint(program)?.load().map_err(|error| refusal(&error))?;
+            self.raw_tracepoint(program)?.load().map_err(|error| object::refusal(&error))?;
         }
         Ok(())
     }
@@ -379,31 +379,4 @@ fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
     for name in unused.iter().filter(|(used, _)| !used).flat_map(|(_, maps)| *maps) {
         loader.map_max_entries(name, 1);
     }
-}
-
-/// The kernel refused the object: privilege, lockdown or a missing feature.
-fn refusal(error: &(dyn std::error::Error + 'static)) -> Failure {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut text = String::new();
-    let mut forbidden = false;
-    while let Some(error) = cause {
-        let said = error.to_string();
-        // Some errors repeat their source, some do not.
-        if !text.contains(&said) {
-            text = if text.is_empty() { said } else { format!("{text}: {said}") };
-        }
-        forbidden |= error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-        cause = error.source();
-    }
-    let text = text.trim_end_matches(": ").trim_end_matches(". Verifier output");
-    Failure::Privilege(if forbidden {
-        format!(
-            "this user may not load BPF programs ({text}): run as root, or with CAP_BPF and CAP_PERFMON; \
-             `profiler check` tells what is missing"
-        )
-    } else {
-        format!("the kernel refused the programs ({text}): `profiler check` tells what it lacks")
-    })
 }

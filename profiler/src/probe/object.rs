@@ -88,6 +88,33 @@ pub fn allow_memory() {
     }
 }
 
+/// The kernel refused the object: privilege, lockdown or a missing feature.
+pub fn refusal(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut text = String::new();
+    let mut forbidden = false;
+    while let Some(error) = cause {
+        let said = error.to_string();
+        // Some errors repeat their source, some do not.
+        if !text.contains(&said) {
+            text = if text.is_empty() { said } else { format!("{text}: {said}") };
+        }
+        forbidden |= error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+        cause = error.source();
+    }
+    let text = text.trim_end_matches(": ").trim_end_matches(". Verifier output");
+    Failure::Privilege(if forbidden {
+        format!(
+            "this user may not load BPF programs ({text}): run as root, or with CAP_BPF and CAP_PERFMON; \
+             `profiler check` tells what is missing"
+        )
+    } else {
+        format!("the kernel refused the programs ({text}): `profiler check` tells what it lacks")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::{TASK_STORAGE, bytes, present, type_records, without_task_storage};

@@ -48,10 +48,13 @@ impl Identities {
         other
     }
 
-    /// Processes that are alive and call themselves otherwise than when they were announced.
-    pub fn renamed(&self, known: &ProcessTable) -> Vec<Process> {
+    /// Processes that are alive and call themselves otherwise than when they were announced. `latest`: those that came
+    /// into view since the table was brought up to date, the last one last.
+    pub fn renamed(&self, known: &ProcessTable, latest: &[Process]) -> Vec<Process> {
+        let latest = latest.iter().filter(|process| !process.comm.is_empty());
+        let latest: HashMap<Pid, &Process> = latest.map(|process| (process.pid, process)).collect();
         let changed = |(&pid, &first_ns): (&Pid, &u64)| {
-            let old = known.get(pid)?;
+            let old = latest.get(&pid).copied().or_else(|| known.get(pid))?;
             let now = living(pid).filter(|now| now.started_ns <= first_ns)?;
             let renamed = now.name != old.comm && !now.name.is_empty() && now.name.len() <= NAME;
             (renamed && !old.comm.starts_with("kworker/")).then(|| Process {
@@ -124,11 +127,13 @@ mod tests {
         let mut table = ProcessTable::default();
         table.see(Process { pid: own, comm: "before".into(), ..Process::default() });
         let identities = Identities { announced: [(own, crate::probe::now_ns())].into() };
-        let renamed = identities.renamed(&table);
+        let renamed = identities.renamed(&table, &[]);
         assert_eq!(renamed.len(), 1);
+        let early = identities.renamed(&ProcessTable::default(), table.get(own).cloned().as_slice());
+        assert_eq!(early, renamed, "also of one that is not in the table yet");
         table.see(renamed[0].clone());
-        assert!(identities.renamed(&table).is_empty());
+        assert!(identities.renamed(&table, &[]).is_empty());
         let stranger = Identities { announced: [(own, 1)].into() };
-        assert!(stranger.renamed(&ProcessTable::default()).is_empty());
+        assert!(stranger.renamed(&ProcessTable::default(), &[]).is_empty());
     }
 }

@@ -310,7 +310,8 @@ impl Recorder {
         end.duration_ns = self.elapsed_ns();
         // Announcements first: a name that is read now is newer.
         self.take_events();
-        self.pending.processes.extend(self.identities.renamed(&self.profile.processes));
+        let renamed = self.identities.renamed(&self.profile.processes, &self.pending.processes);
+        self.pending.processes.extend(renamed);
         self.interval().await?;
         end.counters = self.watch.all();
         let symbols = self.interner.symbolize(&self.kernel, &Limits::default());
