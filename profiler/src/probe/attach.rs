@@ -1,4 +1,4 @@
-//! Loading and attaching, in the order that lets counting start first.
+//! Loading and attaching, in the order that lets counting start early and sees no call by half.
 //!
 //! In: a request. Out: [`Probes`]: switches first, so that what a call sleeps is seen of every call that is seen
 //! beginning; then system calls. The kernel's BTF is parsed meanwhile. Other BTF tracepoints, samples and the seeding
