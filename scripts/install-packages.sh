@@ -4,11 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/root.sh"
 
-missing=()
-for package in "$@"; do
-    status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
-    [ "$status" = "install ok installed" ] || missing+=("$package")
-done
+find_missing "$@"
 [ ${#missing[@]} -gt 0 ] || exit 0
 "$here/refresh-packages.sh"
 echo "setup: as root: apt-get install ${missing[*]} (downloads these packages and what they depend on)"

@@ -1,4 +1,4 @@
-//! Events that travel one by one through the ring buffer: all of them rare.
+//! Events that are sent one by one through the ring buffer. All of them are rare.
 //!
 //! In: process life and new stacks. Out: records that begin with a `tag`.
 
@@ -10,6 +10,10 @@ pub const STACK: u32 = 1;
 pub const PROCESS: u32 = 2;
 /// [`InFlightEvent`], written by the task iterator.
 pub const IN_FLIGHT: u32 = 3;
+/// [`crate::follow::CgroupEvent`].
+pub const CGROUP: u32 = 4;
+/// [`crate::death::DeathEvent`].
+pub const DEATH: u32 = 5;
 
 /// A process came into view, or became another program.
 #[repr(C)]
@@ -48,5 +52,27 @@ pub struct InFlightEvent {
     pub frames: u32,
     /// Thread name.
     pub comm: [u8; COMM_BYTES],
+    /// What it waits for, [`crate::wait::Wait`]; [`ON_CPU`]: it runs.
+    pub wait: u32,
+    /// The CPU it is on, or was on last.
+    pub cpu: u32,
+    /// Since when it is off the CPU, monotonic ns; 0: it is not, or nobody saw it leave.
+    pub since_ns: u64,
+    /// When it was woken since then; 0: not yet.
+    pub woken_ns: u64,
+    /// What it waits for since then, [`crate::wait::Wait`].
+    pub away: u32,
+    /// What it waits for since it was woken: the same.
+    pub queue: u32,
+    /// How long before `enter_ns` a call that began before attach is known to have begun, ns.
+    pub before_ns: u64,
+    /// Instruction, stack and frame pointer with which a sleeping thread of 64 bits entered the kernel; 0: unknown.
+    pub user: [u64; 3],
 }
-crate::shared_record!(InFlightEvent, 48);
+crate::shared_record!(InFlightEvent, 112);
+
+/// As [`InFlightEvent::nr`]: the thread is in no call.
+pub const NOT_IN_CALL: u32 = u32::MAX;
+
+/// As [`InFlightEvent::wait`]: the thread is on a CPU.
+pub const ON_CPU: u32 = u32::MAX;

@@ -1,7 +1,7 @@
 //! Names and shapes of the read-only globals that user space injects before load.
 //!
-//! In: the validated configuration and offsets from the kernel's BTF. Out: constants the
-//! verifier folds, so that a mode that is off costs nothing.
+//! In: the validated configuration and offsets from the kernel's BTF. Out: constants that the
+//! verifier folds, so a mode that is off costs nothing.
 
 /// Cgroups a session may be limited to.
 pub const CGROUPS: usize = 8;
@@ -69,5 +69,99 @@ pub struct Offsets {
     pub task_cfs_rq: u32,
     /// `cfs_rq.throttle_count`; 0: there is none.
     pub cfs_rq_throttle_count: u32,
+    /// `task_struct.thread_info.status`, where it tells the table of a call; 0: there is none.
+    pub task_status: u32,
+    /// `cgroup.root`.
+    pub cgroup_root: u32,
+    /// `cgroup_root.hierarchy_id`.
+    pub root_hierarchy: u32,
+    /// `task_struct.nsproxy`; 0: not known.
+    pub task_nsproxy: u32,
+    /// `nsproxy.mnt_ns`.
+    pub nsproxy_mnt: u32,
+    /// `task_struct.signal`; 0: not known.
+    pub task_signal: u32,
+    /// `task_struct.exit_code`.
+    pub task_exit_code: u32,
+    /// `signal_struct.live`.
+    pub signal_live: u32,
+    /// `signal_struct.flags`.
+    pub signal_flags: u32,
+    /// `signal_struct.group_exit_code`.
+    pub signal_exit_code: u32,
+    /// `kernel_siginfo.si_code`.
+    pub siginfo_code: u32,
+    /// `task_struct.files`; 0: the fields of open files are not known.
+    pub task_files: u32,
+    /// `files_struct.fdt`.
+    pub files_fdt: u32,
+    /// `fdtable.max_fds`.
+    pub fdtable_max: u32,
+    /// `fdtable.fd`.
+    pub fdtable_fd: u32,
+    /// `file.f_inode`.
+    pub file_inode: u32,
+    /// `inode.i_mode`.
+    pub inode_mode: u32,
+    /// `inode.i_sb`.
+    pub inode_sb: u32,
+    /// `super_block.s_magic`.
+    pub sb_magic: u32,
+    /// `task_struct.se.exec_start`.
+    pub task_exec_start: u32,
+    /// `cfs_rq.rq`.
+    pub cfs_rq_rq: u32,
+    /// `rq.clock_task`; 0: how long a thread has been off the CPU is not known.
+    pub rq_clock_task: u32,
+    /// `task_struct.mm`; 0: mappings are not known.
+    pub task_mm: u32,
+    /// `mm_struct.mm_mt.ma_root`, since Linux 6.1; 0: mappings are in a red-black tree.
+    pub mm_tree: u32,
+    /// `mm_struct.mm_rb.rb_node` before.
+    pub mm_rb: u32,
+    /// `vm_area_struct.vm_rb`.
+    pub area_rb: u32,
+    /// `vm_area_struct.vm_start`.
+    pub area_start: u32,
+    /// `vm_area_struct.vm_end`.
+    pub area_end: u32,
+    /// `vm_area_struct.vm_flags`.
+    pub area_flags: u32,
+    /// `vm_area_struct.vm_pgoff`.
+    pub area_page: u32,
+    /// `vm_area_struct.vm_file`.
+    pub area_file: u32,
+    /// `file.f_path.dentry`.
+    pub file_dentry: u32,
+    /// `dentry.d_name.name`.
+    pub dentry_name: u32,
+    /// `inode.i_ino`.
+    pub inode_number: u32,
+    /// `inode.i_size`.
+    pub inode_bytes: u32,
+    /// `mm_struct.flags`; 0: not known.
+    pub mm_flags: u32,
+    /// `signal_struct.rlim`; 0: not known.
+    pub signal_limits: u32,
+    /// `task_struct.real_parent`; 0: not known.
+    pub task_parent: u32,
+    /// `task_struct.thread_pid`; 0: pids of other namespaces are not known.
+    pub task_thread_pid: u32,
+    /// `pid.level`.
+    pub pid_level: u32,
+    /// `pid.numbers`, each a number and its namespace.
+    pub pid_numbers: u32,
+    /// `task_struct.pid_links`.
+    pub task_pid_links: u32,
+    /// `pid.tasks`.
+    pub pid_tasks: u32,
+    /// `upid.ns`.
+    pub upid_ns: u32,
+    /// `pid_namespace.idr.idr_rt.xa_head`.
+    pub namespace_head: u32,
+    /// `xa_node.shift`.
+    pub node_shift: u32,
+    /// `xa_node.slots`.
+    pub node_slots: u32,
 }
-crate::shared_record!(Offsets, 108);
+crate::shared_record!(Offsets, 196 + 25 * 4);

@@ -5,7 +5,7 @@
 
 /// Slots in an octave.
 pub const SLOTS: usize = 8;
-/// Octaves there are: the last one is open upwards (values are clamped into it).
+/// Number of octaves. The last one has no upper bound: greater values are clamped into it.
 pub const OCTAVES: u8 = 42;
 
 /// The octave that `ns` falls in.
@@ -18,9 +18,9 @@ pub const fn octave(ns: u64) -> u8 {
     if octave >= OCTAVES { OCTAVES - 1 } else { octave }
 }
 
-/// Position of the highest bit of a value that is not 0. BPF has no instruction for it, and what
-/// the compiler makes of `leading_zeros` is some thirty in a row; these branches repeat themselves from
-/// call to call and are foreseen.
+/// Position of the highest bit of a value that is not 0. BPF has no instruction for it, and the
+/// compiler makes some thirty instructions of `leading_zeros`. The branches here are mostly the same from call to
+/// call, so the processor predicts them.
 #[inline(always)]
 const fn log2(value: u64) -> u8 {
     let (mut rest, mut bit) = (value, 0);

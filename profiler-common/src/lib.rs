@@ -5,24 +5,35 @@
 //! Kernel terms here: `tid` is a thread, `tgid` a process (what users call the pid).
 #![no_std]
 
+pub mod abi;
+pub mod block;
+pub mod calls;
+pub mod chain;
+pub mod copy;
+pub mod crash;
+pub mod death;
 pub mod event;
+pub mod follow;
+pub mod glob;
 pub mod global;
 pub mod histogram;
 pub mod lock;
 pub mod lsm;
 pub mod outcome;
 pub mod part;
+pub mod paths;
 pub mod processor;
 pub mod sample;
 pub mod slowest;
 pub mod stack;
 pub mod syscall;
+pub mod user_lock;
 pub mod wait;
 
 /// Bytes of a task's command name, NUL padded (`TASK_COMM_LEN`).
 pub const COMM_BYTES: usize = 16;
 
-/// The part of every row's key that makes its writer the only one: the CPU, and the epoch's parity
+/// The part of every row's key that gives the row a single writer: the CPU, and the epoch's parity
 /// in the top bit. One writer needs no atomics, memory is taken only for CPUs where a process
 /// really ran, and user space reads the rows of a finished epoch while nobody writes them.
 #[inline(always)]

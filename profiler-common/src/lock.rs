@@ -24,9 +24,9 @@ pub mod flag {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockKey {
-    /// Process the CPU was running; user space tells waits in interrupts apart by the stack.
+    /// Process the CPU was running; user space recognizes waits in interrupts by the stack.
     pub tgid: u32,
-    /// Contention [`flag`]s of the first phase, less the spin bit of sleeping locks.
+    /// Contention [`flag`]s of the first phase, without the spin bit of sleeping locks.
     pub kind: u16,
     /// Explicit padding.
     pub pad: u8,
@@ -58,14 +58,14 @@ pub struct LockRow {
 }
 crate::shared_record!(LockRow, 48);
 
-/// A [`Holder`]'s `tgid` when readers hold the lock: the kernel does not keep who they are.
+/// A [`Holder`]'s `tgid` when readers hold the lock: the kernel does not record who they are.
 pub const READERS: u32 = u32::MAX;
 
 /// Who holds a mutex or rwsem.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Holder {
-    /// Process; 0 = not known, or [`READERS`].
+    /// Process; 0: unknown; or [`READERS`].
     pub tgid: u32,
     /// Explicit padding.
     pub pad: u32,
@@ -74,10 +74,10 @@ pub struct Holder {
 }
 crate::shared_record!(Holder, 24);
 
-/// Key of the time waited for what a process holds.
+/// Key of the time waited for locks that a process held.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OwnerKey {
+pub struct HolderKey {
     /// Process that waits.
     pub tgid: u32,
     /// As in [`LockKey`].
@@ -95,15 +95,15 @@ pub struct OwnerKey {
     /// Explicit padding.
     pub pad2: u32,
 }
-crate::shared_record!(OwnerKey, 56);
+crate::shared_record!(HolderKey, 56);
 
-/// Time waited for what a process holds.
+/// Time waited for locks that a process held.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct OwnerRow {
+pub struct HolderRow {
     /// Waits.
     pub waits: u64,
     /// Sum of waits, ns.
     pub total_ns: u64,
 }
-crate::shared_record!(OwnerRow, 16);
+crate::shared_record!(HolderRow, 16);

@@ -10,42 +10,45 @@ use crate::syscall::{LatencyRow, NO_CALL};
 /// Sites a session can have.
 pub const SITES: usize = 512;
 
-/// What user space replaces in the programs by the site's number before each load: the verifier then
-/// knows it as a constant, and no kernel needs to tell a program where it is attached.
+// User space replaces these marks in the code of the programs before it loads them for a site. The verifier then knows each
+// as a constant, and no kernel needs to tell a program where it is attached.
+
+/// Becomes the site's number.
 pub const SITE_MARK: i32 = 0x4c53_4d5f;
-/// Likewise by twice its number, where its rows are.
+/// Becomes twice that number: the place of the site's rows.
 pub const ROWS_MARK: i32 = 0x4c53_4d60;
-/// Likewise by its [`begin_tag`].
+/// Becomes the site's [`begin_tag`].
 pub const BEGIN_MARK: i64 = 0x4c53_4d61_4c53_4d62;
-/// Likewise by 1 where the function also runs in interrupts, so that its context must be asked for.
+/// Becomes 1 if the function also runs in interrupts: then the program looks at its context.
 pub const INTERRUPT_MARK: i32 = 0x4c53_4d63;
-/// Likewise by 1 where the target is not the whole machine.
+/// Becomes 1 if the target is not the whole machine.
 pub const FILTER_MARK: i32 = 0x4c53_4d64;
-/// Likewise by 1 where system calls are rows, so that the one it ran in is known.
+/// Becomes 1 if system calls are rows: then the program finds out which call it runs in.
 pub const CALL_MARK: i32 = 0x4c53_4d65;
-/// Likewise by 1 where the kernel does not keep a program from running on top of itself.
+/// Becomes 1 if the kernel does not keep a program from running on top of itself.
 pub const UNGUARDED_MARK: i32 = 0x4c53_4d66;
-/// Likewise by 1 where one of the last is, but for the target's.
+/// Becomes 1 if one of [`INTERRUPT_MARK`], [`CALL_MARK`] and [`UNGUARDED_MARK`] becomes 1.
 pub const SPECIAL_MARK: i32 = 0x4c53_4d67;
 
-/// A site's number above all times that a function may take (half a year).
+/// A site's number, in the bits above any time that a function may take (half a year).
 pub const fn begin_tag(site: u16) -> u64 {
     (site as u64) << TAG_SHIFT
 }
 
 const TAG_SHIFT: u32 = 54;
 
-/// A begin, by the clock: less another one of the same site it is the time between, and of another site it is not
-/// below [`SHORT_NS`].
+/// The begin of a function: the clock plus the site's tag. The difference of two begins of one site is the time between
+/// them. The difference of begins of two sites is never below [`SHORT_NS`].
 #[inline(always)]
 pub const fn begin_of(now: u64, tag: u64) -> u64 {
     now.wrapping_add(tag)
 }
 
-/// Differences below are times.
+/// A difference of two begins below this is a time.
 pub const SHORT_NS: u64 = (1 << 31) - 1;
 
-/// The time that a difference of two begins is; none if they are of different sites. Clocks of two CPUs may differ a little.
+/// The time between two begins, by their difference; none if they are of different sites. A difference that is a little
+/// below 0 is no time at all: clocks of two CPUs may differ.
 #[inline(always)]
 pub const fn lasted(difference: u64) -> Option<u64> {
     if difference >> TAG_SHIFT == 0 {
@@ -63,7 +66,7 @@ pub const STACK_EVERY_NS: u64 = 1_000_000;
 pub struct LsmKey {
     /// Process; 0 for interrupts.
     pub tgid: u32,
-    /// System call it happened in; [`NO_NR`] when there is none or it is not known.
+    /// System call it happened in; [`NO_NR`] if there is none or it is unknown.
     pub nr: u16,
     /// Position in the session's list of sites.
     pub site: u16,
@@ -103,11 +106,11 @@ crate::shared_record!(CachedRow, 64);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SiteRows {
-    /// A context's address, on its way to being a number.
+    /// Scratch space in which a context's address becomes a number.
     pub context: u64,
     /// Where this CPU's stack for interrupts is, once it is known.
     pub interrupt_stack: u64,
-    /// 1: a program is at work on them; only where the kernel does not see to that.
+    /// 1: a program is using them; only where the kernel lets a program run on top of itself.
     pub taken: u64,
     /// Explicit padding.
     pub pad: [u64; 5],
@@ -116,7 +119,7 @@ pub struct SiteRows {
 }
 crate::shared_record!(SiteRows, 64 + 64 * CACHED_ROWS);
 
-/// What of a [`tag`] is a process and its call; never 0.
+/// The process and call in a [`tag`]; never 0.
 #[inline(always)]
 pub const fn whose(tgid: u32, nr: u16) -> u64 {
     (tgid as u64) << 32 | (1 << 31 | (nr as u32) << 9) as u64

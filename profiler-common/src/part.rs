@@ -2,10 +2,12 @@
 //!
 //! In: slices that the switches, wakeups and lock waits cut a call into. Out: [`Part`], the index
 //! into every array of parts; [`PartRow`]s by kernel stack. The parts of a call add up to its wall
-//! time: each is measured by its own slices, and what they leave over is [`Part::Unaccounted`].
+//! time: each is measured by its own slices, and time that no slice covers is [`Part::Unaccounted`].
 
 /// What a call did for a part of its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", serde(rename_all = "kebab-case"))]
 #[repr(u32)]
 pub enum Part {
     /// Running in the kernel.
@@ -31,8 +33,8 @@ pub enum Part {
 }
 
 impl Part {
-    /// All parts, by index.
-    pub const ALL: &'static [Self] = &[
+    /// All parts, by index, in the order they are shown.
+    pub const ALL: [Self; 10] = [
         Self::OnCpu,
         Self::Spin,
         Self::Irq,
@@ -44,6 +46,22 @@ impl Part {
         Self::Interrupted,
         Self::Unaccounted,
     ];
+
+    /// The frame it is in pictures and sentences.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OnCpu => "on CPU in the kernel",
+            Self::Spin => "spinning on a lock",
+            Self::Irq => "under interrupts",
+            Self::LockSleep => "asleep on a lock",
+            Self::Sleep => "asleep",
+            Self::Woken => "waiting for a CPU: woken",
+            Self::Preempted => "waiting for a CPU: preempted",
+            Self::Throttled => "waiting for a CPU: throttled",
+            Self::Interrupted => "between restarts",
+            Self::Unaccounted => "unaccounted",
+        }
+    }
 }
 
 /// How many parts there are.

@@ -8,8 +8,8 @@ use crate::part::PARTS;
 /// No call: the thread runs user code.
 pub const NO_CALL: u32 = u32::MAX;
 
-/// What this CPU knows of the thread it runs: the fast path of a call that never leaves the CPU.
-/// `sched_switch` moves a call that does to the thread's own state, and forgets the verdict: so it
+/// What this CPU knows of the thread it runs. A call that never leaves the CPU is only here. When the thread leaves
+/// the CPU inside a call, `sched_switch` moves the call to the thread's own record. Each switch forgets the verdict, so a slot
 /// is always about the thread that runs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,7 +100,7 @@ impl LatencyRow {
         self.add_to(slot_in(octave, ns), ns);
     }
 
-    /// Likewise where the slot is known.
+    /// Adds one call of so many ns to a slot that is known.
     #[inline(always)]
     pub const fn add_to(&mut self, slot: usize, ns: u64) {
         let slot = slot & (SLOTS - 1);

@@ -1,11 +1,15 @@
 //! Waits off the CPU: the records of the `offcpu` and `runq` probes.
 //!
 //! In: switches, wakeups. Out: wait rows per (process, call, [`Wait`]), in the shape of latency rows; stacks of
-//! the long ones with their waker; who ran meanwhile. What a thread waits for while it blocks is `offcpu`'s, what
-//! it waits for while it could run is `runq`'s.
+//! the long ones with their waker; who ran meanwhile. Waits of threads that are blocked belong to `offcpu`, waits of
+//! threads that could run to `runq`.
+
+use crate::abi::BEGAN_BEFORE;
 
 /// What a thread off the CPU waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "user", serde(rename_all = "kebab-case"))]
 #[repr(u32)]
 pub enum Wait {
     /// Asleep, a signal would wake it.
@@ -25,8 +29,8 @@ pub enum Wait {
 }
 
 impl Wait {
-    /// All of them, by index.
-    pub const ALL: &'static [Self] = &[
+    /// All of them, by index, in the order they are shown.
+    pub const ALL: [Self; 7] = [
         Self::Sleep,
         Self::Uninterruptible,
         Self::Lock,
@@ -35,6 +39,24 @@ impl Wait {
         Self::Preempted,
         Self::Throttled,
     ];
+
+    /// The name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sleep => "asleep",
+            Self::Uninterruptible => "asleep, uninterruptible",
+            Self::Lock => "asleep on a lock",
+            Self::Stopped => "stopped",
+            Self::Woken => "woken",
+            Self::Preempted => "preempted",
+            Self::Throttled => "throttled",
+        }
+    }
+
+    /// Whether it waits for a CPU, else for something to happen.
+    pub const fn is_runnable(self) -> bool {
+        matches!(self, Self::Woken | Self::Preempted | Self::Throttled)
+    }
 }
 
 /// Bits of a packed call that hold its number; all set: outside of calls.
@@ -42,17 +64,22 @@ const CALL_BITS: u16 = 12;
 /// As a call's number: the thread was in none.
 pub const NO_CALL: u16 = (1 << CALL_BITS) - 1;
 
+/// Set beside the wait: the call began before the recording.
+const BEFORE: u16 = 1 << 15;
+
 /// Packs a wait and the call it is in, to take a call number's place in a latency row's key. Numbers that do not
 /// fit (none is known) count as no call.
 #[inline(always)]
 pub const fn pack(wait: u32, nr: u32) -> u16 {
-    let nr = if nr < NO_CALL as u32 { nr as u16 } else { NO_CALL };
-    (wait as u16) << CALL_BITS | nr
+    let (call, before) = (nr & !BEGAN_BEFORE, nr & BEGAN_BEFORE != 0);
+    let packed = (wait as u16) << CALL_BITS | if call < NO_CALL as u32 { call as u16 } else { NO_CALL };
+    if before && call < NO_CALL as u32 { packed | BEFORE } else { packed }
 }
 
 /// Wait and call number of a packed call.
 pub const fn unpack(packed: u16) -> (u32, u16) {
-    ((packed >> CALL_BITS) as u32, packed & NO_CALL)
+    let before = if packed & BEFORE != 0 { BEGAN_BEFORE as u16 } else { 0 };
+    (((packed & !BEFORE) >> CALL_BITS) as u32, packed & NO_CALL | before)
 }
 
 /// A waker that was not seen, or not asked for.
@@ -81,7 +108,7 @@ pub struct WaitStackKey {
     pub tgid: u32,
     /// The one writer of this row, see [`crate::writer`].
     pub writer: u32,
-    /// What it waited for in which call, see [`pack`].
+    /// What the process waited for, and in which call: see [`pack`].
     pub packed: u32,
     /// Explicit padding.
     pub pad: u32,
@@ -115,7 +142,7 @@ pub struct NeighbourKey {
     pub tgid: u32,
     /// Process that ran; 0: the CPU was idle.
     pub neighbour: u32,
-    /// Name of the thread of it that ran, NUL padded, as two words; 0 when it was gone.
+    /// Name of that process's thread that ran, NUL padded, as two words; 0 if it was gone.
     pub comm: [u64; 2],
     /// The one writer of this row, see [`crate::writer`].
     pub writer: u32,

@@ -3,7 +3,9 @@
 //! In: what the loader wrote. Out: accessors that cost a constant.
 
 use profiler_common::Control;
-use profiler_common::global::{CGROUPS, COMMS, CPU_WORDS, Offsets};
+use profiler_common::global::{COMMS, CPU_WORDS, Offsets};
+
+pub use crate::ignored::{ignore_arrivals, ignore_switches};
 
 macro_rules! globals {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $value:expr, fn $get:ident;)*) => {$(
@@ -31,28 +33,44 @@ globals! {
     BY_TGID: u32 = 0, fn by_tgid;
     /// How many cgroups count; 0 = all.
     CGROUP_COUNT: u32 = 0, fn cgroup_count;
+    /// The hierarchy they are in, by the kernel's number; 0: v2.
+    CGROUP_HIERARCHY: u32 = 0, fn cgroup_hierarchy;
+    /// 1: other new cgroups are told of, one may be the target's by its name.
+    TELL_CGROUPS: u32 = 0, fn tell_cgroups;
     /// 1: the cgroup is found through a v1 controller's state.
     CGROUP_V1: u32 = 0, fn cgroup_v1;
     /// How many command names count; 0 = all.
     COMM_COUNT: u32 = 0, fn comm_count;
+    /// How many patterns on threads' names count; 0 = all.
+    THREAD_COUNT: u32 = 0, fn thread_count;
     /// 1: only CPUs of the mask.
     BY_CPU: u32 = 0, fn by_cpu;
     /// 1: the BTF offsets are known.
     HAVE_OFFSETS: u32 = 0, fn have_offsets;
-    /// 1: the kernel has task storage, and hands out the running task as one the verifier knows.
+    /// 1: the kernel has task storage, and the verifier knows the type of the running task.
     TASK_STORAGE: u32 = 1, fn task_storage;
+    /// Where the running task says which table its call is of, if every call can be asked; else 0.
+    STATUS_OF_CURRENT: u32 = 0, fn status_of_current;
     /// 1: system calls are rows.
     SYSCALL_ROWS: u32 = 1, fn syscall_rows;
     /// 1: CPU samples are rows (else they only label slow calls).
     CPU_ROWS: u32 = 1, fn cpu_rows;
+    /// 1: faults are told.
+    CRASH_ROWS: u32 = 1, fn crash_rows;
+    /// 1: each CPU keeps the last calls.
+    KEEP_LAST_CALLS: u32 = 0, fn last_calls;
     /// 1: waits that block are rows.
     OFFCPU_ROWS: u32 = 1, fn offcpu_rows;
     /// 1: waits for a CPU are rows.
     RUNQ_ROWS: u32 = 1, fn runq_rows;
-    /// Switches to ignore on purpose, of 1,000.
-    IGNORE_SWITCHES: u32 = 0, fn ignore_switches;
-    /// Comings to a CPU to ignore on purpose, of 1,000.
-    IGNORE_ARRIVALS: u32 = 0, fn ignore_arrivals;
+    /// Frames after which a stack is cut: the record's, or what the kernel takes at most.
+    STACK_FRAMES: u32 = 127, fn stack_frames;
+    /// Bytes of a user stack that are copied at most; 0: none are.
+    COPY_BYTES: u32 = 0, fn copy_bytes;
+    /// Copies that a CPU may make in a fifteenth of a second, of each kind.
+    COPIES_EACH_PERIOD: u32 = 0, fn copies_each_period;
+    /// User space is woken when so many bytes of copies wait.
+    COPIES_WAKE_BYTES: u64 = 0, fn copies_wake_bytes;
     /// First address of the kernel's static data.
     DATA_START: u64 = 0, fn data_start;
     /// End of the kernel's static data.
@@ -60,39 +78,8 @@ globals! {
 }
 
 #[unsafe(no_mangle)]
-static OFFSETS: Offsets = Offsets {
-    task_flags: 0,
-    task_tgid: 0,
-    task_pid: 0,
-    task_comm: 0,
-    task_group_leader: 0,
-    task_start_time: 0,
-    task_on_cpu: 0,
-    task_cpu: 0,
-    task_state: 0,
-    task_nvcsw: 0,
-    task_nivcsw: 0,
-    task_cgroups: 0,
-    set_entry: 0,
-    css_cgroup: 0,
-    cgroup_level: 0,
-    cgroup_ancestors: 0,
-    cgroup_kn: 0,
-    kn_id: 0,
-    ancestor_ids: 0,
-    mutex_owner: 0,
-    rwsem_owner: 0,
-    task_stack: 0,
-    task_throttled: 0,
-    task_ran: 0,
-    task_queued: 0,
-    task_cfs_rq: 0,
-    cfs_rq_throttle_count: 0,
-};
-#[unsafe(no_mangle)]
-static CGROUP_IDS: [u64; CGROUPS] = [0; CGROUPS];
-#[unsafe(no_mangle)]
-static CGROUP_LEVELS: [u32; CGROUPS] = [0; CGROUPS];
+// SAFETY: plain integers; 0 of each: not known.
+static OFFSETS: Offsets = unsafe { core::mem::zeroed() };
 #[unsafe(no_mangle)]
 static COMM_NAMES: [[u64; 2]; COMMS] = [[0; 2]; COMMS];
 #[unsafe(no_mangle)]
@@ -116,28 +103,28 @@ pub fn read_offset(field: usize) -> u32 {
     unsafe { core::ptr::read_volatile((&raw const OFFSETS).cast::<u32>().byte_add(field)) }
 }
 
+/// Whether the target is given by names, which may change while a thread runs.
+#[inline(always)]
+pub fn by_name() -> bool {
+    comm_count() != 0 || thread_count() != 0
+}
+
 /// Whether threads are followed outside of calls, too.
 #[inline(always)]
 pub fn follows_all() -> bool {
     offcpu_rows() != 0 || runq_rows() != 0
 }
 
-/// Whether the scheduler's own account of a thread makes up for a switch that was not seen.
+/// Whether processes are announced by their calls, before they have a row.
+#[inline(always)]
+pub fn announces_all() -> bool {
+    follows_all() || crash_rows() != 0
+}
+
+/// Whether a switch that was not seen can be recovered from the scheduler's own accounting of the thread.
 #[inline(always)]
 pub fn kernel_accounts() -> bool {
     offset!(task_ran) != 0 && offset!(task_queued) != 0 && ignore_switches() == 0
-}
-
-/// Id and level of a cgroup of the target; `index` is a constant below [`CGROUPS`].
-#[inline(always)]
-pub fn cgroup(index: usize) -> (u64, u32) {
-    // SAFETY: `index` is below CGROUPS by the caller's constant loop.
-    unsafe {
-        (
-            core::ptr::read_volatile((&raw const CGROUP_IDS).cast::<u64>().add(index)),
-            core::ptr::read_volatile((&raw const CGROUP_LEVELS).cast::<u32>().add(index)),
-        )
-    }
 }
 
 /// A command name of the target as two words; `index` is a constant below [`COMMS`].

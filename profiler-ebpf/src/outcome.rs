@@ -2,9 +2,17 @@
 //!
 //! In: an outcome. Out: this CPU's counter, which only this CPU writes.
 
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::PerCpuArray;
+use profiler_common::outcome::OUTCOMES;
 use profiler_common::outcome::Outcome;
 
-use crate::maps::{BUSY, OUTCOME_COUNTS};
+/// Counters of [`profiler_common::outcome::Outcome`].
+#[map]
+static OUTCOME_COUNTS: PerCpuArray<[u64; OUTCOMES]> = PerCpuArray::with_max_entries(1, 0);
+/// Not 0 while one of our programs on this CPU may hold a lock of ours.
+#[map]
+static BUSY: PerCpuArray<u32> = PerCpuArray::with_max_entries(1, 0);
 
 /// Adds to a counter of this CPU.
 #[inline(always)]
@@ -15,7 +23,7 @@ pub fn count(outcome: Outcome, amount: u64) {
     }
 }
 
-/// Runs `work`, which may take a lock of our own maps, so that the `lock` probe knows it.
+/// Runs `work`, which may take a lock of our own maps, and lets the `lock` probe know that meanwhile.
 #[inline(always)]
 pub fn busy<T>(work: impl FnOnce() -> T) -> T {
     let flag = BUSY.get_ptr_mut(0);

@@ -1,7 +1,12 @@
-//! Small facts of the machine, as procfs and sysfs tell them; a leaf.
+//! Small facts of the machine, read from procfs and sysfs; a leaf.
 //!
 //! In: kernel-made files, opened without blocking, read up to a bound.
-//! Out: text free of control characters, or one line that says why a fact could not be told.
+//! Out: text free of control characters, or one line that says why a fact is unknown.
+
+pub mod child;
+pub mod file_locks;
+pub mod heap;
+pub mod limit;
 
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -9,6 +14,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+
+use crate::hostile::acts;
 
 /// Longest single fact that is kept, bytes.
 const LONGEST_FACT: usize = 4096;
@@ -19,7 +26,7 @@ const LONGEST_FACT: usize = 4096;
 pub enum Told<T> {
     /// It is so.
     Is(T),
-    /// Not told, and why.
+    /// Unknown, and why.
     Not(String),
 }
 
@@ -51,7 +58,7 @@ pub enum CgroupLayout {
     V1,
     /// Both.
     Hybrid,
-    /// None is mounted where this process looks.
+    /// No cgroup hierarchy is mounted where this process looks.
     Unmounted,
 }
 
@@ -208,9 +215,7 @@ fn without_controls(text: &str) -> String {
 
 /// Whether a terminal shows the character without changing its state or the text's direction.
 fn printable(character: char) -> bool {
-    let reorders =
-        matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !character.is_control() && !reorders
+    !acts(character)
 }
 
 fn reason(path: &str, error: &std::io::Error) -> String {

@@ -1,7 +1,7 @@
 //! The rim: arguments in, one exit code out.
 //!
 //! In: the process's arguments. Out: exit 0, 1 (failed), 2 (usage, nothing matched) or 3
-//! (privilege, kernel), with one line on stderr.
+//! (privilege, kernel), with one line on stderr; the code of the command that was measured, if asked for.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -9,10 +9,13 @@ use std::process::ExitCode;
 use profiler::cli::{self, Request};
 use profiler::command;
 use profiler::failure::Failure;
+use profiler::hostile::acts;
+use profiler::machine::heap;
 
 fn main() -> ExitCode {
+    heap::give_back_early();
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             let line = one_line(&failure.to_string());
             // Nobody is left to be told when this fails; the exit code still says it.
@@ -22,9 +25,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Failure> {
+fn run() -> Result<u8, Failure> {
     match cli::parse(std::env::args_os())? {
-        Request::Print(text) => command::to_stdout(|out| Ok(out.write_all(text.as_bytes())?)),
+        Request::Print(text) => {
+            command::stdout::to_stdout(|out| Ok(out.write_all(text.as_bytes())?))?;
+            Ok(0)
+        }
         Request::Run(settings) => {
             log_to_stderr(settings.verbosity());
             command::run(settings)
@@ -45,19 +51,20 @@ fn log_to_stderr(verbosity: i8) {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(io::stderr().is_terminal() && !no_color())
         .with_target(verbosity > 1)
         .without_time()
         .log_internal_errors(false)
         .init();
 }
 
+/// Whether the user asked for no colours (no-color.org): by any value but an empty one.
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
 /// Names in a message may be an attacker's: nothing of them reaches the terminal as control
 /// characters, or turns the reading direction.
 fn one_line(text: &str) -> String {
-    let unsafe_char = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-    };
-    text.chars().map(|c| if unsafe_char(c) { ' ' } else { c }).collect()
+    text.chars().map(|c| if acts(c) { ' ' } else { c }).collect()
 }

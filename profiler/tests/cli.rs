@@ -12,8 +12,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use profiler::capture::Writer;
-use profiler::cli::settings::{Probes, RecordSettings, Settings};
+use profiler::cli::settings::{IdleRows, RecordSettings, Settings, Unwind};
 use profiler::cli::{self, Request};
+use profiler::probe::{Probe, Probes};
 use profiler::profile::rows::CpuKey;
 use profiler::profile::{Chunk, CpuRow, End, Header, Interval, Pid, ProbePlan, StackId};
 
@@ -61,6 +62,7 @@ fn help_is_a_document() {
         ("help", &["--help"][..]),
         ("help-record", &["record", "--help"]),
         ("help-report", &["report", "--help"]),
+        ("help-diff", &["diff", "--help"]),
         ("help-check", &["check", "--help"]),
         ("help-targets", &["targets", "--help"]),
     ] {
@@ -81,12 +83,14 @@ fn help_is_a_document() {
 
 #[test]
 fn every_flag_has_one_line_of_help() {
-    for command in ["record", "report", "check", "targets"] {
+    for command in ["record", "crash", "report", "diff", "check", "targets"] {
         let help = String::from_utf8(profiler(&[command, "-h"]).stdout).unwrap();
         let listed = help.split("Examples:").next().unwrap();
         let lines: Vec<_> = listed.lines().skip_while(|line| *line != "Options:").collect();
         let mut flags = 0;
-        for line in lines.iter().take_while(|line| !line.starts_with("Targets of")) {
+        for line in
+            lines.iter().take_while(|line| !line.starts_with("Targets of") && !line.starts_with("Formats of"))
+        {
             let indented = line.trim_start();
             assert!(
                 !indented.starts_with('-') || indented.contains("  "),
@@ -112,12 +116,16 @@ fn usage_errors_name_the_flag_and_the_mend() {
         (&["record", "--slow", "10"], &["--slow", "10ms"]),
         (&["record", "--slow", "fast"], &["--slow", "30s, 10ms"]),
         (&["record", "-F", "0"], &["--frequency", "1 to 9999"]),
+        (&["record", "--stack-bytes", "511"], &["--stack-bytes", "512 to 32760"]),
         (&["record", "-F", "10000"], &["--frequency", "1 to 9999"]),
         (&["record", "--cpu", "3-1"], &["--cpu", "1-3"]),
         (&["record", "--cpu", "0-4294967295"], &["--cpu", "8191"]),
         (&["record", "--pid", "web"], &["--pid", "--comm"]),
         (&["record", "--pid", "0"], &["--pid", "1234"]),
-        (&["record", "--probe", "disk"], &["--probe", "syscall, lock, lsm, offcpu, runq and cpu"]),
+        (
+            &["record", "--probe", "disk"],
+            &["--probe", "syscall, lock, lsm, offcpu, runq, cpu, block and crash"],
+        ),
         (&["record", "--lsm-hooks", "a b"], &["--lsm-hooks", "socket_sendmsg"]),
         (&["record", "--probe", "cpu", "--lsm-hooks", "file_open"], &["--lsm-hooks", "--probe"]),
         (&["record", "--container", ""], &["--container", "profiler targets"]),
@@ -130,6 +138,13 @@ fn usage_errors_name_the_flag_and_the_mend() {
         (&["report", "x", "--format", "svg"], &["--format", "--probe"]),
         (&["report", "x", "--format", "pdf"], &["--format", "svg"]),
         (&["report", "x", "--probe", "cpu"], &["--probe", "--format"]),
+        (&["report", "x", "--format", "csv", "--probe", "cpu"], &["--probe", "csv has no pictures"]),
+        (&["diff", "x"], &["AFTER"]),
+        (&["report", "x", "-o", "-"], &["--output", "stdout"]),
+        (&["record", "-o", "-", "--json"], &["--json", "stdout"]),
+        (&["diff", "x@9s..3s", "y"], &["BEFORE", "x@10s..20s"]),
+        (&["diff", "x", "y", "--fail-if", "p99 > 5"], &["--fail-if", "p99(sendto) > +20%"]),
+        (&["man", "recrod"], &["recrod", "record, crash, report, diff, check, targets"]),
         (&["report", "x", "-o", "y", "--format", "json"], &["--output", "--format"]),
         (&["recrod"], &["recrod", "record"]),
         (&[], &["profiler record", "--help"]),
@@ -161,6 +176,8 @@ fn record_settings_hold_what_was_typed() {
         "9",
         "--comm",
         "nginx",
+        "--thread",
+        "worker*",
         "--probe",
         "lock,cpu",
         "-d",
@@ -175,8 +192,13 @@ fn record_settings_hold_what_was_typed() {
         "lock.spin=kprobe",
         "--cpu",
         "0-1,4",
+        "--unwind",
+        "dwarf",
+        "--stack-bytes",
+        "4099",
         "-vv",
         "--json",
+        "--exit-code",
         "--",
         "make",
         "-j8",
@@ -186,26 +208,32 @@ fn record_settings_hold_what_was_typed() {
     };
     let strings = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
     let expected = RecordSettings {
+        wait: false,
         containers: strings(&["web", "3f2a"]),
         pods: strings(&["shop/cart"]),
         cgroups: vec!["/a".into()],
         units: strings(&["cron.service"]),
         pids: vec![7, 8, 9],
         comms: strings(&["nginx"]),
-        probes: Probes { lock: true, cpu: true, ..Probes::default() },
+        threads: strings(&["worker*"]),
+        probes: [Probe::Lock, Probe::Cpu].into_iter().collect(),
         backends: strings(&["lock.spin=kprobe"]),
         lsm_hooks: Vec::new(),
         duration: Some(Duration::from_secs(90)),
         slow: Duration::ZERO,
+        max_size: 1 << 30,
         output: Some("out".into()),
         frequency_hz: 999,
+        unwind: Unwind::Tables,
+        stack_bytes: 4096, // whole words
+        no_memory: false,
+        tells_deaths: false,
         cpus: Some(vec![0, 1, 4]),
         verbosity: 2,
         json: true,
-        no_idle: false,
-        ignore_switches: 0,
-        ignore_arrivals: 0,
+        idle: IdleRows::Apart,
         command: vec!["make".into(), "-j8".into()],
+        exit_code: true,
         arguments: strings(&typed[1..]),
     };
     assert_eq!(*found, expected);
@@ -213,8 +241,9 @@ fn record_settings_hold_what_was_typed() {
     let Ok(Request::Run(Settings::Record(bare))) = cli::parse(["profiler", "record"].map(Into::into)) else {
         panic!("not record");
     };
-    assert_eq!(bare.probes, Probes::ALL);
+    assert_eq!(bare.probes, Probes::all());
     assert_eq!((bare.duration, bare.slow, bare.frequency_hz), (None, Duration::from_millis(10), 99));
+    assert_eq!((bare.unwind, bare.copies()), (Unwind::Auto, Some(32_760)));
     assert_eq!((bare.cpus, bare.output, bare.verbosity), (None, None, 0));
 }
 
@@ -333,7 +362,7 @@ fn pictures_are_whole_private_and_all_there() {
     let output = profiler(&["report", text(&path), "-o", text(&pictures)]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let printed = String::from_utf8(output.stdout).unwrap();
-    let expected = ["summary.json", "cpu.folded", "cpu.svg"].map(|name| pictures.join(name));
+    let expected = ["report.html", "summary.json", "cpu.folded", "cpu.svg"].map(|name| pictures.join(name));
     assert_eq!(printed.lines().map(PathBuf::from).collect::<Vec<_>>(), expected);
     assert_eq!(fs::read_dir(&pictures).unwrap().count(), expected.len());
     for path in expected {
@@ -361,7 +390,7 @@ fn an_output_that_cannot_be_written_leaves_nothing() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     left.sort();
-    assert_eq!(left, ["cpu.folded", "summary.json"]);
+    assert_eq!(left, ["cpu.folded", "report.html", "summary.json"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     assert!(profiler::capture::read(&file).is_err());
 }

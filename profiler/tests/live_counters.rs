@@ -105,14 +105,18 @@ fn a_throttled_thread_waits_as_long_as_its_cgroup_was_stopped() {
     let script = format!("echo $$ > {dir}/cgroup.procs; exec {} burn-70-30 200", workload().display());
     let before = stopped_us(&cgroup);
     let recorded = Recording::start(&["--cgroup", dir, "--probe", "runq", "--", "sh", "-c", &script]).ended();
+    let burnt: Value = serde_json::from_str(recorded.stdout.lines().next().unwrap()).unwrap();
+    let most = number(&burnt, "wall_ns") - number(&burnt, "seventy_ns") - number(&burnt, "thirty_ns");
     let truth = (stopped_us(&cgroup) - before) * 1000;
     assert!(truth > 100_000_000, "the workload was not throttled: {truth} ns");
     let rows = recorded.summary["probes"]["runq"]["rows"].as_array().unwrap().iter();
     let throttled: u64 =
         rows.filter(|row| row["wait"] == "throttled").map(|row| number(row, "total_ns")).sum();
     println!("throttled: measured {throttled}, cpu.stat says {truth}");
-    // Once its cgroup may go on the thread queues like any other, in the same wait.
-    assert!(throttled * 50 >= truth * 49 && throttled * 4 <= truth * 5, "{throttled} is not {truth}");
+    // Once its cgroup may go on the thread queues like any other, in the same wait; it never sleeps, so whenever it does
+    // not run it is one or the other.
+    let most = most.max(truth) * 51 / 50;
+    assert!(throttled * 50 >= truth * 49 && throttled <= most, "{throttled} is not {truth} to {most}");
 }
 
 #[test]

@@ -20,9 +20,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use judge::bounds::Off;
 use profiler::profile::ledger::Population;
 use profiler::profile::{Class, Profile, Resolution, StackId};
-use support::host::{Off, measured};
+use support::host::{measured, yardstick_s};
 use support::live::{Recorded, Recording, Workload, number, workload};
 use support::{Process, Runc, can_run, wait_for};
 
@@ -37,6 +38,13 @@ fn cpu_s(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
     fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap() / TICKS).sum()
+}
+
+/// The same with that of its children that have ended: stacks are unwound in them.
+fn cpu_with_children_s(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    fields[11..15].iter().map(|ticks| ticks.parse::<f64>().unwrap() / TICKS).sum()
 }
 
 /// Time that a process's main thread has waited for a CPU, seconds.
@@ -92,7 +100,7 @@ fn two_functions_get_their_shares_and_all_of_the_time() {
 }
 
 fn shares_and_total() -> Result<(), Off> {
-    let mut workload = Workload::start(&["--linger", "burn-70-30", "8000"]);
+    let mut workload = Workload::start(&["--linger", "burn-70-30", "5000"]);
     let recording = Recording::start(&["--pid", &workload.pid().to_string(), "--probe", "cpu", "-F", "999"]);
     let (start, before_s, delay_s) = (Instant::now(), cpu_s(workload.pid()), delay_s(workload.pid()));
     workload.go();
@@ -146,11 +154,12 @@ fn time_in_the_kernel_has_kernel_frames() {
         return;
     }
     let mut shell = Command::new("sh");
-    shell.args(["-c", "read go; exec dd if=/dev/zero of=/dev/null bs=1M count=30000 status=none"]);
+    shell.args(["-c", "read go; exec dd if=/dev/zero of=/dev/null bs=1M status=none"]);
     let mut dd = Process(shell.stdin(Stdio::piped()).spawn().unwrap());
     let recording = Recording::start(&["--pid", &dd.pid().to_string(), "--probe", "cpu", "-F", "999"]);
     dd.0.stdin.take().unwrap().write_all(b"go\n").unwrap();
-    assert!(dd.0.wait().unwrap().success());
+    wait_for("a second of copying", || (cpu_s(dd.pid()) > 1.0).then_some(()));
+    drop(dd);
     let recorded = recording.stop();
 
     let folded = folded(&recorded);
@@ -240,6 +249,10 @@ fn slow_a_hundred_thousand_stacks_are_all_kept_and_none_merged() {
     const WALKS: u64 = 120_000;
     const DEPTH: u64 = 16;
     const FREQUENCY: u32 = 9999;
+    /// What may be spent from stop to the end, in runs of the yardstick: on names, tables and pictures …
+    const STOP: f64 = 6.0;
+    /// … and on `report.html`, which reads the capture again and cuts each stack by time.
+    const PAGE: f64 = 3.0;
     if !can_run("many stacks", &[]) {
         return;
     }
@@ -252,7 +265,7 @@ fn slow_a_hundred_thousand_stacks_are_all_kept_and_none_merged() {
     workload.go();
     assert_eq!(number(&workload.report(), "stacks"), WALKS);
     let accounted_s = cpu_s(workload.pid()) - before_s;
-    let (recording_s, children_s) = (cpu_s(recording.pid()), children_s());
+    let (recording_s, children_s) = (cpu_with_children_s(recording.pid()), children_s());
     let stop = Instant::now();
     let recorded = recording.stop();
     let (stopping, stopping_s) = (stop.elapsed(), self::children_s() - children_s - recording_s);
@@ -283,6 +296,12 @@ fn slow_a_hundred_thousand_stacks_are_all_kept_and_none_merged() {
         maps / 1_000_000
     );
     assert!(rss + maps <= 200_000_000, "{rss} + {maps} bytes");
-    // CPU time, not wall time: that is what a busy neighbour does not change.
-    assert!(stopping_s <= 1.5, "{:.2} s of CPU from stop to the end", stopping_s);
+    // CPU time, not wall time: that is what a busy neighbour does not change. And in terms of what this CPU takes to name,
+    // fold and sort as many stacks in the plainest way.
+    let plain_s = yardstick_s(WALKS, DEPTH);
+    println!("{plain_s:.3} s of CPU for the same in the plainest way");
+    assert!(
+        stopping_s <= plain_s * (STOP + PAGE),
+        "{stopping_s:.2} s of CPU from stop to the end, {plain_s:.3} s plainly"
+    );
 }

@@ -17,9 +17,10 @@ use std::collections::BTreeMap;
 
 use profiler_common::lock::flag;
 use serde_json::Value;
+use support::host::call_ns;
 use support::live::{Recorded, Recording, Workload, assert_within, bucket, number, stack};
 use support::witness::{Waits, Witness};
-use support::{can_run, skipped};
+use support::{can_run, has_two_cpus};
 
 /// One workload, measured by the profiler and by bpftrace from before its first wait to after its last.
 struct Both {
@@ -34,8 +35,8 @@ fn measure(test: &str, words: &[&str]) -> Option<Both> {
     if !can_run(test, &["bpftrace", "unshare"]) {
         return None;
     }
-    if std::thread::available_parallelism().unwrap().get() < 2 {
-        skipped(test, "needs two CPUs: threads on one never wait for a lock of the other");
+    // Threads on one never wait for a lock of the other.
+    if !has_two_cpus(test) {
         return None;
     }
     for _ in 0..3 {
@@ -113,11 +114,14 @@ fn assert_possible(both: &Both, found: Waits) {
 
 /// Short waits: bpftrace's clock at the end is read after our program ran, which is more than 5 % of them. Its run
 /// time is known, so the two must agree once it is allowed for. Few runs in the window, and each interrupt among them
-/// shows in the mean: never more than `most` ns.
-fn assert_agree_but_for_us(both: &Both, found: Waits, witnessed: Waits, most: f64) {
-    let ours = program_ns(&both.recorded, "contention_end").min(most);
+/// shows in the mean: never more than so many times what a `getppid` takes here.
+fn assert_agree_but_for_us(both: &Both, found: Waits, witnessed: Waits, calls: f64) {
+    let (told, call) = (program_ns(&both.recorded, "contention_end"), call_ns());
+    let ours = told.min(calls * call);
     let between = (ours * witnessed.count as f64) as u64;
-    println!("our program at the end takes {ours:.0} ns");
+    println!(
+        "our program at the end takes {told:.0} ns, of which {ours:.0} are allowed; a call takes {call:.0}"
+    );
     assert!(found.total_ns <= witnessed.total_ns * 105 / 100, "more than bpftrace saw");
     assert!(found.total_ns + between >= witnessed.total_ns * 95 / 100, "less than bpftrace saw");
 }
@@ -148,12 +152,12 @@ fn two_threads_on_one_descriptor_table_spin_in_dup_and_close() {
     assert!(opening.count + closing.count >= found.count * 9 / 10, "other callers dominate");
     assert_possible(&both, found);
     assert_same_count(&both, found, witnessed);
-    assert_agree_but_for_us(&both, found, witnessed, 300.0);
+    assert_agree_but_for_us(&both, found, witnessed, 2.5);
 }
 
 #[test]
 fn spins_longer_than_the_distance_of_two_clock_reads_agree_with_bpftrace() {
-    let Some(both) = measure("a copied table", &["dup-copied", "10000", "3000"]) else { return };
+    let Some(both) = measure("a copied table", &["dup-copied", "200", "3000"]) else { return };
     let (found, witnessed) = (waits(&both.recorded, "spin"), witnessed(&both, SPIN));
     println!("profiler {found:?}, bpftrace {witnessed:?}");
     assert!(of_caller(&both, "file_lock", &["alloc_fd"]).count > 0);
@@ -174,7 +178,7 @@ fn two_threads_on_one_pipe_wait_for_its_mutex() {
     assert!(reading.count + writing.count >= found.count * 9 / 10, "other callers dominate");
     assert_possible(&both, found);
     assert_same_count(&both, found, witnessed);
-    assert_agree_but_for_us(&both, found, witnessed, 600.0);
+    assert_agree_but_for_us(&both, found, witnessed, 5.0);
 }
 
 /// Waits of 20 ms behind a holder that stands in a page fault, by the waiter's own clock.
@@ -183,7 +187,8 @@ fn stalled(workload: &str, lock: &str, callers: &[&str]) {
     let Some(both) = measure(workload, &[workload, &ROUNDS.to_string(), "20"]) else { return };
     let found = of_caller(&both, lock, callers);
     assert_eq!(found.count, ROUNDS, "{:#?}", rows(&both.recorded, "lock"));
-    assert_agree(found.total_ns, number(&both.truth, "total_ns"));
+    let (least, most) = (number(&both.truth, "least_total_ns"), number(&both.truth, "total_ns"));
+    assert_agree(found.total_ns, found.total_ns.clamp(least, most));
     let row = both.recorded.rows("lock", both.pid).into_iter().find(|row| text(row, "lock") == lock).unwrap();
     assert_eq!(text(row, "kind"), "mutex");
     assert!(stack(row).iter().any(|frame| frame.ends_with("read_behind_stall")), "{row}");
@@ -193,7 +198,9 @@ fn stalled(workload: &str, lock: &str, callers: &[&str]) {
     assert_eq!((number(&held[0], "pid"), text(&held[0], "comm")), (u64::from(both.pid), "workload"), "{row}");
     assert_eq!(number(&held[0], "total_ns"), number(row, "total_ns"), "{row}");
     let (median, truth) = (number(row, "p50_ns"), number(&both.truth, "p50_ns"));
-    assert!((bucket(median) - bucket(truth)).abs() <= 1, "median {median} ns instead of {truth} ns");
+    let least = bucket(number(&both.truth, "least_p50_ns"));
+    let (low, high) = (least - 1, bucket(truth) + 1);
+    assert!((low..=high).contains(&bucket(median)), "median {median} ns instead of {truth} ns");
     let mutexes = waits(&both.recorded, "mutex");
     assert_same_count(&both, mutexes, witnessed(&both, MUTEX));
 }
@@ -217,10 +224,7 @@ fn is_interrupt(frame: &str) -> bool {
 }
 
 /// The whole machine, every call slow, stacks without end: as much contention as there is.
-fn busy_machine(test: &str) -> Option<(Recorded, u32)> {
-    if !can_run(test, &[]) {
-        return None;
-    }
+fn busy_machine() -> (Recorded, u32) {
     let mut workloads = [
         Workload::start(&["many-stacks", "30000", "12", "100"]),
         Workload::start(&["many-stacks", "30000", "13", "100"]),
@@ -234,17 +238,30 @@ fn busy_machine(test: &str) -> Option<(Recorded, u32)> {
         workload.report();
     }
     let own = recording.pid();
-    Some((recording.stop(), own))
+    (recording.stop(), own)
+}
+
+/// Such a recording, made until somebody waited in an interrupt and somebody for a lock of ours: both are luck.
+fn contended(test: &str) -> Option<(Recorded, u32)> {
+    const TRIES: usize = 4;
+    if !can_run(test, &[]) || !has_two_cpus(test) {
+        return None;
+    }
+    let tries = (0..TRIES).find_map(|_| {
+        let (recorded, own) = busy_machine();
+        let (interrupts, ours) = (recorded.counted("interrupt_lock"), recorded.counted("own_lock"));
+        println!("{interrupts} waits in interrupts, {ours} for our own locks; {:?}", recorded.losses());
+        if interrupts > 0 && ours > 0 {
+            return Some((recorded, own));
+        }
+        None
+    });
+    Some(tries.expect("no interrupt waited for a lock, or nobody for one of ours, under four such loads"))
 }
 
 #[test]
 fn interrupts_and_our_own_locks_are_kept_apart() {
-    let Some((recorded, own)) = busy_machine("interrupts and own locks") else { return };
-    let interrupts = recorded.counted("interrupt_lock");
-    println!("{interrupts} waits in interrupts, {} for our own locks", recorded.counted("own_lock"));
-    println!("{:?}", recorded.losses());
-    assert!(interrupts > 0, "no interrupt waited for a lock: this load shows nothing");
-    assert!(recorded.counted("own_lock") > 0, "nobody waited for a lock of ours: this load shows nothing");
+    let Some((recorded, own)) = contended("interrupts_and_our_own_locks_are_kept_apart") else { return };
     for row in rows(&recorded, "lock") {
         let in_task = text(row, "context") == "task";
         let owner = (number(row, "pid"), text(row, "comm"));

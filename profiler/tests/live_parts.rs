@@ -12,10 +12,12 @@
 
 mod support;
 
+use judge::bounds::{self, Off};
+use judge::taken;
 use serde_json::Value;
-use support::can_run;
-use support::host::{Off, measured};
+use support::host::measured;
 use support::live::{Recorded, Recording, Workload, number};
+use support::{can_run, wait_for};
 
 /// Every part in `summary.json`.
 const PARTS: [&str; 8] = [
@@ -29,12 +31,13 @@ const PARTS: [&str; 8] = [
     "unaccounted_ns",
 ];
 
-/// Records a workload from before its start to after its end.
+/// Records a workload from before its start to after its end. What is slow follows from how long its calls take here.
 fn record(options: &[&str], words: &[&str]) -> (Recorded, Value, u32) {
     let workload = Workload::start(words);
-    let pid = workload.pid();
+    let (pid, slow) = (workload.pid(), workload.slow());
     let pid_text = pid.to_string();
-    let recording = Recording::start(&[&["--pid", &pid_text], options].concat());
+    let slow: Vec<&str> = slow.iter().map(String::as_str).collect();
+    let recording = Recording::start(&[&["--pid", &pid_text], options, &slow].concat());
     let truth = workload.finish();
     let recorded = recording.stop();
     println!("unseen switches made up for: {}", recorded.counted("switch_recovered"));
@@ -74,13 +77,8 @@ fn assert_sums(recorded: &Recorded) -> u64 {
 
 /// The bound of the issue: 2 %, or 50 µs per call, of a witness that knows the truth to lie between two values.
 fn between(what: &str, measured: u64, (least, most): (u64, u64), calls: u64) -> Result<(), Off> {
-    let bound = (least / 50).max(50_000 * calls);
-    println!("{what}: measured {measured}, the witness says {least} to {most}, bound ± {bound}");
-    let by_ns = measured.abs_diff(measured.clamp(least.saturating_sub(bound), most + bound));
-    if by_ns == 0 {
-        return Ok(());
-    }
-    Err(Off { what: format!("{what}: {measured}, not {least} to {most} ± {bound}"), by_ns })
+    println!("{}", bounds::between(what, measured, (least, most), (least / 50).max(50_000 * calls))?);
+    Ok(())
 }
 
 fn near(what: &str, measured: u64, truth: u64, calls: u64) -> Result<(), Off> {
@@ -116,7 +114,7 @@ fn the_kernels_own_work_is_on_the_cpu() {
         return;
     }
     measured("the_kernels_own_work_is_on_the_cpu", || {
-        let (recorded, truth, pid) = record(&[], &["first-reads", "20", "256"]);
+        let (recorded, truth, pid) = record(&[], &["first-reads", "20", "20"]);
         let folded = recorded.file("latency.folded");
         assert!(folded.contains(";read();on CPU in the kernel;"), "{folded}");
         witnessed(&recorded, &truth, pid, "read")
@@ -138,6 +136,13 @@ fn a_late_answer_is_sleep_and_its_stack_says_where() {
     });
 }
 
+/// How often a process's main thread has gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
 #[test]
 fn calls_that_begin_while_probes_attach_have_their_parts() {
     if !can_run("calls_that_begin_while_probes_attach_have_their_parts", &[]) {
@@ -147,7 +152,10 @@ fn calls_that_begin_while_probes_attach_have_their_parts() {
     let pid = reading.pid();
     reading.go();
     for _ in 0..3 {
-        let recorded = Recording::start(&["--pid", &pid.to_string(), "-d", "500ms"]).ended();
+        let recording = Recording::start(&["--pid", &pid.to_string()]);
+        let before = sleeps(pid);
+        wait_for("twelve reads", || (sleeps(pid) >= before + 12).then_some(()));
+        let recorded = recording.stop();
         let row = recorded.call(pid, "read");
         assert!(number(&row["slow"], "count") >= 10, "{row:#}");
         let parts = parts(row);
@@ -171,14 +179,13 @@ fn the_slowest_calls_are_kept_one_by_one() {
     let reads: Vec<_> = kept.iter().filter(|call| call["pid"] == pid && call["syscall"] == "read").collect();
     assert!(reads.len() >= 10, "{kept:#?}");
     assert_eq!(number(reads[0], "wall_ns"), number(row, "max_ns"), "the longest is among them");
-    let (total, calls) = (number(&truth, "wall_ns"), number(&truth, "calls"));
     for call in reads {
         assert_eq!((&call["ret"], &call["tid"], &call["error"]), (&1.into(), &pid.into(), &Value::Null));
         assert_eq!(call["arguments"][2], 1, "read of one byte: {call:#}");
         let sum: u64 = PARTS.iter().map(|part| number(&call["parts"], part)).sum();
         assert_eq!(sum, number(call, "wall_ns"), "{call:#}");
         assert!(number(call, "start_ns") < number(&recorded.summary, "duration_ns"));
-        assert!(number(call, "wall_ns") >= total / calls / 2, "{call:#}");
+        assert!(number(call, "wall_ns") >= number(&truth, "min_ns") / 2, "{call:#}");
     }
 }
 
@@ -188,7 +195,7 @@ fn a_busy_neighbour_is_waiting_for_a_cpu() {
         return;
     }
     measured("a_busy_neighbour_is_waiting_for_a_cpu", || {
-        let (recorded, truth, pid) = record(&[], &["outranked-reads", "20", "128"]);
+        let (recorded, truth, pid) = record(&[], &["outranked-reads", "20", "20"]);
         let row = recorded.call(pid, "read");
         assert!(number(&row["parts"], "runnable_ns") * 5 > number(&row["parts"], "wall_ns"), "{row:#}");
         assert!(recorded.file("latency.folded").contains("read();waiting for a CPU: preempted"));
@@ -212,12 +219,21 @@ fn unseen_comings_to_a_cpu_are_made_up_for() {
     if !can_run("unseen_comings_to_a_cpu_are_made_up_for", &[]) {
         return;
     }
-    for words in [["outranked-reads", "20", "128"].as_slice(), &["crowded-late-reads", "40", "20"]] {
+    for words in [["outranked-reads", "20", "20"].as_slice(), &["crowded-late-reads", "40", "20"]] {
         measured("unseen_comings_to_a_cpu_are_made_up_for", || {
+            let before_ns = taken::throttled_ns();
             let (recorded, truth, pid) = record(&["--ignore-arrivals", "300"], words);
             assert!(recorded.counted("switch_ignored") >= 10, "{words:?}: nothing was ignored");
             assert!(recorded.counted("switch_recovered") >= 5, "{words:?}: nothing was made up for");
-            assert_eq!(recorded.counted("switch_missed"), 0, "{words:?}");
+            let missed = recorded.counted("switch_missed");
+            // The scheduler's accounts do not have what a quota took: those threads' switches stay missed, and are counted.
+            if missed > 0 && taken::throttled_ns() > before_ns {
+                return Err(Off {
+                    what: format!("{missed} switches of throttled threads were missed"),
+                    by_ns: 0,
+                });
+            }
+            assert_eq!(missed, 0, "{words:?}");
             witnessed(&recorded, &truth, pid, "read")
         });
     }
@@ -234,7 +250,9 @@ fn a_held_mutex_is_sleep_on_a_lock_and_nothing_twice() {
         assert_eq!(number(&row["slow"], "count"), calls, "{row:#}");
         assert_sums(&recorded);
         let parts = parts(row);
-        near("on the pipe's mutex", number(parts, "lock_sleep_ns"), number(&truth, "held_ns"), calls)?;
+        // From when the reader was seen in its call until the holder could go on; by the reader's clock.
+        let waited = (number(&truth, "least_total_ns"), number(&truth, "total_ns"));
+        between("on the pipe's mutex", number(parts, "lock_sleep_ns"), waited, calls)?;
         near("asleep on anything else", number(parts, "sleep_ns"), 0, calls)
     });
 }
@@ -283,9 +301,10 @@ fn softirqs_on_top_of_a_call_are_a_part_of_their_own() {
     if !can_run("softirqs_on_top_of_a_call_are_a_part_of_their_own", &[]) {
         return;
     }
-    // Loopback: what a datagram's way up takes runs as a softirq on top of the call that sends it.
+    // Loopback: what a datagram's way up takes runs as a softirq on top of the call that sends it. A second of CPU time is
+    // five thousand samples, of which the sends have a good part on any machine.
     let options = ["--slow", "0", "-F", "4999"];
-    let (recorded, _, pid) = record(&options, &["udp-send", "200000"]);
+    let (recorded, _, pid) = record(&options, &["udp-send-for", "1000"]);
     let row = recorded.call(pid, "sendto");
     let parts = parts(row);
     let of = |part| number(parts, part);

@@ -130,8 +130,11 @@ fn stdout_that_fails_costs_no_capture() {
     let stage = Stage::new();
     let whole = ["capture.profiler", "cpu.folded", "cpu.svg", "latency.folded", "latency.svg"];
     let waits = ["lock.folded", "lock.svg", "offcpu.folded", "offcpu.svg", "runq.folded", "runq.svg"];
-    let calls = ["summary.json", "syscall-heat.svg", "syscall.folded", "syscall.svg"];
-    let whole = [&whole[..], &waits, &calls, &["wakers.folded", "wakers.svg"]].concat();
+    let calls = ["report.html", "summary.json", "syscall-heat.svg", "syscall.folded", "syscall.svg"];
+    let who = ["chains.folded", "chains.svg", "futex.folded", "futex.svg", "wakers.folded", "wakers.svg"];
+    let disks_and_deaths = ["block.folded", "block.svg", "crash.folded", "crash.svg"];
+    let mut whole = [&whole[..], &waits, &calls, &who, &disks_and_deaths].concat();
+    whole.sort_unstable();
     // A reader that goes away: what `| head -1` does.
     let mut record = stage.profiler(&["record", "-d", "1s", "-o", "head", "--json"]);
     let mut child = record.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -184,7 +187,7 @@ fn check_and_targets_work_for_anybody() {
             let verdict = verdicts.lines().find(|line| line.contains(probe)).unwrap();
             assert_eq!(verdict.contains("can run"), able, "{verdict}");
         }
-        assert!(able || check.stdout.contains("mend: run as root"), "{}", check.stdout);
+        assert!(able || check.stdout.contains("fix: run as root"), "{}", check.stdout);
         tell(&["targets"]).assert_done();
         for command in ["check", "targets"] {
             let told = Told::new(&stage.profiler_as(who, &[command, "--json"]).output().unwrap());

@@ -34,8 +34,9 @@ const STATE_PER_THREAD: u64 = 2 << 10;
 const RSS: u64 = 64 << 20;
 const RSS_PER_PROCESS: u64 = 12 << 10;
 const RSS_PER_CALL: u64 = 1 << 10;
-/// its maps on this machine.
-const MAPS: u64 = 64 << 20;
+/// its maps, and what each possible CPU adds to them.
+const MAPS: u64 = 72 << 20;
+const MAPS_PER_CPU: u64 = 128 << 10;
 
 /// How many threads this machine has room for; says when they are fewer than they should be.
 fn crowd(test: &str) -> u64 {
@@ -59,19 +60,20 @@ fn record(words: &[&str]) -> (Recorded, Value, u32) {
     (recorded, truth, pid)
 }
 
-/// Calls of all processes of a session.
-fn count(recorded: &Recorded, syscall: &str) -> u64 {
-    let rows = recorded.summary["probes"]["syscall"]["rows"].as_array().unwrap().iter();
-    rows.filter(|row| row["syscall"] == syscall).map(|row| number(row, "count")).sum()
+/// CPUs that per-CPU memory is there for.
+fn possible_cpus() -> u64 {
+    let ranges = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
+    ranges.trim().rsplit(['-', ',']).next().unwrap().parse::<u64>().unwrap() + 1
 }
 
 fn assert_memory(recorded: &Recorded, (processes, in_flight): (u64, u64)) {
     let maps = number(&recorded.summary["cost"], "map_bytes");
     let (rss, bound) = (recorded.peak_rss, RSS + processes * RSS_PER_PROCESS + in_flight * RSS_PER_CALL);
     println!("maps with 256 CPUs: {}", recorded.summary["cost"]["map_bytes_256_cpus"]);
-    println!("profiler: {rss} bytes resident at most, bound {bound}; maps {maps} bytes, bound {MAPS}");
+    let most = MAPS + MAPS_PER_CPU * possible_cpus();
+    println!("profiler: {rss} bytes resident at most, bound {bound}; maps {maps} bytes, bound {most}");
     assert!(rss > 1 << 20 && rss <= bound, "{rss} bytes resident, {bound} stated");
-    assert!(maps > 1 << 20 && maps <= MAPS, "{maps} bytes of maps, {MAPS} stated");
+    assert!(maps > 1 << 20 && maps <= most, "{maps} bytes of maps, {most} stated");
 }
 
 #[test]
@@ -88,7 +90,11 @@ fn slow_a_hundred_thousand_threads_are_counted_to_the_call() {
     assert_eq!(number(&workload.report(), "threads"), threads, "all live at once");
     let truth = workload.finish();
     let recorded = recording.stop();
-    assert_eq!(recorded.losses(), [""; 0]);
+    // Chains remember the waits of some thousand threads, and say how many more there were.
+    let unremembered =
+        |loss: &String| loss.ends_with("long waits of threads without room to remember them\"");
+    let losses: Vec<_> = recorded.losses().into_iter().filter(|loss| !unremembered(loss)).collect();
+    assert_eq!(losses, [""; 0]);
     let made = recorded.call(pid, "clone3");
     recorded.assert_counted("clone3", number(made, "count"), threads);
     assert_eq!(made["errors"], serde_json::json!({}));
@@ -139,8 +145,11 @@ fn slow_ten_thousand_processes_come_and_go() {
     }
     let (recorded, truth, _) = record(&["crowd-processes", &PROCESSES.to_string(), "16"]);
     let lost = recorded.counted("syscall_row_full");
-    for call in ["getppid", "nanosleep"] {
-        let counted = count(&recorded, call);
+    // Not of `summary.json`, which has no room for the rows of so many, and says so.
+    let profile = profiler::capture::read(&recorded.output()).unwrap();
+    for (call, number_of) in [("getppid", libc::SYS_getppid), ("nanosleep", libc::SYS_nanosleep)] {
+        let rows = profile.syscall.rows.iter().filter(|((_, nr), _)| i64::from(*nr) == number_of);
+        let counted: u64 = rows.map(|(_, row)| row.latency.count()).sum();
         let truth = number(&truth, &format!("{call}_calls"));
         println!("{call}: {counted} of {truth}, {lost} recorded as lost");
         assert!(counted <= truth);
@@ -153,16 +162,24 @@ fn slow_ten_thousand_processes_come_and_go() {
 
 /// What heirs of one id report: counts are exact, and no call is longer than the longest of them all.
 fn assert_heirs(recorded: &Recorded, truth: &Value, pid: u32) {
-    assert_eq!(recorded.losses(), [""; 0]);
+    // How many of them die in a second is this machine's.
+    let losses = recorded.losses();
+    let untold = recorded.counted("death_untold");
+    assert_eq!(losses.len(), usize::from(untold > 0), "{losses:?}");
     let getppid = number(recorded.call(pid, "getppid"), "count");
     recorded.assert_counted("getppid", getppid, number(truth, "getppid_calls"));
     let reads = recorded.call(pid, "read");
-    recorded.assert_counted("read", number(reads, "count"), number(truth, "calls"));
+    // Those in which heirs were killed ended there.
+    let killed = |name: &str| truth.get(name).and_then(Value::as_u64).unwrap_or(0);
+    recorded.assert_counted("read", number(reads, "count"), number(truth, "calls") + killed("killed"));
+    let failed = reads["errors"].get("EINTR").and_then(Value::as_u64).unwrap_or(0);
+    assert_eq!(failed, killed("killed"), "{reads:#}");
     let (longest, total) = (number(reads, "max_ns"), number(reads, "total_ns"));
     println!("reads: {longest} ns at most, {total} ns in all");
     // Its own clock also sees the byte that is sent before each read.
-    assert!(longest <= number(truth, "max_ns"), "{reads:#}");
-    assert!((number(truth, "total_ns") / 2..=number(truth, "total_ns")).contains(&total), "{reads:#}");
+    assert!(longest <= number(truth, "max_ns").max(killed("killed_max_ns")), "{reads:#}");
+    let most = number(truth, "total_ns") + killed("killed_total_ns");
+    assert!((number(truth, "total_ns") / 2..=most).contains(&total), "{reads:#}");
     let clones = recorded.counted("clone_child");
     assert!(clones >= number(truth, "count"), "{clones} children and threads: none found its parent's call");
     assert_eq!(recorded.counted("refused_call"), 0, "an exit without its enter");
@@ -193,6 +210,8 @@ fn a_process_inherits_nothing_from_one_killed_inside_a_call() {
     assert_heirs(&recorded, &truth, id);
     assert_eq!(recorded.counted("clone_child"), 201);
     assert_eq!(recorded.counted("ended_by_death"), 200, "each in a read that never returned");
+    let told = recorded.summary["deaths"].as_array().unwrap().len() as u64;
+    recorded.assert_counted("deaths", told + recorded.counted("death_untold"), 200);
 }
 
 #[test]
@@ -210,7 +229,8 @@ fn an_exec_by_a_thread_is_one_call_and_loses_none() {
     let (total, truth) = (number(execs, "total_ns"), number(&truth, "execs_ns"));
     println!("execs: {total} ns, from before each to the new program's first clock read {truth} ns");
     assert!(total <= truth, "{execs:#}");
-    assert!(recorded.find_call(pid, "pause").is_none(), "no leader returned from it");
+    let pauses = recorded.call(pid, "pause");
+    assert_eq!((number(pauses, "count"), &pauses["errors"]), (50, &serde_json::json!({ "EINTR": 50 })));
     assert_eq!(recorded.counted("ended_by_death"), 50, "each leader inside it");
     recorded.assert_counted("clones", recorded.counted("clone_child"), 50);
     assert_eq!(recorded.counted("refused_call"), 0, "an exit without its enter");

@@ -215,15 +215,16 @@ fn strace(command: &[&str]) -> Option<Vec<(String, u64)>> {
 #[test]
 fn one_cpu() {
     let Some(stage) = Stage::set("one_cpu") else { return };
-    if !support::can_run("one_cpu", &["taskset"]) {
+    if !support::can_run("one_cpu", &["taskset"]) || !support::has_two_cpus("one_cpu") {
         return;
     }
+    let [zero_cpu, one_cpu] = [support::cpus()[0], support::cpus()[1]];
     let pinned = |cpu: usize, name: &str| -> Child {
         let mut command = Command::new("taskset");
         command.args(["-c", &cpu.to_string(), &stage.program(name), "hang-read"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap()
     };
-    let hanging = [support::Process(pinned(0, "hang0")), support::Process(pinned(1, "hang1"))];
+    let hanging = [support::Process(pinned(zero_cpu, "hang0")), support::Process(pinned(one_cpu, "hang1"))];
     for process in &hanging {
         let call = format!("/proc/{}/syscall", process.pid());
         wait_for("a read that hangs", || fs::read_to_string(&call).ok()?.starts_with("0 ").then_some(()));
@@ -231,15 +232,15 @@ fn one_cpu() {
     let (zero, one) = (stage.program("on-zero"), stage.program("on-one"));
     let mut shell = stage.shell("cpus");
     let process = shell.start();
-    let recording = Recording::start(&["--cpu", "0"]);
+    let recording = Recording::start(&["--cpu", &zero_cpu.to_string()]);
     let each = |cpu: usize, name: &str| {
         format!("taskset -c {cpu} {name} spawn 10; taskset -c {cpu} {name} burn-70-30 200")
     };
-    shell.run(&format!("{}; {}", each(0, &zero), each(1, &one)));
+    shell.run(&format!("{}; {}", each(zero_cpu, &zero), each(one_cpu, &one)));
     // One that moves from CPU to CPU between and inside its calls is in some call all the time.
     let moving = stage.program("moving");
     shell.run(&format!(
-        "{moving} nanosleep 40 5 & m=$!; i=0; while kill -0 $m 2>/dev/null; do taskset -pc $((i % 2)) $m >/dev/null 2>&1; i=$((i+1)); done; wait"
+        "{moving} nanosleep 40 5 & m=$!; i=0; while kill -0 $m 2>/dev/null; do taskset -pc $((i % 2 ? {one_cpu} : {zero_cpu})) $m >/dev/null 2>&1; i=$((i+1)); done; wait"
     ));
     drop(process);
     let summary = Summary::of(&recording.stop());

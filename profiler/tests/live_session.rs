@@ -17,9 +17,11 @@ use support::live::{Recording, Workload, assert_within, number, send, workload};
 use support::session::{NOBODY, Stage, Told, acting};
 use support::{can_run, wait_for};
 
-const PICTURES: [&str; 15] = [
+const PICTURES: [&str; 17] = [
     "cpu.folded",
     "cpu.svg",
+    "futex.folded",
+    "futex.svg",
     "latency.folded",
     "latency.svg",
     "lock.folded",
@@ -34,6 +36,9 @@ const PICTURES: [&str; 15] = [
     "wakers.folded",
     "wakers.svg",
 ];
+/// Pictures of what a second of this machine may lack: disk requests, deaths, chains.
+const PERHAPS_EMPTY: [&str; 6] =
+    ["block.folded", "block.svg", "crash.folded", "crash.svg", "chains.folded", "chains.svg"];
 
 fn copied(from: &Path, to: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
@@ -48,8 +53,8 @@ fn a_replay_is_the_recording() {
     }
     let stage = Stage::new();
     let workload = workload();
-    // Slow calls, CPU, and a mutex that is waited for whatever else the machine does.
-    let script = "\"$0\" demo 1500 >&2 && \"$0\" stalled-pipe 3 20 >&2";
+    // Slow calls, CPU, and a mutex and a futex that are waited for whatever else the machine does.
+    let script = r#""$0" demo 1500 >&2 && "$0" stalled-pipe 3 20 >&2 && "$0" futex 3 20 >&2"#;
     let recorded = stage.run(&["record", "-o", "out", "--", "sh", "-c", script, workload.to_str().unwrap()]);
     let text = &recorded.assert_done().stdout;
     copied(&stage.at("out/capture.profiler"), &stage.at("saved"));
@@ -75,8 +80,9 @@ fn a_replay_is_the_recording() {
             assert!(report(&arguments) == file(name), "{who:?}: {name} differs");
         }
         let pictures = if who.is_some() { "nobodys" } else { "roots" };
-        assert_eq!(report(&["-o", pictures]).lines().count(), 1 + PICTURES.len());
-        for name in PICTURES.iter().chain(&["summary.json"]) {
+        // And the page, which holds when it was made of what.
+        assert_eq!(report(&["-o", pictures]).lines().count(), 2 + PICTURES.len() + PERHAPS_EMPTY.len());
+        for name in PICTURES.iter().chain(&PERHAPS_EMPTY).chain(&["summary.json"]) {
             let again = fs::read(stage.at(pictures).join(name)).unwrap();
             assert!(again == fs::read(stage.at("out").join(name)).unwrap(), "{who:?}: {name} differs");
         }
@@ -174,9 +180,10 @@ fn signals_finish_the_capture() {
     wait_for("the capture to be finished", || renamed.is_file().then_some(()));
     stop.send(()).unwrap();
     assert!(impatient.join().unwrap() >= 2, "only one signal was sent");
-    let recorded = recording.ended();
-    assert_eq!(recorded.summary["missing_tail"], Value::Null);
-    stage.run(&["report", recorded.output().to_str().unwrap()]).assert_done();
+    let left = recording.ended_impatiently();
+    let report = stage.run(&["report", "--format", "json", left.path().join("out").to_str().unwrap()]);
+    let summary: Value = serde_json::from_str(&report.assert_done().stdout).unwrap();
+    assert_eq!(summary["missing_tail"], Value::Null, "the capture is whole");
     stage.assert_detached();
 }
 
@@ -194,6 +201,16 @@ fn a_duration_or_a_commands_end_ends_it() {
     assert_eq!(piped.stderr, "");
     let failed = stage.run(&["record", "-o", "code", "--", "sh", "-c", "exit 3"]);
     assert!(failed.assert_done().stderr.contains("exit code 3"), "{}", failed.stderr);
+    for (script, code) in [("exit 7", 7), ("kill -TERM $$", 128 + libc::SIGTERM), ("exit 0", 0)] {
+        let told = stage.run(&["record", "-q", "--exit-code", "-o", script, "--", "sh", "-c", script]);
+        assert_eq!(told.code, Some(code), "{script}: {}", told.stderr);
+        assert!(stage.files(script).contains(&"capture.profiler".to_owned()), "{script}");
+    }
+    let goes_on = ["record", "-d", "100ms", "--exit-code", "-o", "on", "--", "sleep", "2"];
+    assert!(stage.run(&goes_on).assert_done().stderr.contains("has no exit code yet"));
+    stage
+        .run(&["record", "--exit-code", "-o", "none", "--", "/no/such"])
+        .assert_refused(2, &["no such command"]);
     // Found, but not executable: wrong usage, and no capture of nothing.
     fs::write(stage.at("script"), "#!/no/such/interpreter\n").unwrap();
     use std::os::unix::fs::PermissionsExt as _;
@@ -221,7 +238,7 @@ fn every_probe_runs_alone() {
         let told = stage.run(&[&record[..], more].concat());
         assert_eq!(told.assert_done().stderr, "", "{probe} {more:?}: -q is not quiet");
         let (folded, svg) = (format!("{probe}.folded"), format!("{probe}.svg"));
-        let mut expected = vec!["capture.profiler", &folded, "summary.json", &svg];
+        let mut expected = vec!["capture.profiler", &folded, "report.html", "summary.json", &svg];
         if probe == "syscall" {
             expected.extend(["latency.folded", "latency.svg", "syscall-heat.svg"]);
         }
@@ -235,8 +252,8 @@ fn every_probe_runs_alone() {
         for other in ["syscall", "lock", "cpu"] {
             let rows = summary["probes"][other]["rows"].as_array();
             let rows = rows.map_or(0, Vec::len);
-            // A quiet machine may show no lock wait in a second, nor a sample at 1 Hz.
-            let wanted = probe == "syscall" || more.contains(&"999");
+            // A quiet machine may show no lock wait in a second, nor a sample at 1 Hz, nor a call on one of its CPUs.
+            let wanted = (probe == "syscall" && !more.contains(&"--cpu")) || more.contains(&"999");
             assert!(
                 if other == probe { rows > 0 || !wanted } else { rows == 0 },
                 "{probe}: {rows} of {other}"
@@ -280,8 +297,16 @@ fn what_it_says_of_its_own_cost_is_true() {
         // A program cannot have run longer than the windows lasted, on all CPUs.
         assert!(run_ns <= number(cost, "window_ns") * number(cost, "cpus"), "{cost:#}");
     }
-    let listed = recorded.file("summary.json");
-    assert!(listed.contains("programs_share"), "{listed}");
+    let windows = cost["windows"].as_array().unwrap();
+    let sum = |field: &str| windows.iter().map(|window| number(window, field)).sum::<u64>();
+    assert_eq!(sum("length_ns"), number(cost, "window_ns"), "each window has the events in it: {cost:#}");
+    assert_eq!(
+        sum("run_ns"),
+        programs.iter().map(|program| number(program, "run_ns")).sum::<u64>(),
+        "{cost:#}"
+    );
+    assert!((1..=number(cost, "own_events")).contains(&sum("events")), "{cost:#}");
+    assert!(cost["programs_share"].as_f64().is_some_and(|share| share > 0.0), "{cost:#}");
 }
 
 /// `memlock` of each BPF map a process holds, by the map's id.

@@ -15,10 +15,11 @@ mod support;
 
 use support::limits::PidMax;
 use support::live::{Recording, Workload, assert_within, number};
-use support::{can_run, skipped};
+use support::{can_run, has_two_cpus, skipped};
 
-/// Sleepers behind one futex: a visit to all of them takes milliseconds.
-const SLEEPERS: u64 = 40_000;
+/// Sleepers behind one futex, at most: as many as make a visit to all of them last this long.
+const SLEEPERS: u64 = 100_000;
+const VISIT_MS: u64 = 6;
 /// Calls that spin for long.
 const CALLS: u64 = 60;
 /// How often at most it is measured.
@@ -32,8 +33,7 @@ fn long_spins_are_told_within_two_percent() {
     if !can_run(test, &[]) {
         return;
     }
-    if std::thread::available_parallelism().unwrap().get() < 2 {
-        skipped(test, "needs two CPUs");
+    if !has_two_cpus(test) {
         return;
     }
     let _pid_max = PidMax::raise(4 * SLEEPERS);
@@ -46,9 +46,10 @@ fn long_spins_are_told_within_two_percent() {
 /// Measures once; how much of the calls the witness cannot place, in percent: while the host has the CPU, no clock of the
 /// thread's but the wall's runs, and whether that was within the calls nobody here knows.
 fn spins() -> u64 {
-    let workload = Workload::start(&["futex-spins", &CALLS.to_string(), &SLEEPERS.to_string(), "1000"]);
-    let pid = workload.pid();
-    let recording = Recording::start(&["--pid", &pid.to_string(), "--slow", "1ms"]);
+    let words = [CALLS, VISIT_MS, SLEEPERS].map(|number| number.to_string());
+    let workload = Workload::start(&["futex-spins", &words[0], &words[1], &words[2]]);
+    let (pid, slow) = (workload.pid(), workload.slow());
+    let recording = Recording::start(&["--pid", &pid.to_string(), &slow[0], &slow[1]]);
     let truth = workload.finish();
     let recorded = recording.stop();
     println!("{truth}");

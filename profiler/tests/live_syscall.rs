@@ -32,14 +32,22 @@ fn record_pid(pid: u32, arguments: &[&str]) -> Recording {
     Recording::start(&[&["--pid", &pid.to_string()], arguments].concat())
 }
 
-/// Count, total and percentiles of timed calls against the workload's own clock.
+/// Count, total and percentiles of timed calls against the workload's own clock. It has more than the call where the
+/// workload lost its CPU around it; then it says what the call took at least.
 fn assert_timed(recorded: &Recorded, row: &Value, truth: &Value) {
     recorded.assert_counted("calls", number(row, "count"), number(truth, "calls"));
-    assert_within("total", number(row, "total_ns"), number(truth, "total_ns"), 0.01);
+    assert_between("total", number(row, "total_ns"), truth, "total_ns", 0.01);
     for percentile in ["p50_ns", "p99_ns"] {
-        let off = bucket(number(row, percentile)) - bucket(number(truth, percentile));
-        assert!(off.abs() <= 1, "{percentile} is {off} buckets off: {row:#}, truth {truth:#}");
+        let of = |name: &str| bucket(number(truth, name));
+        let (found, least) = (bucket(number(row, percentile)), of(&format!("least_{percentile}")));
+        assert!((least - 1..=of(percentile) + 1).contains(&found), "{percentile}: {row:#}, truth {truth:#}");
     }
+}
+
+/// Within that share of what the workload says, at least and at most.
+fn assert_between(what: &str, measured: u64, truth: &Value, name: &str, share: f64) {
+    let (least, most) = (number(truth, &format!("least_{name}")), number(truth, name));
+    assert_within(what, measured, measured.clamp(least, most), share);
 }
 
 /// Waits until a thread is blocked in a call, by the kernel's own word.
@@ -148,7 +156,7 @@ fn a_read_that_hangs_meanwhile_is_in_flight_with_its_age() {
     assert_eq!(hanging.line(), "ready");
     wait_until_in_call(hanging.pid(), libc::SYS_read);
     let inside = Instant::now();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(std::time::Duration::from_millis(50));
     let at_least = ns(inside);
     let recorded = recording.stop();
     let calls = recorded.in_flight(hanging.pid());
@@ -159,20 +167,25 @@ fn a_read_that_hangs_meanwhile_is_in_flight_with_its_age() {
     assert_passes(&stack(calls[0]), &["ksys_read_[k]", "…pipe_read_[k]"]);
 }
 
+/// Ticks that a process has spent in the kernel.
+fn system_ticks(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(')').next()?.split(' ').nth(13)?.parse().ok()
+}
+
 #[test]
 fn a_call_that_is_computing_at_the_end_is_in_flight() {
     if !can_run("a_call_that_is_computing_at_the_end_is_in_flight", &[]) {
         return;
     }
-    // Longer than the test's patience, so that it is inside a read whenever the recording ends.
-    let mut computing = Workload::start(&["random-reads", "1000", "256"]);
+    // More than the test waits for, so that it is inside a read whenever the recording ends.
+    let mut computing = Workload::start(&["random-reads", "10000", "250"]);
     let recording = record_pid(computing.pid(), &[]);
-    let before = Instant::now();
+    let (before, before_ticks) = (Instant::now(), system_ticks(computing.pid()).unwrap());
     computing.go();
-    wait_for("a second of computing in the kernel", || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", computing.pid())).unwrap();
-        let system_ticks: u64 = stat.rsplit(')').next()?.split(' ').nth(13)?.parse().ok()?;
-        (system_ticks >= 100).then_some(())
+    wait_for("half a second of computing in the kernel", || {
+        let system_ticks = system_ticks(computing.pid())?;
+        (system_ticks >= 50 + before_ticks).then_some(())
     });
     let recorded = recording.stop();
     let calls = recorded.in_flight(computing.pid());
@@ -204,14 +217,19 @@ fn a_thread_stopped_inside_a_call_is_still_in_it() {
 }
 
 #[test]
-fn a_thread_ended_inside_a_call_is_no_loss() {
-    if !can_run("a_thread_ended_inside_a_call_is_no_loss", &[]) {
+fn a_thread_ended_inside_a_call_is_no_loss_and_its_call_is_a_row() {
+    if !can_run("a_thread_ended_inside_a_call_is_no_loss_and_its_call_is_a_row", &[]) {
         return;
     }
-    let (recorded, _, pid) = record(&[], &["exit-in-call", "300"]);
+    // When its thread gets to its read is this machine's.
+    let (recorded, _, pid) = record(&["--slow", "0"], &["exit-in-call", "100"]);
     assert_eq!(recorded.counted("ended_by_death"), 1);
     assert_eq!(recorded.counted("clone_child"), 1, "its one thread");
-    assert!(recorded.find_call(pid, "read").is_none(), "a read that never ended has no latency");
+    let read = recorded.call(pid, "read");
+    assert_eq!((number(read, "count"), &read["errors"]), (1, &serde_json::json!({ "EINTR": 1 })), "{read:#}");
+    assert!(number(read, "total_ns") > 0, "until it was interrupted: {read:#}");
+    let slow = recorded.slow(pid, "read");
+    assert_eq!(slow.iter().map(|row| number(row, "count")).sum::<u64>(), 1, "{slow:#?}");
     assert!(recorded.in_flight(pid).is_empty());
 }
 
@@ -230,7 +248,7 @@ fn a_stopped_and_continued_sleep_is_one_call() {
     assert_eq!(slow.iter().map(|row| number(row, "count")).sum::<u64>(), 5);
     // Both halves were slept; between them the thread was stopped for 5 ms.
     let off_cpu = slow.iter().map(|row| number(row, "off_cpu_ns")).sum();
-    assert_within("time off the CPU", off_cpu, number(&truth, "total_ns"), 0.05);
+    assert_between("time off the CPU", off_cpu, &truth, "total_ns", 0.05);
 }
 
 #[test]
@@ -246,7 +264,7 @@ fn a_read_restarted_after_a_signal_is_one_call() {
     assert_eq!(recorded.counted("restarted"), 5);
     let slow = recorded.slow(pid, "read");
     let off_cpu = slow.iter().map(|row| number(row, "off_cpu_ns")).sum();
-    assert_within("time off the CPU", off_cpu, number(&truth, "total_ns"), 0.05);
+    assert_between("time off the CPU", off_cpu, &truth, "total_ns", 0.05);
     assert_passes(&stack(slow[0]), &["…::read_signalled", "read()", "ksys_read_[k]", "…pipe_read_[k]"]);
 }
 
@@ -255,7 +273,7 @@ fn a_read_failed_by_a_signal_is_counted() {
     if !can_run("a_read_failed_by_a_signal_is_counted", &[]) {
         return;
     }
-    let (recorded, truth, pid) = record(&["--slow", "0"], &["signalled-reads", "5", "400", "0"]);
+    let (recorded, truth, pid) = record(&["--slow", "0"], &["signalled-reads", "5", "200", "0"]);
     assert_eq!((&truth["handled"], &truth["interrupted"]), (&5.into(), &5.into()));
     let row = recorded.call(pid, "read");
     assert_timed(&recorded, row, &truth);
@@ -304,8 +322,14 @@ fn a_call_that_never_sleeps_has_the_stack_of_what_burns() {
     if !can_run("a_call_that_never_sleeps_has_the_stack_of_what_burns", &[]) {
         return;
     }
-    let (recorded, truth, pid) = record(&[], &["random-reads", "20", "64"]);
-    assert!(number(&truth, "min_ns") > 50_000_000, "long enough for a few samples at 99 Hz: {truth:#}");
+    let computing = Workload::start(&["random-reads", "20", "100"]);
+    let (pid, slow) = (computing.pid(), computing.slow());
+    // As often as makes a few samples in each call, however long it is.
+    let hertz = (10_000_000_000 / computing.unit_ns()).max(99).to_string();
+    let recording = record_pid(pid, &["-F", &hertz, &slow[0], &slow[1]]);
+    computing.finish();
+    let recorded = recording.stop();
+    assert_eq!(recorded.losses(), [""; 0]);
     assert_eq!(number(recorded.call(pid, "read"), "count"), 20);
     let slow = recorded.slow(pid, "read");
     assert_eq!(slow.iter().map(|row| number(row, "count")).sum::<u64>(), 20);

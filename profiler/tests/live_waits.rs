@@ -11,19 +11,19 @@
 
 mod support;
 
-use std::process::Command;
 use std::time::Instant;
 
+use judge::bounds::{self, Off};
+use judge::taken;
 use serde_json::Value;
 use support::can_run;
-use support::host::{Off, measured};
-use support::live::{Recorded, Recording, Workload, assert_passes, number, stack, workload};
+use support::host::measured;
+use support::live::{Recorded, Recording, Workload, assert_passes, number, stack};
 
-/// Asserts a sum of waits.
-fn assert_waits(what: &str, measured: u64, truth: u64, waits: u64) {
-    let bound = (truth / 50).max(50_000 * waits);
-    println!("{what}: measured {measured}, the witness says {truth}, bound ± {bound}, {waits} waits");
-    assert!(measured.abs_diff(truth) <= bound, "{what}: {measured}, not {truth} ± {bound}");
+/// A sum of waits against its witness.
+fn waits(what: &str, measured: u64, truth: u64, waits: u64) -> Result<(), Off> {
+    println!("{waits} waits, {}", bounds::near(what, measured, truth, (truth / 50).max(50_000 * waits))?);
+    Ok(())
 }
 
 /// Rows of one list of a probe, of one process.
@@ -52,24 +52,44 @@ fn schedstat(pid: u32) -> (u64, u64) {
     (words.next().unwrap(), words.next().unwrap())
 }
 
-/// A workload on CPU 0 only.
-fn pinned(words: &[&str]) -> Workload {
-    let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(workload()).args(["--wait", "--linger"]).args(words);
-    Workload::spawn(&mut command)
+/// Also where nobody sees them come back: what is made up for is in the call that they slept in.
+#[test]
+fn threads_that_only_sleep_do_so_in_their_call() {
+    if !can_run("threads_that_only_sleep_do_so_in_their_call", &[]) {
+        return;
+    }
+    const NAP_NS: u64 = 20_000_000;
+    let workload = Workload::start(&["sleepers", "200", "10", "20"]);
+    let pid = workload.pid();
+    let options = ["--probe", "syscall,offcpu", "--ignore-arrivals", "300", "--pid", &pid.to_string()];
+    let recording = Recording::start(&options);
+    let truth = workload.finish();
+    let recorded = recording.stop();
+    assert!(recorded.counted("switch_recovered") >= 100, "nothing was made up for");
+    let mut slept = rows(&recorded, "offcpu", "rows", pid);
+    slept.retain(|row| row["wait"] == "sleep");
+    let (naps, outside): (Vec<_>, Vec<_>) = slept.into_iter().partition(|row| !row["syscall"].is_null());
+    let napped =
+        sum(&naps.into_iter().filter(|row| row["syscall"] == "nanosleep").collect::<Vec<_>>(), "total_ns");
+    println!("{napped} ns of {truth} in nanosleep");
+    assert!(napped >= number(&truth, "least_total_ns") / 100 * 98, "{napped} ns in nanosleep of {truth}");
+    assert!(sum(&outside, "total_ns") < NAP_NS, "as much as a nap outside of calls: {outside:#?}");
 }
 
 #[test]
 fn a_late_answer_is_blocked_time_by_its_stacks_and_its_waker() {
-    if !can_run("a_late_answer_is_blocked_time_by_its_stacks_and_its_waker", &[]) {
-        return;
+    let test = "a_late_answer_is_blocked_time_by_its_stacks_and_its_waker";
+    if can_run(test, &[]) {
+        measured(test, late_answers);
     }
+}
+
+fn late_answers() -> Result<(), Off> {
     let (recorded, truth, pid) = record(&["late-reads", "40", "20"]);
     let mut reads = rows(&recorded, "offcpu", "rows", pid);
     reads.retain(|row| row["syscall"] == "read");
     assert!(reads.iter().all(|row| row["wait"] == "sleep"), "{reads:#?}");
     let (count, total) = (sum(&reads, "count"), sum(&reads, "total_ns"));
-    assert_waits("blocked in read", total, number(&truth, "asleep_ns"), count);
     let mut stacks = rows(&recorded, "offcpu", "stacks", pid);
     stacks.retain(|row| row["syscall"] == "read");
     let long: u64 = sum(&stacks, "total_ns");
@@ -85,6 +105,7 @@ fn a_late_answer_is_blocked_time_by_its_stacks_and_its_waker() {
     let all = recorded.summary["probes"]["offcpu"]["rows"].as_array().unwrap();
     let all: u64 = all.iter().map(|row| number(row, "total_ns")).sum();
     assert_eq!(drawn, all, "the picture is all blocked time");
+    waits("blocked in read", total, number(&truth, "asleep_ns"), count)
 }
 
 #[test]
@@ -92,6 +113,20 @@ fn a_timer_is_an_interrupt_that_wakes() {
     if !can_run("a_timer_is_an_interrupt_that_wakes", &[]) {
         return;
     }
+    measured("a_timer_is_an_interrupt_that_wakes", timer);
+}
+
+/// Wakers that nobody saw: those are told as not known, and a run with one is off. None is told wrongly.
+fn not_seen<'v>(wakers: impl Iterator<Item = (&'v Value, u64)>) -> Result<(), Off> {
+    let mut by_ns = 0;
+    for (waker, ns) in wakers {
+        assert!(waker.is_null(), "{waker:#}");
+        by_ns += ns;
+    }
+    if by_ns == 0 { Ok(()) } else { Err(Off { what: "waits that nobody was seen ending".into(), by_ns }) }
+}
+
+fn timer() -> Result<(), Off> {
     let (recorded, truth, pid) = record(&["nanosleep", "30", "20"]);
     let mut sleeps = rows(&recorded, "offcpu", "rows", pid);
     sleeps.retain(|row| row["syscall"] == "clock_nanosleep" || row["syscall"] == "nanosleep");
@@ -103,16 +138,21 @@ fn a_timer_is_an_interrupt_that_wakes() {
     let mut stacks = rows(&recorded, "offcpu", "stacks", pid);
     stacks.retain(|row| row["class"] == "idle");
     assert!(all(sum(&stacks, "count")), "every one is long: {stacks:#?}");
-    assert!(stacks.iter().all(|row| row["waker"]["interrupt"] == true), "{stacks:#?}");
+    let others = stacks.iter().filter(|row| row["waker"]["interrupt"] != true);
+    not_seen(others.map(|row| (&row["waker"], number(row, "total_ns"))))
 }
 
 #[test]
 fn a_neighbour_on_the_cpu_is_named_with_its_time() {
-    if !can_run("a_neighbour_on_the_cpu_is_named_with_its_time", &["taskset"]) {
-        return;
+    let test = "a_neighbour_on_the_cpu_is_named_with_its_time";
+    if can_run(test, &["taskset"]) {
+        measured(test, neighbour);
     }
+}
+
+fn neighbour() -> Result<(), Off> {
     let (mut waiting, mut neighbour) =
-        (pinned(&["zero-reads", "20", "128"]), pinned(&["burn-70-30", "600000"]));
+        (Workload::pinned(0, &["long-reads", "20", "20"]), Workload::pinned(0, &["burn-70-30", "600000"]));
     let (pid, other) = (waiting.pid(), neighbour.pid());
     neighbour.go();
     let recording = Recording::start(&["--pid", &pid.to_string(), "--probe", "runq"]);
@@ -124,22 +164,26 @@ fn a_neighbour_on_the_cpu_is_named_with_its_time() {
     let recorded = recording.stop();
     let queued = rows(&recorded, "runq", "rows", pid);
     let (count, total) = (sum(&queued, "count"), sum(&queued, "total_ns"));
-    assert_waits("waiting for a CPU", total, after.1 - before.1, count);
     let by_cpu = rows(&recorded, "runq", "cpus", pid);
-    assert!(by_cpu.iter().all(|row| row["cpu"] == 0), "{by_cpu:#?}");
+    assert!(by_cpu.iter().all(|row| row["cpu"] == support::cpus()[0]), "{by_cpu:#?}");
     assert_eq!(sum(&by_cpu, "total_ns"), total);
     let named = rows(&recorded, "runq", "neighbours", pid);
     let its = named.iter().find(|row| row["neighbour"]["pid"] == other).unwrap();
     assert_eq!(its["neighbour"]["comm"], "workload");
     // It never sleeps: by the wall clock it has the CPU whenever it does not wait for it. Its CPU time is less by what
     // the host takes of that; a wait counts where it ends, so one from before may be too many. It has the CPU while the
-    // other waits, and then only; waits too short to ask for neighbours are left out.
+    // other waits, and then only.
     let least = others_after.0 - others.0;
     let most = least.max(window - (others_after.1 - others.1));
     let ns = number(its, "total_ns");
     println!("{its}: between {least} and {most}");
-    assert!(ns <= most + most / 50 && ns * 100 >= least * 90, "{ns} ns, its CPU time was {least} to {most}");
-    assert!(sum(&named, "total_ns") <= total);
+    let all = sum(&named, "total_ns");
+    assert!(all <= total);
+    // Short waits are nobody's, and what lies before the last 32 turns of a long one, of which a busy machine makes many.
+    let nobodys = total - all;
+    let held = ns <= most + most / 50 && (ns + nobodys) * 100 >= least * 95;
+    assert!(held, "{ns} ns and {nobodys} ns of nobody, its CPU time was {least} to {most}");
+    waits("waiting for a CPU", total, after.1 - before.1, count)
 }
 
 #[test]
@@ -147,24 +191,32 @@ fn a_thread_that_makes_no_calls_is_followed_from_the_start() {
     if !can_run("a_thread_that_makes_no_calls_is_followed_from_the_start", &["taskset"]) {
         return;
     }
-    let (mut burning, mut neighbour) = (pinned(&["burn-70-30", "600000"]), pinned(&["burn-70-30", "600000"]));
+    let burn = ["burn-70-30", "600000"];
+    let (mut burning, mut neighbour) = (Workload::pinned(0, &burn), Workload::pinned(0, &burn));
     let pid = burning.pid();
     burning.go();
     neighbour.go();
     // It runs by itself now.
     let began = schedstat(pid).0;
     support::wait_for("the workload to burn", || (schedstat(pid).0 > began + 20_000_000).then_some(()));
+    let earlier = schedstat(pid).1;
+    let throttled_before = taken::throttled_ns();
     let recording = Recording::start(&["--pid", &pid.to_string(), "--probe", "runq"]);
     let before = schedstat(pid).1;
     support::wait_for("a second in the queue", || (schedstat(pid).1 > before + 1_000_000_000).then_some(()));
     let truth = schedstat(pid).1 - before;
     let recorded = recording.stop();
+    let most = schedstat(pid).1 - earlier;
     let queued = rows(&recorded, "runq", "rows", pid);
-    assert!(queued.iter().all(|row| row["syscall"].is_null() && row["wait"] == "preempted"), "{queued:#?}");
+    // Where a quota stopped our cgroup meanwhile, waits for it are told apart; nowhere else are there any.
+    let throttled = taken::throttled_ns() > throttled_before;
+    let known = |row: &Value| row["wait"] == "preempted" || throttled && row["wait"] == "throttled";
+    assert!(queued.iter().any(|row| row["wait"] == "preempted"), "{queued:#?}");
+    assert!(queued.iter().all(|row| row["syscall"].is_null() && known(row)), "{queued:#?}");
     let total = sum(&queued, "total_ns");
     // What it waited between attach and our first look, and until the stop, is more.
-    println!("measured {total}, the witness says {truth}");
-    assert!(total >= truth - truth / 50 && total <= truth * 3 / 2, "{total}, at least {truth}");
+    println!("measured {total}, the witness says {truth} to {most}");
+    assert!(total >= truth - truth / 50 && total <= most + most / 50, "{total}, not {truth} to {most}");
 }
 
 #[test]
@@ -191,11 +243,13 @@ fn disk_faults() -> Result<(), Off> {
     let waits = number(&truth, "waits");
     println!("{count} waits, {waits} by the kernel's own count, {faults} faults");
     assert!(count.abs_diff(waits) * 50 <= waits, "{count} waits, not {waits}");
-    let (total, truth) = (sum(&blocked, "total_ns"), number(&truth, "asleep_ns"));
-    println!("blocked: measured {total}, the witness says {truth}");
+    // The kernel stops the thread's CPU clock as it begins to switch and starts its wait for a CPU as it wakes it; our programs
+    // run within a switch, and within a wakeup, of that. So a wait is off by one of each at most, and both are measured.
+    let (total, switch_ns) = (sum(&blocked, "total_ns"), number(&truth, "switch_ns"));
+    let asleep = number(&truth, "asleep_ns");
+    let each = (total as f64 - asleep as f64) / count as f64;
+    println!("a wait is {each:+.0} ns off, a switch and a wakeup take {switch_ns} ns");
     // The witness has what the host took of a fault as sleep, too.
-    match total.abs_diff(truth).saturating_sub(truth / 20) {
-        0 => Ok(()),
-        by_ns => Err(Off { what: format!("{total} is not {truth} within 5 %"), by_ns }),
-    }
+    println!("{}", bounds::near("blocked", total, asleep, switch_ns * count)?);
+    Ok(())
 }

@@ -11,11 +11,11 @@
 
 mod support;
 
-use std::process::Command;
-
+use judge::bounds::Off;
 use serde_json::Value;
 use support::can_run;
-use support::live::{Recorded, Recording, Workload, assert_passes, number, stack, workload};
+use support::host::measured;
+use support::live::{Recorded, Recording, Workload, assert_passes, number, stack};
 
 const ROUNDS: u64 = 30;
 
@@ -28,20 +28,19 @@ fn stacks<'r>(recorded: &'r Recorded, pid: u32, calls: &[&str]) -> (Vec<&'r Valu
     (rows, count)
 }
 
-/// A workload on CPU 0 only.
-fn pinned(words: &[&str]) -> Workload {
-    let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(workload()).args(["--wait", "--linger"]).args(words);
-    Workload::spawn(&mut command)
-}
-
 #[test]
 fn a_timer_that_hits_user_code_is_no_waker_of_that_process() {
     if !can_run("a_timer_that_hits_user_code_is_no_waker_of_that_process", &["taskset"]) {
         return;
     }
-    let (mut sleeping, mut burning) =
-        (pinned(&["nanosleep", &ROUNDS.to_string(), "20"]), pinned(&["burn-70-30", "600000"]));
+    measured("a_timer_that_hits_user_code_is_no_waker_of_that_process", timer_beside_user_code);
+}
+
+fn timer_beside_user_code() -> Result<(), Off> {
+    let (mut sleeping, mut burning) = (
+        Workload::pinned(0, &["nanosleep", &ROUNDS.to_string(), "20"]),
+        Workload::pinned(0, &["burn-70-30", "600000"]),
+    );
     let pid = sleeping.pid();
     burning.go();
     let recording = Recording::start(&["--pid", &pid.to_string(), "--probe", "offcpu,syscall"]);
@@ -50,11 +49,17 @@ fn a_timer_that_hits_user_code_is_no_waker_of_that_process() {
     let recorded = recording.stop();
     let (rows, count) = stacks(&recorded, pid, &["nanosleep", "clock_nanosleep"]);
     assert_eq!(count, ROUNDS, "{rows:#?}");
-    for row in rows {
+    let (seen, unseen): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !row["waker"].is_null());
+    for row in seen {
         assert_eq!(row["waker"]["interrupt"], true, "{row:#}");
         let stack = stack(&row["waker"]);
         println!("{stack:?}");
         assert!(stack[0].starts_with("asm_"), "what the interrupt hit is not shown: {stack:?}");
+    }
+    // Those that nobody saw are told as not known.
+    match unseen.iter().map(|row| number(row, "total_ns")).sum() {
+        0 => Ok(()),
+        by_ns => Err(Off { what: "waits that nobody was seen ending".into(), by_ns }),
     }
 }
 

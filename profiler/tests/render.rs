@@ -5,6 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where its ground is gone")]
 
+#[path = "render/began.rs"]
+mod began;
+#[path = "render/blame.rs"]
+mod blame;
+#[path = "render/disks.rs"]
+mod disks;
+#[path = "render/findings.rs"]
+mod findings;
 #[path = "render/scenes.rs"]
 mod scenes;
 #[path = "render/session.rs"]
@@ -14,8 +22,9 @@ mod waits;
 
 use std::path::PathBuf;
 
+use profiler::probe::Picture;
 use profiler::profile::Profile;
-use profiler::render::{Format, Probe, Rendering, render};
+use profiler::render::{Format, Idle, Rendering, pictures, render};
 use scenes::{loops, minute, wide};
 use session::{HOSTILE, MS, session};
 
@@ -36,10 +45,15 @@ fn golden(name: &str, found: &str) {
 
 #[test]
 fn goldens() {
-    for (scene, profile) in [("session", session()), ("waits", waits::waits())] {
+    for (scene, profile) in [
+        ("session", session()),
+        ("waits", waits::waits()),
+        ("disks", disks::disks()),
+        ("blame", blame::blame()),
+    ] {
         golden(&format!("{scene}.txt"), &rendered(&profile, Format::Text));
         golden(&format!("{scene}.json"), &rendered(&profile, Format::Json));
-        for &probe in Probe::ALL.iter().filter(|probe| probe.events(&profile).0 > 0) {
+        for &probe in Picture::ALL.iter().filter(|picture| pictures::events(&profile, **picture).0 > 0) {
             let name = probe.name();
             golden(&format!("{scene}.{name}.folded"), &rendered(&profile, Format::Folded(probe)));
             golden(&format!("{scene}.{name}.svg"), &rendered(&profile, Format::PlainSvg(probe)));
@@ -52,18 +66,57 @@ fn an_empty_profile_renders_in_every_format() {
     let profile = Profile::default();
     golden("empty.txt", &rendered(&profile, Format::Text));
     serde_json::from_str::<serde_json::Value>(&rendered(&profile, Format::Json)).unwrap();
-    for &probe in Probe::ALL {
+    for &probe in Picture::ALL {
         assert_eq!(rendered(&profile, Format::Folded(probe)), "");
         assert!(rendered(&profile, Format::Svg(probe)).contains("nothing measured: 0"));
     }
 }
 
+/// What is not known is told as `unknown (reason)`, in all outputs. In the JSON some values are words of a closed list.
+#[test]
+fn what_is_not_known_has_one_form_in_all_outputs() {
+    let mut seen = 0;
+    for profile in [session(), waits::waits(), disks::disks(), blame::blame()] {
+        let mut outputs: Vec<String> =
+            [Format::Text, Format::Json, Format::Heat].map(|of| rendered(&profile, of)).into();
+        for &probe in Picture::ALL {
+            outputs.extend([Format::Folded(probe), Format::PlainSvg(probe)].map(|of| rendered(&profile, of)));
+        }
+        for output in outputs {
+            for line in output.lines() {
+                seen += assert_unknown(line);
+            }
+        }
+    }
+    assert!(seen > 10, "only {seen} were not known");
+}
+
+/// How often something in the line is not known.
+fn assert_unknown(line: &str) -> usize {
+    // A block of the environment with that title, keys and words of the JSON, frames without a symbol.
+    let line = line.strip_prefix("  unknown  ").unwrap_or(line);
+    let line = ["\"unknown\"", "_unknown", "unknown\":", "[unknown: "]
+        .iter()
+        .fold(line.to_owned(), |line, word| line.replace(word, ""));
+    for (at, word) in line.match_indices("unknown") {
+        // In a table, the reason may go on in the cell's next line.
+        let rest = &line[at + word.len()..];
+        assert!(
+            rest.is_empty() || rest.starts_with("  ") || rest.starts_with(" ("),
+            "without its reason: {line}"
+        );
+    }
+    let is_mark = |word: &str| word == "?" || word.starts_with("?[") || word == "\"?\"";
+    assert!(!line.split([' ', ';', ',', ':', '/', '>']).any(is_mark), "no reason at all: {line}");
+    line.matches("unknown").count()
+}
+
 #[test]
 fn text_fits_the_page_and_nothing_untrusted_acts() {
-    for profile in [session(), waits::waits()] {
+    for profile in [session(), waits::waits(), disks::disks(), blame::blame()] {
         let mut outputs = vec![rendered(&profile, Format::Text), rendered(&profile, Format::Json)];
         assert!(outputs[0].lines().all(|line| line.chars().count() <= 100), "{}", outputs[0]);
-        for &probe in Probe::ALL {
+        for &probe in Picture::ALL {
             let svg = rendered(&profile, Format::PlainSvg(probe));
             assert!(!svg.contains("<script>"), "{svg}");
             outputs.extend([svg, rendered(&profile, Format::Folded(probe))]);
@@ -173,7 +226,7 @@ fn folded_weights_add_up_and_every_line_is_well_formed() {
     let locks: u64 = profile.lock.rows.values().map(|row| row.wait.total_ns).sum();
     let samples: u64 = profile.cpu.rows.values().map(|row| row.samples).sum();
     for (probe, truth) in
-        [(Probe::Syscall, slow), (Probe::Lock, locks), (Probe::Cpu, samples), (Probe::Latency, slow)]
+        [(Picture::Syscall, slow), (Picture::Lock, locks), (Picture::Cpu, samples), (Picture::Latency, slow)]
     {
         assert_eq!(sum(&rendered(&profile, Format::Folded(probe))), truth, "{probe:?}");
     }
@@ -194,7 +247,7 @@ fn every_nanosecond_off_the_cpu_is_drawn_once_whatever_the_stacks_say() {
         };
         assert!(of(true) > 0 && of(false) > 0);
         for (probe, truth) in
-            [(Probe::Offcpu, of(false)), (Probe::Wakers, of(false)), (Probe::Runq, of(true))]
+            [(Picture::Offcpu, of(false)), (Picture::Wakers, of(false)), (Picture::Runq, of(true))]
         {
             assert_eq!(sum(&rendered(&profile, Format::Folded(probe))), truth, "{probe:?}");
         }
@@ -212,7 +265,7 @@ fn every_nanosecond_off_the_cpu_is_drawn_once_whatever_the_stacks_say() {
 #[test]
 fn waits_off_the_cpu_are_told_apart() {
     let profile = waits::waits();
-    let offcpu = rendered(&profile, Format::Folded(Probe::Offcpu));
+    let offcpu = rendered(&profile, Format::Folded(Picture::Offcpu));
     let line = |words: &[&str]| offcpu.lines().filter(|line| words.iter().all(|w| line.contains(w))).count();
     assert_eq!(
         line(&["api (812);(no call);", "exc_page_fault_[k]", "asleep, uninterruptible 2000000000"]),
@@ -221,7 +274,7 @@ fn waits_off_the_cpu_are_told_apart() {
     assert_eq!(line(&["[idle];kworker/0:1 (7);(no call);"]), 2, "a kernel thread in its main loop is idle");
     assert_eq!(line(&["api (812);read();[shorter than 625 µs: no stacks] 320000000"]), 1);
     assert_eq!(line(&["[user lock];java (33)"]), 1);
-    let wakers = rendered(&profile, Format::Folded(Probe::Wakers));
+    let wakers = rendered(&profile, Format::Folded(Picture::Wakers));
     assert!(wakers.contains(";-- woken by web/a:b␊<script>␛[31m (813) --;"), "{wakers}");
     assert!(wakers.contains(";asleep on a lock;-- released by web/api (812) --;"), "{wakers}");
     assert!(
@@ -245,13 +298,13 @@ fn waits_off_the_cpu_are_told_apart() {
 #[test]
 fn idle_waits_are_left_out_aloud_and_only_when_asked() {
     for profile in [waits::waits(), session()] {
-        let write = |no_idle, format| {
+        let write = |no_idle: bool, format| {
             let mut out = Vec::new();
-            Rendering::new(&profile).without_idle(no_idle).write(format, &mut out).unwrap();
+            Rendering::new(&profile).with_idle(left_out(no_idle)).write(format, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
-        let pictures = [Probe::Offcpu, Probe::Wakers, Probe::Syscall, Probe::Latency];
-        for probe in pictures.into_iter().filter(|probe| probe.events(&profile).0 > 0) {
+        let pictures = [Picture::Offcpu, Picture::Wakers, Picture::Syscall, Picture::Latency];
+        for probe in pictures.into_iter().filter(|probe| pictures::events(&profile, *probe).0 > 0) {
             let (all, without) = (write(false, Format::Folded(probe)), write(true, Format::Folded(probe)));
             let kept: Vec<_> = all.lines().filter(|line| !line.starts_with("[idle];")).collect();
             assert_eq!(without.lines().collect::<Vec<_>>(), kept, "{probe:?}");
@@ -264,12 +317,16 @@ fn idle_waits_are_left_out_aloud_and_only_when_asked() {
         assert!(text.contains("LEFT OUT") && text.contains("(--no-idle)"), "{text}");
         assert_eq!(write(true, Format::Json), write(false, Format::Json));
     }
-    let rendering = |no_idle| {
+    let rendering = |no_idle: bool| {
         let profile = waits::waits();
-        Rendering::new(&profile).without_idle(no_idle).idle_left_out()
+        Rendering::new(&profile).with_idle(left_out(no_idle)).idle_left_out()
     };
     assert_eq!(rendering(true).as_deref(), Some("140 idle waits, 69.0 s (--no-idle)"));
     assert_eq!(rendering(false), None);
+}
+
+const fn left_out(no_idle: bool) -> Idle {
+    if no_idle { Idle::LeftOut } else { Idle::Apart }
 }
 
 #[test]
@@ -277,36 +334,14 @@ fn many_stacks_are_pruned_in_the_picture_and_kept_in_the_folded_file() {
     let profile = wide(20_000);
     let rendering = Rendering::new(&profile);
     let mut folded = Vec::new();
-    rendering.write(Format::Folded(Probe::Cpu), &mut folded).unwrap();
+    rendering.write(Format::Folded(Picture::Cpu), &mut folded).unwrap();
     assert_eq!(folded.iter().filter(|byte| **byte == b'\n').count(), 20_000);
-    let elided = rendering.elided(Probe::Cpu);
+    let elided = rendering.elided(Picture::Cpu);
     assert!((0.49..0.51).contains(&elided), "the 19,999 slivers are half of the weight: {elided}");
     let mut svg = Vec::new();
-    rendering.write(Format::Svg(Probe::Cpu), &mut svg).unwrap();
+    rendering.write(Format::Svg(Picture::Cpu), &mut svg).unwrap();
     assert!(svg.len() < 200_000, "{}", svg.len());
     assert!(String::from_utf8(svg).unwrap().contains("50 % too narrow to draw"));
-}
-
-/// Stop → SVG for 10⁵ stacks; run with `--release -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn measure_100_000_stacks() {
-    let profile = wide(100_000);
-    let resident = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        status
-            .lines()
-            .filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    println!("before: {}", resident());
-    let rendering = Rendering::new(&profile);
-    for format in [Format::Svg(Probe::Cpu), Format::Folded(Probe::Cpu), Format::Json, Format::Text] {
-        let start = std::time::Instant::now();
-        rendering.write(format, &mut std::io::sink()).unwrap();
-        println!("{format:?}: {:?}; {}", start.elapsed(), resident());
-    }
 }
 
 #[test]
@@ -318,7 +353,7 @@ fn absurd_weights_do_not_overflow() {
     for row in profile.cpu.rows.values_mut() {
         row.samples = u64::MAX;
     }
-    for format in [Format::Text, Format::Json, Format::Svg(Probe::Syscall), Format::Svg(Probe::Cpu)] {
+    for format in [Format::Text, Format::Json, Format::Svg(Picture::Syscall), Format::Svg(Picture::Cpu)] {
         assert!(!rendered(&profile, format).is_empty());
     }
 }
@@ -335,7 +370,7 @@ fn a_closed_pipe_is_an_error_not_a_panic() {
         }
     }
     let profile = session();
-    for format in [Format::Text, Format::Json, Format::Folded(Probe::Cpu), Format::Svg(Probe::Cpu)] {
+    for format in [Format::Text, Format::Json, Format::Folded(Picture::Cpu), Format::Svg(Picture::Cpu)] {
         let error = render(&profile, format, &mut Closed).unwrap_err();
         let kind =
             error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);

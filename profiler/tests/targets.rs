@@ -348,7 +348,7 @@ fn from_a_debug_container_the_host_is_seen() {
 }
 
 #[test]
-#[ignore = "runs inside the container of from_a_debug_container_the_host_is_seen"]
+#[ignore = "run by from_a_debug_container_the_host_is_seen"]
 fn inside() {
     let Ok(target) = std::env::var("PROFILER_TEST_TARGET") else {
         return skipped("inside", "runs inside the container of from_a_debug_container_the_host_is_seen");

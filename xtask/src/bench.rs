@@ -22,7 +22,7 @@ mod verdict;
 
 use anyhow::{Result, bail};
 
-use crate::{build, setup, workload, workspace::Workspace};
+use crate::{build, kernel_side, setup, statics, workspace::Workspace};
 
 /// One block of the page.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -71,9 +71,11 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bail!("benchmarks attach to the whole machine: run them as root");
     }
     if !options.built {
-        build::kernel_object(workspace)?;
+        kernel_side::object(workspace)?;
+        kernel_side::lab_object(workspace)?;
         build::tool(workspace, true)?;
-        workload::build(workspace)?;
+        statics::package(workspace, "profiler-lab")?;
+        statics::package(workspace, "workload")?;
         peer::install(workspace);
     }
     let _tracefs = machine::Tracefs::mount();

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, command, setup, workload, workspace::Workspace};
+use crate::{build, command, kernel_side, setup, statics, workspace::Workspace};
 
 /// How long the workload lives, in milliseconds: the ten recorded seconds and the attaching before.
 const WORKLOAD_MS: &str = "15000";
@@ -26,9 +26,9 @@ pub struct Options {
 /// `cargo xtask demo`.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !options.built {
-        build::kernel_object(workspace)?;
+        kernel_side::object(workspace)?;
         build::tool(workspace, true)?;
-        workload::build(workspace)?;
+        statics::package(workspace, "workload")?;
         setup::demo_packages(workspace);
     }
     if !setup::is_root() {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, command, workload::STATIC_TARGET, workspace::Workspace};
+use crate::{command, kernel_side, statics, workspace::Workspace};
 
 /// `cargo xtask dist`.
 pub fn run(workspace: &Workspace) -> Result<()> {
@@ -23,18 +23,10 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 /// # Errors
 /// When cargo refuses, or the result asks for a dynamic loader.
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
-    build::kernel_object(workspace)?;
+    kernel_side::object(workspace)?;
+    let built = statics::package(workspace, "profiler")?;
     let output = workspace.target().join("dist");
-    command::run(
-        command::cargo(workspace)
-            .args(["build", "--quiet", "--release", "--package", "profiler", "--target", STATIC_TARGET])
-            .env("CARGO_TARGET_DIR", output.join("build"))
-            .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
-            // Names stay, for its own backtraces; line tables are what makes it large.
-            .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
-            .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
-    )?;
-    let built = output.join("build").join(STATIC_TARGET).join("release/profiler");
+    fs::create_dir_all(&output).with_context(|| format!("creating {}", output.display()))?;
     let binary = output.join("profiler");
     fs::copy(&built, &binary).with_context(|| format!("copying {}", built.display()))?;
     require_static(&binary)?;

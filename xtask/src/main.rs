@@ -12,14 +12,16 @@ mod build;
 mod command;
 mod demo;
 mod dist;
+mod fuzz;
+mod kernel_side;
 mod matrix;
 mod setup;
 mod soak;
+mod statics;
 mod story;
 mod test;
 mod toolchain;
 mod vm;
-mod workload;
 mod workspace;
 
 use std::process::ExitCode;
@@ -47,11 +49,13 @@ enum Command {
     Bench(bench::Options),
     /// Build the statically linked binary
     Dist,
+    /// Feed every parser of foreign bytes with damaged input
+    Fuzz(fuzz::Options),
     /// Measure known workloads by every probe and backend on every promised kernel
     Matrix(matrix::Options),
     /// Attach, detach and kill recordings under load, in guests, and look for what stays behind
     Soak(soak::Options),
-    /// Play an incident in a guest, and record it before and after the mend
+    /// Play an incident in a guest, and record it before and after the fix
     Story(story::Options),
     /// Set up what the tests need, and run them all
     Test(test::Options),
@@ -77,6 +81,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => demo::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Dist => dist::run(&workspace),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
         Command::Matrix(options) => matrix::run(&workspace, &options),
         Command::Soak(options) => soak::run(&workspace, &options),
         Command::Story(options) => story::run(&workspace, &options),

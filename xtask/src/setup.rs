@@ -74,20 +74,35 @@ pub fn demo_packages(workspace: &Workspace) {
 /// # Errors
 /// When rustfmt or clippy are missing and cannot be installed.
 pub fn test_tools(workspace: &Workspace, quick: bool) -> Result<()> {
-    let mut wanted = vec!["runc", "busybox-static"];
+    // The page is opened in a browser.
+    let mut wanted = vec!["runc", "busybox-static", "chromium", "chromium-driver"];
     if !quick {
-        wanted.extend(["docker.io", "bpftrace"]);
+        wanted.extend(["docker.io", "bpftrace", "musl-tools"]);
     }
     for package in wanted {
         if let Err(error) = packages(workspace, &[package]) {
             println!("xtask: {error:#}; tests that need {package} will be skipped");
         }
     }
+    if !quick {
+        servers(workspace);
+    }
     let present = |name: &&str| command::read(command::cargo(workspace).args([*name, "--version"])).is_ok();
     if ["fmt", "clippy"].iter().all(present) {
         return Ok(());
     }
     command::script(workspace, "install-components.sh", &["rustfmt", "clippy"])
+}
+
+/// Real servers that live tests record, and what compiles the one in Java. None of them is started.
+const SERVERS: [&str; 4] = ["postgresql", "redis-server", "nginx-light", "openjdk-17-jdk-headless"];
+
+fn servers(workspace: &Workspace) {
+    for package in SERVERS {
+        if let Err(error) = command::script(workspace, "install-servers.sh", &[package]) {
+            println!("xtask: {error:#}; tests that need {package} will be skipped");
+        }
+    }
 }
 
 /// Installs those Debian packages that are missing.

@@ -3,13 +3,16 @@
 
 mod compare;
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
+    command,
     matrix::column::{self, Task},
+    statics::Binaries,
     test::tally::Tally,
+    vm,
     workspace::Workspace,
 };
 
@@ -17,6 +20,10 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(420);
 /// Of what the story tells, 5.10 and 6.1 have it all: AppArmor's spinlock is gone from later ones.
 const TOLD: &str = "6.1";
+/// The heading of what moved in the page of `profiler diff`.
+const MOVED: &str = "WHAT MOVED";
+/// The profile of the confined server, as the kernel spells it.
+const PROFILE: &str = "labtest (enforce)";
 /// What is kept of each recording.
 const PICTURES: [&str; 2] = ["lsm.svg", "lock.svg"];
 
@@ -42,19 +49,36 @@ enum Story {
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let Story::Apparmor = options.story;
     let mut tally = Tally::default();
-    let task = Task::new(workspace, &["story"], LIMIT)?;
-    column::run(workspace, &options.kernel, &task, &mut tally);
+    vm::require_emulator(workspace)?;
+    let binaries = Binaries::build(workspace)?;
+    let task = Task::new(&options.kernel, &binaries, &["story"], LIMIT);
+    column::run(workspace, &task, &mut tally);
     tally.print();
     if tally.failed() {
         bail!("the story could not be played on {}", options.kernel);
     }
-    let out = workspace.target().join("vm").join(&options.kernel).join("out");
-    let text = compare::differences(&out, &options.kernel)?;
+    let out = vm::directory(workspace, &options.kernel).join("out");
+    let mut text = compare::differences(&out, &options.kernel)?;
+    text.push_str(&told_by_diff(&binaries.profiler, &out)?);
     println!("\n{text}\nvm: the recordings are in {}; `profiler report` shows them", out.display());
     if options.write {
         keep(workspace, &out, &text)?;
     }
     Ok(())
+}
+
+/// What `profiler diff` says of the two, which must name the profile among what else changed, and AppArmor among what moved.
+fn told_by_diff(profiler: &Path, out: &Path) -> Result<String> {
+    let sides = ["before/out", "after/out"];
+    let said = command::read(Command::new(profiler).current_dir(out).arg("diff").args(sides))?;
+    let (changed, moved) = said.split_once(MOVED).context("`profiler diff` has no list of what moved")?;
+    ensure!(changed.contains(PROFILE), "`profiler diff` does not name the profile:\n{changed}");
+    // Its spinlock on old kernels, its part of the hook on later ones.
+    ensure!(
+        ["aa_", "apparmor"].iter().any(|name| moved.contains(name)),
+        "`profiler diff` does not say that AppArmor moved:\n{moved}"
+    );
+    Ok(format!("\n`profiler diff before after` says of these recordings:\n\n```\n{}\n```\n", said.trim()))
 }
 
 /// Replaces the generated part of the text, and the pictures beside it.

@@ -1,56 +1,149 @@
-//! In: the sources on any machine. Out: everything a stranger can check, run in order: formatting, lints, pure
-//! tests, live tests on this machine's kernel, then the matrix of other kernels and a short soak; the last line counts them.
+//! In: the sources on any machine. Out: everything a stranger can check: formatting, lints and pure tests beside the
+//! matrix of other kernels and a short soak in guests; then, alone, live tests on this machine's kernel; the last line counts them.
 //! Live tests are `profiler/tests/live_*.rs`; one that cannot run here prints a line that begins with
 //! `SKIPPED`, one that takes minutes is named `slow_…` and left out by `--quick`.
 
+mod conditions;
 mod follow;
+pub mod lanes;
 mod reason;
 pub mod tally;
+pub mod voice;
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, command, matrix, setup, soak, workload, workspace::Workspace};
+use crate::{
+    command, matrix, setup, soak,
+    statics::{self, Binaries},
+    vm,
+    workspace::Workspace,
+};
+use conditions::Condition;
+use lanes::Job;
 use tally::Tally;
+
+/// How the names of files of live tests begin.
+const LIVE: &str = "live_";
 
 #[derive(clap::Args)]
 pub struct Options {
     /// Leave out what takes minutes
     #[arg(long)]
     quick: bool,
-    /// Run only the live tests whose name contains this
+    /// Run only the live tests of the file of that name, or else those whose name contains this
     #[arg(long, value_name = "NAME")]
     live: Option<String>,
+    /// Run only the live tests, as on a machine that is other than this one
+    #[arg(long, value_enum, value_name = "CONDITION")]
+    live_under: Option<Condition>,
 }
 
-/// `cargo xtask test`. Every step runs, whatever the ones before said.
+impl Options {
+    fn only_live(&self) -> bool {
+        self.live.is_some() || self.live_under.is_some()
+    }
+}
+
+/// `cargo xtask test`. Every step runs, whatever the ones before said. What does not measure this machine (sources,
+/// pure tests, guests) runs beside each other; live tests run alone.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     setup::test_tools(workspace, options.quick)?;
-    build::kernel_object(workspace)?;
-    let binaries =
-        Binaries { profiler: build::tool(workspace, true)?, workload: workload::build(workspace)? };
-    let (live, pure) = test_files(workspace)?;
     let mut tally = Tally::default();
-    if options.live.is_none() {
-        check_sources(workspace, &mut tally);
-        tally.run_tests("pure tests", &mut pure_tests(workspace, &pure));
+    let begin = Instant::now();
+    let binaries = Binaries::build(workspace)?;
+    tally.took("what is measured and what measures, built", begin.elapsed());
+    let (live, pure) = test_files(workspace)?;
+    let (whole, guests) = (!options.only_live(), !options.only_live() && !options.quick);
+    let columns = matrix::Columns::default();
+    if whole {
+        let mut jobs = vec![sources(workspace, &pure, &live, guests)];
+        if guests {
+            vm::require_emulator(workspace)?;
+            // The longest first.
+            jobs.push(soak::few(workspace, &binaries));
+            jobs.extend(matrix::all(workspace, &binaries, &columns));
+        }
+        lanes::run(jobs, lanes::at_once(), &mut tally);
+    }
+    if guests {
+        matrix::write(workspace, columns, &mut tally);
     }
     if !live.is_empty() {
-        tally.run_tests("live tests", &mut live_tests(workspace, &live, &binaries, options));
+        run_live(workspace, &live, &binaries, options, &mut tally)?;
     }
-    if options.live.is_none() && !options.quick {
-        matrix::all(workspace, &mut tally);
-        soak::few(workspace, &mut tally);
+    if guests && setup::is_root() {
+        soak::few_here(&binaries, &mut tally);
     }
     tally.print();
     if tally.failed() { bail!("tests failed") } else { Ok(()) }
 }
 
-/// What live tests run.
-struct Binaries {
-    profiler: PathBuf,
-    workload: PathBuf,
+/// What looks at the sources, in the dev profile, where overflow is a panic; and the live tests' programs, built.
+/// Beside guests it leaves them their CPU.
+fn sources<'a>(workspace: &'a Workspace, pure: &'a [String], live: &'a [String], beside: bool) -> Job<'a> {
+    let share = lanes::cpus().saturating_sub(1).max(1).to_string();
+    Job::new("sources", move |tally| {
+        let mut steps = checks(workspace);
+        let mut tests = pure_tests(workspace, pure);
+        let mut built = live_programs(workspace, live);
+        built.arg("--no-run");
+        if beside {
+            for command in steps.iter_mut().map(|(_, step)| step).chain([&mut tests, &mut built]) {
+                command.env("CARGO_BUILD_JOBS", &share).env("RUST_TEST_THREADS", &share);
+            }
+        }
+        for (name, step) in &mut steps {
+            tally.run_step(name, step);
+        }
+        tally.run_tests("pure tests", &mut tests);
+        tally.run_step("live tests, built", &mut built);
+    })
+}
+
+/// The live tests, under a condition where one is asked for: built before it, so that it holds no compiler.
+fn run_live(
+    workspace: &Workspace,
+    names: &[String],
+    binaries: &Binaries,
+    options: &Options,
+    tally: &mut Tally,
+) -> Result<()> {
+    let file = options.live.as_deref().and_then(|name| live_file(names, name));
+    let chosen = file.map_or(names, std::slice::from_ref);
+    let mut tests = live_tests(workspace, chosen, binaries, options);
+    if file.is_none() {
+        tests.args(&options.live);
+    }
+    let before = tally.selected();
+    if let Some(condition) = options.live_under {
+        command::run(live_programs(workspace, chosen).arg("--no-run"))?;
+        let imposed = condition.impose(&mut tests)?;
+        tally.run_tests(&format!("live tests under {condition:?}"), &mut tests);
+        drop(imposed);
+    } else {
+        tally.run_tests("live tests", &mut tests);
+    }
+    match &options.live {
+        Some(name) if tally.selected() == before && !tally.failed() => bail!("{}", none_of(name, names)),
+        _ => Ok(()),
+    }
+}
+
+/// The file of live tests of that name, with its `live_` or without.
+fn live_file<'a>(names: &'a [String], name: &str) -> Option<&'a String> {
+    let name = name.trim_start_matches(LIVE);
+    names.iter().find(|file| file.strip_prefix(LIVE) == Some(name))
+}
+
+/// Why a run of live tests ran none.
+fn none_of(name: &str, files: &[String]) -> String {
+    let files: Vec<&str> = files.iter().map(|file| file.trim_start_matches(LIVE)).collect();
+    format!(
+        "no live test is of a file {name:?} or has that in its name (--quick leaves out slow_ ones); the files: {}",
+        files.join(", ")
+    )
 }
 
 /// The names of `profiler/tests/*.rs`: the live ones, the others.
@@ -65,23 +158,25 @@ fn test_files(workspace: &Workspace) -> Result<(Vec<String>, Vec<String>)> {
         .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
         .collect();
     names.sort();
-    Ok(names.into_iter().partition(|name| name.starts_with("live_")))
+    Ok(names.into_iter().partition(|name| name.starts_with(LIVE)))
 }
 
-fn check_sources(workspace: &Workspace, tally: &mut Tally) {
-    let cargo = || command::cargo(workspace);
-    tally.run_step("formatting", cargo().args(["fmt", "--all", "--check"]));
-    tally.run_step(
-        "formatting of the kernel side",
-        cargo().current_dir(workspace.kernel_crate()).args(["fmt", "--check"]),
-    );
-    tally.run_step(
-        "lints",
-        cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
-    );
+/// What is run of cargo over the sources, by name.
+fn checks(workspace: &Workspace) -> [(&'static str, Command); 3] {
+    let cargo = |words: &[&str]| {
+        let mut cargo = command::cargo(workspace);
+        cargo.args(words);
+        cargo
+    };
+    let mut kernel_side = cargo(&["fmt", "--check"]);
+    kernel_side.current_dir(workspace.kernel_crate());
+    [
+        ("formatting", cargo(&["fmt", "--all", "--check"])),
+        ("formatting of the kernel side", kernel_side),
+        ("lints", cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])),
+    ]
 }
 
-/// In the dev profile, where overflow is a panic.
 fn pure_tests(workspace: &Workspace, names: &[String]) -> Command {
     let mut cargo = command::cargo(workspace);
     cargo.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
@@ -92,22 +187,59 @@ fn pure_tests(workspace: &Workspace, names: &[String]) -> Command {
     cargo
 }
 
-/// In the release profile and one at a time: they measure.
-fn live_tests(workspace: &Workspace, names: &[String], binaries: &Binaries, options: &Options) -> Command {
-    let mut cargo = command::cargo(workspace);
-    cargo.args(["test", "--release", "--package", "profiler", "--no-fail-fast"]);
+/// Builds the live tests' own programs.
+///
+/// # Errors
+/// When cargo refuses.
+pub fn build_live(workspace: &Workspace) -> Result<()> {
+    let (live, _) = test_files(workspace)?;
+    command::run(live_programs(workspace, &live).arg("--no-run"))
+}
+
+/// The live tests' own programs, in the profile and with the flags of what they drive.
+fn live_programs(workspace: &Workspace, names: &[String]) -> Command {
+    let mut cargo = statics::cargo(workspace, "test");
+    cargo.args(["--package", "profiler", "--no-fail-fast"]);
     for name in names {
         cargo.args(["--test", name]);
     }
+    cargo
+}
+
+/// One at a time: they measure.
+fn live_tests(workspace: &Workspace, names: &[String], binaries: &Binaries, options: &Options) -> Command {
+    let mut cargo = live_programs(workspace, names);
     cargo.args(["--", "--test-threads=1", "--show-output"]);
     if options.quick {
         cargo.args(["--skip", "slow_"]);
     }
-    cargo.args(&options.live);
-    cargo.env("PROFILER_BIN", &binaries.profiler).env("WORKLOAD_BIN", &binaries.workload);
+    cargo
+        .env("PROFILER_BIN", &binaries.profiler)
+        .env("PROFILER_LAB_BIN", &binaries.profiler_lab)
+        .env("WORKLOAD_BIN", &binaries.workload);
     if !setup::is_root() && command::on_path("sudo").is_some() {
         println!("xtask: live tests need root: running them through sudo");
         cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo -E");
     }
     cargo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_live_tests_is_found_by_its_name_alone() {
+        let names = ["live_cpu", "live_scope", "live_scope_process"].map(str::to_owned);
+        assert_eq!(live_file(&names, "scope"), Some(&names[1]));
+        assert_eq!(live_file(&names, "live_scope_process"), Some(&names[2]));
+        assert_eq!(live_file(&names, "scop"), None);
+        assert_eq!(live_file(&names, ""), None);
+    }
+
+    #[test]
+    fn a_name_of_no_live_test_is_told_with_the_files_there_are() {
+        let said = none_of("scop", &["live_cpu", "live_scope"].map(str::to_owned));
+        assert!(said.contains("\"scop\"") && said.ends_with("the files: cpu, scope"), "{said}");
+    }
 }

@@ -8,6 +8,7 @@ pub mod headers;
 pub mod image;
 pub mod kernel;
 pub mod mirror;
+pub mod modules;
 pub mod stream;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{command, dist, setup, workload, workspace::Workspace};
+use crate::{command, setup, statics::Binaries, workspace::Workspace};
 use guest::Guest;
 use image::Job;
 use kernel::Cache;
@@ -65,8 +66,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         kernel::list()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let directory = workspace.target().join("vm").join(&options.kernel);
-    let mut job = Job { command: options.command.clone(), files: binaries(workspace)? };
+    let directory = directory(workspace, &options.kernel);
+    let mut job = Job { command: options.command.clone(), files: files(&Binaries::build(workspace)?) };
     for file in &options.file {
         job.files.push(placed(file)?);
     }
@@ -75,7 +76,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         job.files.push((guest::piped_script(&directory)?, "job/script".to_owned()));
         job.command = vec!["sh".to_owned(), "/job/script".to_owned()];
     }
-    let mut guest = prepare(workspace, &options.kernel, options.update, &job)?;
+    let mut guest = prepare(workspace, (&options.kernel, options.update), &job, &directory)?;
     guest.smp.clone_from(&options.smp);
     guest.memory.clone_from(&options.memory);
     guest.cmdline.clone_from(&options.cmdline);
@@ -107,16 +108,27 @@ pub fn show_bytes(bytes: &[u8]) {
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
+/// Where a guest's log and what it leaves in `/out` are: that of a kernel, or of one of several guests of it.
+pub fn directory(workspace: &Workspace, name: &str) -> PathBuf {
+    workspace.target().join("vm").join(name)
+}
+
 /// A guest with the usual settings, ready to boot; its initial file system is the caller's to remove.
 ///
 /// # Errors
 /// When QEMU, the kernel or the base cannot be had.
-pub fn prepare(workspace: &Workspace, version: &str, update: bool, job: &Job) -> Result<Guest> {
+pub fn prepare(
+    workspace: &Workspace,
+    (version, update): (&str, bool),
+    job: &Job,
+    directory: &Path,
+) -> Result<Guest> {
     require_emulator(workspace)?;
-    let directory = workspace.target().join("vm").join(version);
     let cache = Cache::open()?;
     let kernel = cache.kernel(version, update)?;
-    let initrd = image::write(&cache, job, &directory)?;
+    let mut job = job.clone();
+    job.files.extend(modules::placed(&kernel.modules));
+    let initrd = image::write(&cache, &job, directory)?;
     Ok(Guest {
         name: kernel.release,
         image: kernel.image,
@@ -126,7 +138,7 @@ pub fn prepare(workspace: &Workspace, version: &str, update: bool, job: &Job) ->
         cmdline: String::new(),
         arguments: Vec::new(),
         limit: Some(Duration::from_secs(300)),
-        directory,
+        directory: directory.to_owned(),
         interactive: false,
     })
 }
@@ -142,16 +154,12 @@ pub fn require_emulator(workspace: &Workspace) -> Result<()> {
     setup::packages(workspace, &["qemu-system-x86", "seabios", "debian-archive-keyring"])
 }
 
-/// The static profiler, the workload and the lab's driver, built from this checkout.
-///
-/// # Errors
-/// When cargo refuses.
-pub fn binaries(workspace: &Workspace) -> Result<Vec<(PathBuf, String)>> {
-    let profiler = dist::build(workspace)?;
-    let (workload, lab) = (workload::build(workspace)?, workload::lab(workspace)?);
-    Ok([(profiler, "profiler"), (workload, "workload"), (lab, "lab")]
-        .map(|(path, name)| (path, format!("job/{name}")))
-        .to_vec())
+/// The static profiler, the workload and the lab's driver, as the guest has them.
+pub fn files(binaries: &Binaries) -> Vec<(PathBuf, String)> {
+    let Binaries { profiler, workload, lab, profiler_lab: _ } = binaries;
+    [(profiler, "profiler"), (workload, "workload"), (lab, "lab")]
+        .map(|(path, name)| (path.clone(), format!("job/{name}")))
+        .to_vec()
 }
 
 fn placed(file: &str) -> Result<(PathBuf, String)> {

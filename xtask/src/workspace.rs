@@ -32,6 +32,11 @@ impl Workspace {
         self.target().join("bpf/profiler.bpf.o")
     }
 
+    /// The kernel-side object that only tests and benchmarks load.
+    pub fn lab_object(&self) -> PathBuf {
+        self.target().join("bpf/lab.bpf.o")
+    }
+
     /// Cargo's output directory. A `CARGO_TARGET_DIR` of the caller is not followed, so that the
     /// object, the tools and the binaries have one place.
     pub fn target(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! The bytes of a capture: the version line and the head in front of each chunk.
 //!
-//! In: chunks, lengths, checksums. Out: fixed-size heads, checked before anything they say is
-//! believed. No I/O.
+//! In: chunks, lengths, checksums. Out: fixed-size heads, which are checked before their fields are
+//! used. No I/O.
 
 use crate::profile::Chunk;
 

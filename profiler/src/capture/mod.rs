@@ -5,13 +5,13 @@
 //! `docs/capture.md` describes the bytes. What is read may be hostile, see `scan` and `budget`.
 
 mod budget;
+mod directory;
 mod format;
-mod publish;
 mod read;
 mod scan;
 mod write;
 
+pub use directory::{Directory, Room};
 pub use format::{FINISHED, PARTIAL, VERSION};
-pub use publish::publish;
-pub use read::{ReadError, read, read_from};
+pub use read::{Look, ReadError, read, read_from, read_from_with, read_with};
 pub use write::Writer;

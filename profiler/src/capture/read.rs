@@ -2,8 +2,8 @@
 //!
 //! In: a path (file or directory) or any reader. Out: a [`Profile`]; what is missing at its end
 //! stands in `Profile::missing_tail`. Nothing in the file is believed before it is checked.
-//! Ids go on from chunk to chunk, so reading stops at the first damage: what follows it could
-//! only be shown under wrong names.
+//! Ids continue from chunk to chunk, so reading stops at the first damage: behind it, ids would
+//! mean wrong names.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::DeflateDecoder;
 use rustix::fs::{Mode, OFlags};
 
-use super::budget::{Budget, CHUNK_MEMORY_MAX};
+use super::budget::{Budget, CHUNK_MEMORY_MAX, HEADER_MAX};
 use super::format::{self, ChunkHead, FINISHED, HEAD_LEN, MAGIC, PARTIAL, VERSION, VERSION_LINE_MAX};
 use super::scan;
 use crate::failure::Failure;
@@ -46,9 +46,17 @@ pub enum ReadError {
 /// # Errors
 /// `Usage` when the path names no regular file, `Runtime` when the file gives no profile.
 pub fn read(path: &Path) -> Result<Profile, Failure> {
+    read_with(path, &mut Some)
+}
+
+/// As [`read`], but `look` sees each chunk first, in order, and gives what of it becomes part of the profile.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(path: &Path, look: Look<'_>) -> Result<Profile, Failure> {
     let (file, path) = open(path)?;
     let length = file.metadata().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?.len();
-    read_from(BufReader::with_capacity(1 << 16, file), length)
+    chunks(BufReader::with_capacity(1 << 16, file), length, look)
         .map_err(|error| anyhow::anyhow!("{} {error}", path.display()).into())
 }
 
@@ -57,14 +65,29 @@ pub fn read(path: &Path) -> Result<Profile, Failure> {
 /// # Errors
 /// When it gives no profile at all; a damaged or missing tail is no error.
 pub fn read_from(reader: impl Read, length: u64) -> Result<Profile, ReadError> {
+    chunks(reader, length, &mut Some)
+}
+
+/// As [`read_from`], but `look` sees each chunk first, in order, and gives what of it becomes part of the profile.
+///
+/// # Errors
+/// As [`read_from`].
+pub fn read_from_with(reader: impl Read, length: u64, look: Look<'_>) -> Result<Profile, ReadError> {
+    chunks(reader, length, look)
+}
+
+/// What sees each chunk before it is applied.
+pub type Look<'l> = &'l mut dyn FnMut(Chunk) -> Option<Chunk>;
+
+fn chunks(reader: impl Read, length: u64, look: Look<'_>) -> Result<Profile, ReadError> {
     // A recorder may be appending right now: what it adds from here on is not ours.
     let mut reader = reader.take(length);
     let mut whole = version_line(&mut reader)?;
     let mut profile = Profile::default();
     let mut budget = Budget::default();
-    let mut begun = false;
+    let (mut begun, mut unknown) = (false, Unknown::default());
     let stopped = loop {
-        let (chunk, bytes) = match next(&mut reader, &mut budget) {
+        let (chunk, bytes) = match next(&mut reader, &mut budget, &mut unknown) {
             Ok(Some(found)) => found,
             Ok(None) => break None,
             Err(why) => break Some(why),
@@ -75,7 +98,7 @@ pub fn read_from(reader: impl Read, length: u64) -> Result<Profile, ReadError> {
         };
         whole += bytes;
         begun = true;
-        if let Some(chunk) = chunk {
+        if let Some(chunk) = chunk.and_then(&mut *look) {
             profile.apply(chunk);
         }
         if last {
@@ -145,9 +168,39 @@ fn order(chunk: Option<&Chunk>, begun: bool) -> Result<bool, String> {
     }
 }
 
+/// Chunks of types that this version does not know; told once, when reading ends.
+#[derive(Default)]
+struct Unknown {
+    chunks: u64,
+    first: Option<[u8; 4]>,
+}
+
+impl Unknown {
+    fn note(&mut self, tag: [u8; 4]) {
+        self.chunks += 1;
+        self.first.get_or_insert(tag);
+    }
+}
+
+impl Drop for Unknown {
+    fn drop(&mut self) {
+        if let Some(tag) = self.first {
+            tracing::warn!(
+                "the capture holds {} chunks of types that this version does not know, the first of type \"{}\"; they are skipped",
+                self.chunks,
+                tag.escape_ascii()
+            );
+        }
+    }
+}
+
 /// The next chunk with its length in the file; no chunk for types this version does not know;
 /// `Ok(None)` at the end of the file.
-fn next(reader: &mut impl Read, budget: &mut Budget) -> Result<Option<(Option<Chunk>, u64)>, String> {
+fn next(
+    reader: &mut impl Read,
+    budget: &mut Budget,
+    unknown: &mut Unknown,
+) -> Result<Option<(Option<Chunk>, u64)>, String> {
     let mut bytes = [0; HEAD_LEN];
     match fill(reader, &mut bytes).map_err(|error| error.to_string())? {
         0 => return Ok(None),
@@ -165,7 +218,7 @@ fn next(reader: &mut impl Read, budget: &mut Budget) -> Result<Option<(Option<Ch
     }
     let length = (HEAD_LEN + packed.len()) as u64;
     if !format::known(head.tag) {
-        tracing::warn!(tag = ?head.tag, "the capture holds a type of chunk this version does not know; skipped");
+        unknown.note(head.tag);
         return Ok(Some((None, length)));
     }
     let chunk = unpack(head, packed)?;
@@ -186,7 +239,7 @@ fn unpack(head: ChunkHead, packed: Vec<u8>) -> Result<Chunk, String> {
         return Err("a chunk is not as long as it says".to_owned());
     }
     let weight = scan::weigh(&raw).map_err(|why| format!("a chunk is malformed: {why}"))?;
-    if weight > CHUNK_MEMORY_MAX {
+    if weight > CHUNK_MEMORY_MAX || (head.tag == *b"HEAD" && raw.len() > HEADER_MAX) {
         return Err("a chunk needs more memory than any this version reads".to_owned());
     }
     let chunk: Chunk =
@@ -241,11 +294,17 @@ fn open(path: &Path) -> Result<(File, PathBuf), Failure> {
 
 /// The capture in a directory.
 fn inside(directory: &Path) -> Result<PathBuf, Failure> {
-    let candidates = [FINISHED, PARTIAL].map(|name| directory.join(name));
-    candidates.into_iter().find(|path| path.symlink_metadata().is_ok()).ok_or_else(|| {
-        Failure::Usage(format!(
-            "{}: this directory holds no {FINISHED} or {PARTIAL}; give the directory of `profiler record -o`",
-            directory.display()
-        ))
-    })
+    for path in [FINISHED, PARTIAL].map(|name| directory.join(name)) {
+        match path.symlink_metadata() {
+            Ok(_) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(anyhow::anyhow!("cannot look into {}: {error}", directory.display()).into());
+            }
+        }
+    }
+    Err(Failure::Usage(format!(
+        "{}: this directory holds no {FINISHED} or {PARTIAL}; give the directory of `profiler record -o`",
+        directory.display()
+    )))
 }

@@ -14,6 +14,7 @@ use flate2::write::DeflateEncoder;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use super::Directory;
 use super::format::{self, ChunkHead, FINISHED, HEAD_LEN, PARTIAL, RAW_MAX};
 use crate::failure::Failure;
 use crate::profile::Chunk;
@@ -21,29 +22,37 @@ use crate::profile::Chunk;
 /// A capture in the making.
 #[derive(Debug)]
 pub struct Writer {
-    /// The directory, held open: what happens to its path meanwhile does not matter.
-    directory: File,
-    path: PathBuf,
+    directory: Directory,
     file: File,
     /// End of the last whole chunk, bytes.
     whole: u64,
+    /// A chunk could not be written: ids of what follows go on from it, so nothing may follow.
+    broken: bool,
 }
 
 impl Writer {
-    /// Creates `directory` (mode 0700) if it is missing, and `capture.partial` (mode 0600) in it.
+    /// As [`Self::create_in`], in a directory that is made (mode 0700) if it is missing.
+    ///
+    /// # Errors
+    /// Also the errors of [`Directory::open`].
+    pub fn create(directory: &Path) -> Result<Self, Failure> {
+        Self::create_in(&Directory::open(directory)?)
+    }
+
+    /// Creates `capture.partial` (mode 0600).
     ///
     /// # Errors
     /// `Usage` when the directory already holds a capture, `Runtime` when it cannot be written.
-    pub fn create(directory: &Path) -> Result<Self, Failure> {
-        let opened = open_directory(directory)?;
-        refuse_if_taken(&opened, directory)?;
+    pub fn create_in(directory: &Directory) -> Result<Self, Failure> {
+        let (opened, path) = (directory.file(), directory.path());
+        refuse_if_taken(opened, path)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&opened, PARTIAL, flags, Mode::RUSR | Mode::WUSR) {
-            Err(Errno::EXIST) => return Err(taken(directory, PARTIAL)),
-            other => other.with_context(|| format!("cannot write {}", directory.join(PARTIAL).display()))?,
+        let file = match rustix::fs::openat(opened, PARTIAL, flags, Mode::RUSR | Mode::WUSR) {
+            Err(Errno::EXIST) => return Err(taken(path, PARTIAL)),
+            other => other.with_context(|| format!("cannot write {}", path.join(PARTIAL).display()))?,
         };
-        let mut writer =
-            Self { directory: opened, path: directory.to_path_buf(), file: File::from(file), whole: 0 };
+        let directory = directory.try_clone()?;
+        let mut writer = Self { directory, file: File::from(file), whole: 0, broken: false };
         writer.put(format!("{}{}\n", format::MAGIC, format::VERSION).as_bytes())?;
         Ok(writer)
     }
@@ -51,11 +60,24 @@ impl Writer {
     /// Appends one chunk and hands it to the kernel.
     ///
     /// # Errors
-    /// The disk is full, or the chunk is larger than a reader accepts; the capture stays as it was
-    /// and can be appended to again.
+    /// The disk is full, or the chunk is larger than a reader accepts; the capture stays as it was, and partial:
+    /// from now on nothing is appended.
     pub fn append(&mut self, chunk: &Chunk) -> anyhow::Result<()> {
-        let bytes = pack(chunk)?;
-        self.put(&bytes)
+        self.refuse_if_broken()?;
+        let written = pack(chunk).and_then(|bytes| self.put(&bytes));
+        self.broken = written.is_err();
+        written
+    }
+
+    fn refuse_if_broken(&self) -> anyhow::Result<()> {
+        if self.broken {
+            bail!("{}: an earlier write failed, so it stays partial", self.partial().display());
+        }
+        Ok(())
+    }
+
+    fn partial(&self) -> PathBuf {
+        self.directory.path().join(PARTIAL)
     }
 
     /// Bytes written so far.
@@ -66,12 +88,13 @@ impl Writer {
     /// Makes the capture durable and gives it its final name, which is returned.
     ///
     /// # Errors
-    /// The disk failed; `capture.partial` stays, and can be read.
+    /// The disk failed, now or before; `capture.partial` stays, and can be read.
     pub fn finish(self) -> anyhow::Result<PathBuf> {
-        let finished = self.path.join(FINISHED);
+        self.refuse_if_broken()?;
+        let finished = self.directory.path().join(FINISHED);
         let attempt = || -> io::Result<()> {
             self.file.sync_all()?;
-            let dir = &self.directory;
+            let dir = self.directory.file();
             match rustix::fs::renameat_with(dir, PARTIAL, dir, FINISHED, RenameFlags::NOREPLACE) {
                 // File systems without the flag; nobody else can have made a capture here meanwhile.
                 Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::renameat(dir, PARTIAL, dir, FINISHED)?,
@@ -91,8 +114,8 @@ impl Writer {
     /// # Errors
     /// The file cannot be removed.
     pub fn discard(self) -> anyhow::Result<()> {
-        rustix::fs::unlinkat(&self.directory, PARTIAL, AtFlags::empty())
-            .with_context(|| format!("cannot remove {}", self.path.join(PARTIAL).display()))
+        rustix::fs::unlinkat(self.directory.file(), PARTIAL, AtFlags::empty())
+            .with_context(|| format!("cannot remove {}", self.partial().display()))
     }
 
     fn put(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
@@ -102,21 +125,10 @@ impl Writer {
             let _ = self.file.set_len(self.whole);
             let _ = self.file.seek(io::SeekFrom::Start(self.whole));
         }
-        written.with_context(|| format!("cannot write {}", self.path.join(PARTIAL).display()))?;
+        written.with_context(|| format!("cannot write {}", self.partial().display()))?;
         self.whole += bytes.len() as u64;
         Ok(())
     }
-}
-
-fn open_directory(path: &Path) -> anyhow::Result<File> {
-    use std::os::unix::fs::DirBuilderExt;
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(path).with_context(|| format!("cannot create the output directory {}", path.display()))?;
-    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(path, flags, Mode::empty())
-        .with_context(|| format!("cannot open the output directory {}", path.display()))?;
-    Ok(File::from(opened))
 }
 
 fn refuse_if_taken(directory: &File, path: &Path) -> Result<(), Failure> {

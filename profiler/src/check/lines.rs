@@ -1,9 +1,9 @@
 //! Judging the facts one by one.
 //!
-//! In: [`Facts`]. Out: [`Line`]s in the order they are shown. Every line that could not be told
-//! says why, and what would make it tell.
+//! In: [`Facts`]. Out: [`Line`]s in the order they are shown. A fact that is unknown says
+//! why, and what to do about it.
 
-use super::{Line, Mark};
+use super::line::{Line, Mark};
 use crate::machine::{CgroupLayout, Told};
 use crate::plan::SpinLocks;
 use crate::plan::facts::{Btf, KernelNames, Place};
@@ -12,6 +12,8 @@ use crate::plan::{Capability, Facts};
 
 /// The kernel's default stack depth, which a record holds too.
 const FRAMES: i64 = 127;
+/// What `record` samples at by default, Hz.
+const FREQUENCY: i64 = 99;
 
 /// All lines.
 pub fn judge(facts: &Facts) -> Vec<Line> {
@@ -28,9 +30,11 @@ pub fn judge(facts: &Facts) -> Vec<Line> {
         counter(facts.cycles),
         perf_paranoid(facts),
         stack_depth(&facts.perf_event_max_stack),
+        sample_rate(&facts.perf_event_max_sample_rate),
         kernel_names(facts),
         tracefs(facts.tracefs.as_deref()),
         kprobes(&facts.kprobes),
+        helpers(facts),
         spin_locks(&facts.spin_locks),
         cgroups(facts.cgroup_layout),
     ]
@@ -52,21 +56,22 @@ impl Line {
     }
 }
 
-/// A line for a fact that was not told.
+/// A line for a fact that is unknown.
 fn untold(subject: &str, why: &str, mend: &str) -> Line {
     let mend = match why {
         _ if why.ends_with("by this user") => "run as root to tell",
         _ if why.ends_with("does not tell it") => "",
         _ => mend,
     };
-    line(Mark::Warn, subject, "not told").note(why).mend(mend)
+    line(Mark::Warn, subject, format!("unknown ({why})")).mend(mend)
 }
 
 const MOUNT_SECURITYFS: &str = "mount -t securityfs securityfs /sys/kernel/security";
 
 fn kernel(facts: &Facts) -> Line {
     match facts.version {
-        (0, 0) => line(Mark::Warn, "kernel", facts.release.as_str()).note("its version is not to be read"),
+        (0, 0) => line(Mark::Warn, "kernel", facts.release.as_str())
+            .note("version unknown (the release does not begin with numbers)"),
         version if version < (5, 10) => line(Mark::Warn, "kernel", facts.release.as_str())
             .note("older than any kernel this tool is tested on")
             .mend("Linux 5.10 or newer"),
@@ -170,9 +175,10 @@ fn counter(cycles: Trial) -> Line {
             line(Mark::Warn, "cycle counter", "none")
                 .note("samples come from the CPU clock, which is blind while interrupts are off")
         }
-        Trial::Refused(_) => line(Mark::Warn, "cycle counter", "not told")
-            .note("perf events are refused to this user")
-            .mend("run as root to tell"),
+        Trial::Refused(_) => {
+            line(Mark::Warn, "cycle counter", "unknown (perf events are refused to this user)")
+                .mend("run as root to tell")
+        }
     }
 }
 
@@ -218,11 +224,22 @@ fn stack_depth(frames: &Told<i64>) -> Line {
     }
 }
 
+fn sample_rate(rate: &Told<i64>) -> Line {
+    let subject = "sample rate";
+    match rate {
+        Told::Not(why) => untold(subject, why, "a kernel with CONFIG_PERF_EVENTS"),
+        Told::Is(rate) if *rate < FREQUENCY => line(Mark::Warn, subject, format!("at most {rate} Hz"))
+            .note("record lowers its rate to that, and says so")
+            .mend("sysctl kernel.perf_event_max_sample_rate=99, or more for a higher -F"),
+        Told::Is(rate) => line(Mark::Ok, subject, format!("at most {rate} Hz")),
+    }
+}
+
 fn kernel_names(facts: &Facts) -> Line {
     let subject = "kernel names";
     let restrict = match &facts.kptr_restrict {
         Told::Is(value) => format!("kptr_restrict {value}"),
-        Told::Not(_) => "kptr_restrict not told".to_owned(),
+        Told::Not(why) => format!("kptr_restrict unknown ({why})"),
     };
     match facts.kernel_names {
         KernelNames::Readable => line(Mark::Ok, subject, format!("readable ({restrict})")),
@@ -253,7 +270,26 @@ fn kprobes(kprobes: &Told<bool>) -> Line {
         Told::Not(why) => untold("kprobes", why, "mount -t sysfs sysfs /sys"),
         Told::Is(true) => line(Mark::Ok, "kprobes", "available"),
         Told::Is(false) => line(Mark::Ok, "kprobes", "none")
-            .note("one way less to see lock waits; the lsm probe has only fentry"),
+            .note("without kprobes, locks and LSM hooks can only be traced by the other backends"),
+    }
+}
+
+/// Four things that came with different kernels; what is built on each says what it misses without.
+fn helpers(facts: &Facts) -> Line {
+    let all = [
+        (facts.task_storage, "task storage"),
+        (facts.current_task, "typed current task"),
+        (facts.task_registers, "registers of a task"),
+        (facts.recursion_guard, "recursion guard of fentry"),
+    ];
+    let names = |there: bool| {
+        let names = all.iter().filter(|(is, _)| *is == there).map(|(_, name)| *name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    match (names(true), names(false)) {
+        (there, missing) if missing.is_empty() => line(Mark::Ok, "BPF features", there),
+        (_, missing) => line(Mark::Ok, "BPF features", format!("without {missing}"))
+            .note("state is kept for at most 16,384 threads at once, and fentry cannot time spinlocks"),
     }
 }
 
@@ -273,9 +309,9 @@ fn cgroups(layout: CgroupLayout) -> Line {
     let named = line(Mark::Ok, "cgroups", layout.name());
     match layout {
         CgroupLayout::V2 | CgroupLayout::Hybrid => named,
-        CgroupLayout::V1 => named.note("containers are told apart by their controllers' own ids"),
+        CgroupLayout::V1 => named.note("each container is recognized by its controller's own id"),
         CgroupLayout::Unmounted => line(Mark::Warn, "cgroups", "not mounted")
-            .note("containers, pods and units cannot be told apart; --pid and --comm can")
+            .note("containers, pods and units cannot be targets; --pid and --comm can")
             .mend("mount -t cgroup2 none /sys/fs/cgroup"),
     }
 }

@@ -21,6 +21,7 @@ fn hostile() -> Facts {
         cpu_clock: Trial::Refused(libc::EPERM),
         spin_locks: SpinLocks::TestAndSet,
         perf_event_max_stack: Told::Is(64),
+        perf_event_max_sample_rate: Told::Is(50),
         kptr_restrict: Told::Is(2),
         tracefs: None,
         kprobes: Told::Is(false),
@@ -59,6 +60,20 @@ fn the_text_of_each_machine_is_as_saved() {
 }
 
 #[test]
+fn what_is_unknown_says_so_in_one_form_with_its_reason() {
+    let mut seen = 0;
+    for (_, facts) in machines() {
+        for line in Report::new(facts).lines {
+            for (at, word) in line.state.match_indices("unknown") {
+                assert!(line.state[at + word.len()..].starts_with(" ("), "{line:?}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 3, "{seen}");
+}
+
+#[test]
 fn no_line_is_wider_than_a_hundred_columns() {
     for (name, facts) in machines() {
         for line in text(facts, true).lines() {
@@ -92,6 +107,9 @@ fn json_holds_facts_lines_and_a_verdict_for_each_probe() {
 fn only_probes_that_cannot_run_are_refused() {
     assert_eq!(Report::new(capable()).refused(), []);
     let without_types = Report::new(Facts { btf: Btf::Missing, ..capable() });
-    assert_eq!(without_types.refused(), [Probe::Lock, Probe::Offcpu, Probe::Runq]);
+    assert_eq!(
+        without_types.refused(),
+        [Probe::Lock, Probe::Offcpu, Probe::Runq, Probe::Block, Probe::Crash]
+    );
     assert_eq!(Report::new(unprivileged()).refused(), Probe::ALL);
 }

@@ -1,11 +1,12 @@
 //! The report as a table.
 //!
-//! In: a [`Report`]. Out: lines of at most 100 columns: mark, subject, state, then indented notes.
+//! In: judged facts and probes. Out: lines of at most 100 columns: mark, subject, state, then indented notes.
 
 use std::io::{self, Write};
 
-use super::{Line, Mark, Report, Verdict};
-use crate::plan::backends::BACKENDS;
+use super::line::{Line, Mark};
+use super::verdict::Verdict;
+use crate::plan::table::backends;
 
 /// Columns a line may take.
 const COLUMNS: usize = 100;
@@ -13,20 +14,24 @@ const COLUMNS: usize = 100;
 const STATE: usize = 25;
 
 /// Writes facts, probes and verdicts.
-pub fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "profiler {}: what this kernel and this user may do\n", report.version)?;
-    for line in &report.lines {
+pub fn write(
+    (version, lines, verdicts): (&str, &[Line], &[Verdict]),
+    verbose: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "profiler {version}: what this kernel and this user may do\n")?;
+    for line in lines {
         write_line(line, verbose, out)?;
     }
     writeln!(out, "\nprobes")?;
-    for verdict in &report.probes {
+    for verdict in verdicts {
         write_probe(verdict, verbose, out)?;
     }
     if verbose {
         write_candidates(out)?;
     }
     writeln!(out, "\nverdict")?;
-    for verdict in &report.probes {
+    for verdict in verdicts {
         write_row(verdict.mark, verdict.assessment.probe.name(), &conclusion(verdict), out)?;
     }
     Ok(())
@@ -44,7 +49,7 @@ fn write_line(line: &Line, verbose: bool, out: &mut dyn Write) -> io::Result<()>
     for note in line.notes.iter().filter(|_| shown && !told) {
         write_note("", note, out)?;
     }
-    if line.mend.is_empty() { Ok(()) } else { write_note("mend: ", &line.mend, out) }
+    if line.mend.is_empty() { Ok(()) } else { write_note("fix: ", &line.mend, out) }
 }
 
 fn write_probe(verdict: &Verdict, verbose: bool, out: &mut dyn Write) -> io::Result<()> {
@@ -62,9 +67,9 @@ fn write_probe(verdict: &Verdict, verbose: bool, out: &mut dyn Write) -> io::Res
     let obstacles = &verdict.assessment.obstacles;
     for (position, obstacle) in obstacles.iter().enumerate() {
         write_note("why: ", &obstacle.cause, out)?;
-        // Several causes with one mend name it once, after the last.
+        // If several causes have the same fix, it stands once, after the last of them.
         if obstacles.get(position + 1).is_none_or(|next| next.mend != obstacle.mend) {
-            write_note("mend: ", &obstacle.mend, out)?;
+            write_note("fix: ", &obstacle.mend, out)?;
         }
     }
     Ok(())
@@ -72,9 +77,9 @@ fn write_probe(verdict: &Verdict, verbose: bool, out: &mut dyn Write) -> io::Res
 
 fn write_candidates(out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\nbackends, best first")?;
-    for backend in BACKENDS {
+    for backend in backends() {
         let built = if backend.built { "" } else { " (not in this version)" };
-        let place = backend.probe.place(backend.part);
+        let place = backend.part.of(backend.probe);
         write_row_text("", &place, &format!("{}{built}", backend.name), out)?;
         write_note("hooks: ", &backend.hooks.places().join(", "), out)?;
         for extra in backend.extras {

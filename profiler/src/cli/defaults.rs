@@ -4,5 +4,9 @@
 
 /// Slow-call threshold.
 pub const DEFAULT_SLOW: &str = "10ms";
+/// Size of a capture.
+pub const DEFAULT_MAX_SIZE: &str = "1G";
 /// CPU samples a second.
 pub const DEFAULT_FREQUENCY: &str = "99";
+/// Bytes of a user stack that are copied at most: [`profiler_common::copy::STACK_BYTES`].
+pub const DEFAULT_STACK_BYTES: &str = "32760";

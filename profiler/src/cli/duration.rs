@@ -1,6 +1,6 @@
 //! Durations as people type them: `30s`, `10ms`, `1m30s`, `500us`, `1.5s`.
 //!
-//! In: text. Out: a [`Duration`], or a sentence with the mend. A bare number is refused, because
+//! In: text. Out: a [`Duration`], or a sentence that says what to write. A bare number is refused, because
 //! nobody remembers which unit a tool means; only `0` needs none.
 
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Lists as people type them: `0-3,8` for CPUs, `syscall,lock` for probes.
 //!
-//! In: text. Out: validated values, or a sentence with the mend.
+//! In: text. Out: validated values, or a sentence that says what to write.
 
-use super::probe::{Picture, Probe, Probes};
+use crate::probe::{Picture, Probe, Probes, listed, picture_names, probe_names};
 
 /// Highest CPU number that can exist (the kernel's `NR_CPUS` is at most 8192).
 const CPU_MAX: u32 = 8191;
@@ -44,21 +44,7 @@ pub(super) fn pid(text: &str) -> Result<u32, String> {
 
 /// Probes by name; an empty list is all of them.
 pub(super) fn probes(names: &[String]) -> Result<Probes, String> {
-    if names.is_empty() {
-        return Ok(Probes::ALL);
-    }
-    let mut chosen = Probes::default();
-    for name in names {
-        match probe(name)? {
-            Probe::Syscall => chosen.syscall = true,
-            Probe::Lock => chosen.lock = true,
-            Probe::Lsm => chosen.lsm = true,
-            Probe::Offcpu => chosen.offcpu = true,
-            Probe::Runq => chosen.runq = true,
-            Probe::Cpu => chosen.cpu = true,
-        }
-    }
-    Ok(chosen)
+    if names.is_empty() { Ok(Probes::all()) } else { names.iter().map(|name| probe(name)).collect() }
 }
 
 /// Names of LSM hooks, with or without `security_`, each once.
@@ -86,24 +72,19 @@ const HOOK_MAX: usize = 100;
 const HOOKS_MAX: usize = 48;
 
 /// One probe by name.
-pub(super) fn probe(name: &str) -> Result<Probe, String> {
-    Probe::ALL.into_iter().find(|probe| probe.name() == name).ok_or_else(|| {
-        format!("there is no probe {name:?}; there are syscall, lock, lsm, offcpu, runq and cpu")
-    })
+fn probe(name: &str) -> Result<Probe, String> {
+    let mut probes = Probe::ALL.iter().copied();
+    probes
+        .find(|probe| probe.name() == name)
+        .ok_or_else(|| format!("there is no probe {name:?}; there are {}", listed(&probe_names())))
 }
 
 /// One picture by name.
 pub(super) fn picture(name: &str) -> Result<Picture, String> {
-    let unknown = |_| {
-        format!(
-            "there is no picture {name:?}; there are syscall, lock, lsm, offcpu, runq, cpu, latency and wakers"
-        )
-    };
-    match name {
-        "latency" => Ok(Picture::Latency),
-        "wakers" => Ok(Picture::Wakers),
-        _ => probe(name).map(Picture::Probe).map_err(unknown),
-    }
+    let mut pictures = Picture::ALL.iter().copied();
+    pictures
+        .find(|picture| picture.name() == name)
+        .ok_or_else(|| format!("there is no picture {name:?}; there are {}", listed(&picture_names())))
 }
 
 #[cfg(test)]
@@ -139,8 +120,8 @@ mod tests {
 
     #[test]
     fn no_list_means_every_probe() {
-        assert_eq!(probes(&[]), Ok(Probes::ALL));
-        assert_eq!(probes(&["lock".into()]), Ok(Probes { lock: true, ..Probes::default() }));
+        assert_eq!(probes(&[]), Ok(Probes::all()));
+        assert_eq!(probes(&["lock".into(), "lock".into()]), Ok([Probe::Lock].into_iter().collect()));
         assert!(probes(&["disk".into()]).is_err());
     }
 }

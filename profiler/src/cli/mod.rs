@@ -2,11 +2,14 @@
 //!
 //! In: the process's arguments. Out: [`Settings`], or what to print instead. No I/O.
 
+mod crash;
 mod defaults;
 pub mod duration;
 mod list;
-mod probe;
 pub mod settings;
+mod shell;
+mod size;
+mod stretch;
 mod typed;
 
 use std::ffi::OsString;
@@ -31,7 +34,7 @@ const COLUMNS: usize = 100;
 /// Reads the arguments, the program's name first.
 ///
 /// # Errors
-/// `Usage`, naming the flag and the mend.
+/// `Usage`, which names the flag and says what to write.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let command = typed::Arguments::command().term_width(COLUMNS).max_term_width(COLUMNS);

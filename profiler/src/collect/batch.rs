@@ -27,7 +27,7 @@ fn count(attributes: &bpf_attr) -> usize {
 /// Reads all entries of a hash map.
 ///
 /// # Errors
-/// Whatever `bpf(2)` says, but for "that was all" and "give me more room".
+/// Any error of `bpf(2)`, except "that was all" and "give me more room".
 pub fn read_all<K: Pod + Default, V: Pod + Default>(map: BorrowedFd<'_>) -> io::Result<Vec<(K, V)>> {
     let mut entries = Vec::new();
     let mut room = 4096usize;

@@ -5,15 +5,23 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 use aya::programs::Program;
 use aya::sys::{Stats, enable_stats};
 use aya_obj::generated::{bpf_cmd, bpf_prog_info};
 
+use crate::machine::limit;
+use crate::profile::estimate::{self, TimedWindow};
 use crate::profile::{Cost, ProgramCost};
 use crate::sys;
+
+/// Program run time is measured in a window of this length.
+const WINDOW: Duration = Duration::from_millis(200);
+/// The first windows are shorter, and more often: so a recording of a few seconds has several.
+const SHORT_WINDOW: Duration = Duration::from_millis(50);
+const SHORT_WINDOWS: usize = 4;
 
 /// Measures the session's own cost.
 pub struct Meter {
@@ -22,9 +30,18 @@ pub struct Meter {
     /// Programs beside those of the object, by name.
     others: Vec<(String, OwnedFd)>,
     window: Option<(OwnedFd, Instant)>,
+    /// Windows that began.
+    windows: usize,
+    /// What was timed since the last window began, and whether it ended: its last events are not drained yet.
+    timed: (TimedWindow, bool),
     start: (u64, u64),
     possible_cpus: u64,
+    /// Memory of the maps, where it was asked before some were let go.
+    map_bytes: Option<(u64, u64)>,
 }
+
+/// Where fewer files may still be opened, maps that only the kernel side uses are let go.
+const FEW_FILES: u64 = 64;
 
 /// A program's counters at one moment.
 #[derive(Clone, Copy, Default)]
@@ -42,8 +59,11 @@ impl Meter {
             programs: BTreeMap::new(),
             others: Vec::new(),
             window: None,
+            windows: 0,
+            timed: (TimedWindow::default(), false),
             start: own_cpu_ns(),
             possible_cpus: u64::from(possible_cpus.max(1)),
+            map_bytes: None,
         }
     }
 
@@ -54,21 +74,63 @@ impl Meter {
         }
     }
 
-    /// Begins a window in which the kernel measures program run time.
-    pub fn open_window(&mut self, ebpf: &Ebpf) {
-        self.each(ebpf, |_, _, _| {});
-        self.window = enable_stats(Stats::RunTime).ok().map(|fd| (fd, Instant::now()));
+    /// Lets go of maps that the kernel side alone uses, where few files may be open: the programs hold them. Call it when all
+    /// others were taken out of the object.
+    pub fn release_maps(&mut self, ebpf: &mut Ebpf) {
+        if limit::free_files() >= FEW_FILES {
+            return;
+        }
+        self.map_bytes = Some(map_bytes(self.possible_cpus));
+        let names: Vec<String> = ebpf.maps().map(|(name, _)| name.to_owned()).collect();
+        names.iter().for_each(|name| drop(ebpf.take_map(name)));
     }
 
-    /// Ends the window.
+    /// Whether a window is open.
+    pub const fn window_open(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Begins a window in which the kernel measures program run time, and returns when it shall end. Call it when the rows
+    /// were just drained. Where the kernel does not measure, no window opens.
+    pub fn open_window(&mut self, ebpf: &Ebpf) -> Instant {
+        self.each(ebpf, |_, _, _| {});
+        self.windows += 1;
+        self.timed = (TimedWindow::default(), false);
+        self.window = enable_stats(Stats::RunTime).ok().map(|fd| (fd, Instant::now()));
+        Instant::now() + if self.windows <= SHORT_WINDOWS { SHORT_WINDOW } else { WINDOW }
+    }
+
+    /// Ends the window; drain the rows next, so that [`Self::note_events`] is told of all events in it.
     pub fn close_window(&mut self, ebpf: &Ebpf) {
         let Some((stats, begin)) = self.window.take() else { return };
+        let mut run_ns = 0u64;
         self.each(ebpf, |cost, before, now| {
             cost.runs += now.runs.saturating_sub(before.runs);
-            cost.run_ns += now.run_ns.saturating_sub(before.run_ns);
+            let ran = now.run_ns.saturating_sub(before.run_ns);
+            cost.run_ns += ran;
+            run_ns += ran;
         });
-        self.cost.window_ns += u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let length_ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.cost.window_ns += length_ns;
+        self.timed = (TimedWindow { length_ns, run_ns, ..self.timed.0 }, true);
         drop(stats);
+    }
+
+    /// Events of the target that were just drained: those of a window, if one is open or has just ended.
+    pub fn note_events(&mut self, events: u64) {
+        let (timed, ended) = &mut self.timed;
+        if self.window.is_none() && !*ended {
+            return;
+        }
+        timed.events = timed.events.saturating_add(events);
+        if std::mem::take(ended) {
+            estimate::keep(&mut self.cost.windows, *timed);
+        }
+    }
+
+    /// The windows that ended, each with its events.
+    pub fn windows(&self) -> Vec<TimedWindow> {
+        self.cost.windows.clone()
     }
 
     fn each(&mut self, ebpf: &Ebpf, mut note: impl FnMut(&mut ProgramCost, Reading, Reading)) {
@@ -97,7 +159,8 @@ impl Meter {
         cost.user_ns = user.saturating_sub(self.start.0);
         cost.system_ns = system.saturating_sub(self.start.1);
         cost.peak_rss_bytes = peak_rss_bytes();
-        (cost.map_bytes, cost.map_bytes_256_cpus) = map_bytes(self.possible_cpus);
+        (cost.map_bytes, cost.map_bytes_256_cpus) =
+            self.map_bytes.unwrap_or_else(|| map_bytes(self.possible_cpus));
         cost
     }
 }
@@ -127,7 +190,7 @@ fn read(program: BorrowedFd<'_>) -> Option<Reading> {
     Some(Reading { runs: info.run_cnt, run_ns: info.run_time_ns, misses: info.recursion_misses })
 }
 
-/// User and system CPU of this process, ns.
+/// User and system CPU of this process and of its children that read foreign files, ns.
 fn own_cpu_ns() -> (u64, u64) {
     // SAFETY: the record is plain integers and outlives the call.
     let usage = unsafe {
@@ -136,7 +199,8 @@ fn own_cpu_ns() -> (u64, u64) {
         usage
     };
     let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
-    (ns(usage.ru_utime), ns(usage.ru_stime))
+    let children = crate::machine::child::cpu_ns();
+    (ns(usage.ru_utime) + children.0, ns(usage.ru_stime) + children.1)
 }
 
 fn peak_rss_bytes() -> u64 {

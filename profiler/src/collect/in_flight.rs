@@ -4,12 +4,13 @@
 
 use std::io::{BufReader, Read};
 
-use profiler_common::event::{IN_FLIGHT, InFlightEvent};
+use profiler_common::abi::wide;
+use profiler_common::event::{IN_FLIGHT, InFlightEvent, NOT_IN_CALL};
 use profiler_common::stack::FRAMES;
 use profiler_common::syscall::{Slot, verdict};
 
 use super::event::{addresses, comm, record};
-use crate::profile::{Pid, StackId, Tid};
+use crate::profile::{Pid, StackId, Tid, Wait};
 
 /// A thread inside a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,14 +21,55 @@ pub struct Found {
     pub tid: Tid,
     /// Thread name, raw.
     pub comm: String,
-    /// System call number.
-    pub nr: u32,
+    /// System call number; none: it is in no call, and waits.
+    pub nr: Option<u32>,
     /// Enter time, monotonic ns.
     pub enter_ns: u64,
     /// The call is older than `enter_ns` says.
     pub at_least: bool,
+    /// How long before `enter_ns` such a call is known to have begun, ns.
+    pub before_ns: u64,
     /// Kernel stack.
     pub stack: FoundStack,
+    /// Instruction, stack and frame pointer of its user code; 0: unknown.
+    pub user: [u64; 3],
+    /// What it waits for; none: it runs.
+    pub wait: Option<Wait>,
+    /// Its wait that is open; none where nobody saw it leave the CPU.
+    pub open: Option<OpenWait>,
+}
+
+/// A wait off the CPU that is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenWait {
+    /// Since when, monotonic ns; at attach at the earliest.
+    pub since_ns: u64,
+    /// What for.
+    pub wait: Wait,
+    /// When it was woken since then, and what it waits for since.
+    pub queued: Option<(u64, Wait)>,
+    /// The CPU it was on last.
+    pub cpu: u32,
+}
+
+impl OpenWait {
+    fn of(event: &InFlightEvent) -> Option<Self> {
+        let wait = |index: u32| Wait::ALL.get(index as usize).copied();
+        let (since_ns, woken_ns, first) = (event.since_ns, event.woken_ns, wait(event.away)?);
+        let queued = (woken_ns >= since_ns && !first.is_runnable()).then_some(woken_ns);
+        let queued = match queued {
+            Some(woken_ns) => Some((woken_ns, wait(event.queue)?)),
+            None => None,
+        };
+        (since_ns != 0).then_some(Self { since_ns, wait: first, queued, cpu: event.cpu })
+    }
+
+    /// What it consists of until `end_ns`: what for, and how long.
+    pub fn parts(&self, end_ns: u64) -> impl Iterator<Item = (Wait, u64)> {
+        let woken_ns = self.queued.map_or(end_ns, |(woken_ns, _)| woken_ns.min(end_ns));
+        let queued = self.queued.map(|(_, wait)| (wait, end_ns - woken_ns));
+        [Some((self.wait, woken_ns.saturating_sub(self.since_ns))), queued].into_iter().flatten()
+    }
 }
 
 /// The kernel stack of a call in flight.
@@ -45,17 +87,21 @@ pub fn running(slots: &[Slot]) -> impl Iterator<Item = Found> + '_ {
         pid: Pid(slot.tgid),
         tid: Tid(slot.tid),
         comm: String::new(),
-        nr: slot.nr,
+        nr: Some(wide(slot.nr)),
         enter_ns: slot.enter_ns,
         at_least: false,
+        before_ns: 0,
         stack: FoundStack::Sample(StackId(slot.sample_stack)),
+        user: [0; 3],
+        wait: None,
+        open: None,
     })
 }
 
 /// Bytes of one thread's record: the event and a whole frame buffer.
 const RECORD: usize = size_of::<InFlightEvent>() + FRAMES * 8;
 
-/// Decodes the iterator's output as it comes, a thread at a time: all of it is 100 MB for 100,000 threads.
+/// Decodes the iterator's output while it is read, one thread at a time: the whole is 100 MB for 100,000 threads.
 /// `None` is a record that makes no sense, or the rest of an output that broke off.
 pub fn parse(output: impl Read) -> impl Iterator<Item = Option<Found>> {
     let mut output = BufReader::with_capacity(64 * RECORD, output);
@@ -77,10 +123,14 @@ fn one(bytes: &[u8]) -> Option<Found> {
         pid: Pid(event.tgid),
         tid: Tid(event.tid),
         comm: comm(&event.comm),
-        nr: event.nr,
+        nr: (event.nr != NOT_IN_CALL).then(|| wide(event.nr)),
         enter_ns: event.enter_ns,
         at_least: event.at_least != 0,
+        before_ns: event.before_ns,
         stack: FoundStack::Addresses(addresses(frames, event.frames)?),
+        user: event.user,
+        wait: Wait::ALL.get(event.wait as usize).copied(),
+        open: OpenWait::of(&event),
     })
 }
 
@@ -111,6 +161,23 @@ mod tests {
         assert_eq!((first.pid, first.tid, first.enter_ns, first.at_least), (Pid(7), Tid(8), 5, true));
         assert_eq!(first.stack, FoundStack::Addresses(vec![10, 20]));
         assert!(found[1].is_none() && found[2].is_none());
+    }
+
+    #[test]
+    fn an_open_wait_is_blocked_until_it_is_woken_and_queued_since() {
+        let event = InFlightEvent { since_ns: 100, woken_ns: 0, away: 3, queue: 4, ..Default::default() };
+        let parts = |event: &InFlightEvent| OpenWait::of(event).unwrap().parts(150).collect::<Vec<_>>();
+        assert_eq!(parts(&event), [(Wait::Stopped, 50)]);
+        let woken = InFlightEvent { woken_ns: 120, ..event };
+        assert_eq!(parts(&woken), [(Wait::Stopped, 20), (Wait::Woken, 30)]);
+        let stale = InFlightEvent { woken_ns: 90, ..event };
+        assert_eq!(parts(&stale), [(Wait::Stopped, 50)]);
+        let preempted = InFlightEvent { away: 5, woken_ns: 120, ..event };
+        assert_eq!(parts(&preempted), [(Wait::Preempted, 50)]);
+        let late = InFlightEvent { since_ns: 200, ..event };
+        assert_eq!(parts(&late), [(Wait::Stopped, 0)], "it began as the recording ended");
+        assert_eq!(OpenWait::of(&InFlightEvent { since_ns: 0, ..event }), None);
+        assert_eq!(OpenWait::of(&InFlightEvent { away: 99, ..event }), None);
     }
 
     #[test]

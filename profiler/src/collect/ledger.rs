@@ -46,52 +46,16 @@ impl Outcomes {
     }
 }
 
-/// The ledger's class for an outcome; `None` for the population of stacks.
-fn class(outcome: Outcome) -> Option<Class> {
-    Some(match outcome {
-        Outcome::Stacks => return None,
-        Outcome::SyscallRowFull => Class::SyscallRowFull,
-        Outcome::SlowRowFull => Class::SlowRowFull,
-        Outcome::PartRowFull => Class::PartRowFull,
-        Outcome::PartsImplausible => Class::PartsImplausible,
-        Outcome::SwitchMissed => Class::SwitchMissed,
-        Outcome::SwitchRecovered => Class::SwitchRecovered,
-        Outcome::WakeupMissed => Class::WakeupMissed,
-        Outcome::RunnableUnwoken => Class::RunnableUnwoken,
-        Outcome::SwitchIgnored => Class::SwitchIgnored,
-        Outcome::ErrorRowFull => Class::ErrorRowFull,
-        Outcome::LockRowFull => Class::LockRowFull,
-        Outcome::WaitRowFull => Class::WaitRowFull,
-        Outcome::WaitStackRowFull => Class::WaitStackRowFull,
-        Outcome::NeighbourRowFull => Class::NeighbourRowFull,
-        Outcome::NeighbourForgotten => Class::NeighbourForgotten,
-        Outcome::WaitUserStackMissing => Class::WaitUserStackMissing,
-        Outcome::WaitBeforeAttach => Class::WaitBeforeAttach,
-        Outcome::CpuRowFull => Class::CpuRowFull,
-        Outcome::ThreadStateFull => Class::ThreadStateFull,
-        Outcome::StackDeferred => Class::StackDeferred,
-        Outcome::EventRingFull => Class::EventRingFull,
-        Outcome::TargetFull => Class::TargetFull,
-        Outcome::LockNestingFull => Class::LockNestingFull,
-        Outcome::LockEndMissed => Class::LockEndMissed,
-        Outcome::LockOwnerFull => Class::LockOwnerFull,
-        Outcome::LockUnmatchedEnd => Class::LockUnmatchedEnd,
-        Outcome::LsmRowFull => Class::LsmRowFull,
-        Outcome::LsmStackRowFull => Class::LsmStackRowFull,
-        Outcome::LsmLevelsTaken => Class::LsmLevelsTaken,
-        Outcome::LsmNestingFull => Class::LsmNestingFull,
-        Outcome::LsmReturnMissed => Class::LsmReturnMissed,
-        Outcome::LsmUnmatchedReturn => Class::LsmUnmatchedReturn,
-        Outcome::KernelStackMissing => Class::KernelStackMissing,
-        Outcome::UserStackMissing => Class::UserStackMissing,
-        Outcome::KernelStackTruncated => Class::KernelStackTruncated,
-        Outcome::UserStackTruncated => Class::UserStackTruncated,
-        Outcome::CloneChild => Class::CloneChild,
-        Outcome::RefusedCall => Class::RefusedCall,
-        Outcome::InFlightAtAttach => Class::InFlightAtAttach,
-        Outcome::EndedByDeath => Class::EndedByDeath,
-        Outcome::Restarted => Class::Restarted,
-        Outcome::OwnLock => Class::OwnLock,
-        Outcome::OwnLockNs => Class::OwnLockNs,
-    })
+macro_rules! classes {
+    ($(#[$stacks:meta])* Stacks, $($(#[$doc:meta])* $name:ident,)*) => {
+        /// The ledger's class for an outcome, which has its name; `None` for the population of stacks.
+        const fn class(outcome: Outcome) -> Option<Class> {
+            match outcome {
+                Outcome::Stacks => None,
+                $(Outcome::$name => Some(Class::$name),)*
+            }
+        }
+    };
 }
+
+profiler_common::each_outcome!(classes);

@@ -4,16 +4,20 @@
 //! them with symbols into intervals.
 
 mod batch;
-mod convert;
+mod copies;
 mod cost;
 mod drain;
-mod event;
+pub(crate) mod event;
+mod faults;
 mod in_flight;
 mod ledger;
-mod waits;
+pub(crate) mod source;
 
+pub use copies::Copies;
 pub use cost::Meter;
 pub use drain::{Drained, Rows, wait_for_programs};
-pub use event::{Event, comm, parse as parse_event};
-pub use in_flight::{Found, FoundStack, parse as parse_in_flight, running};
+pub use event::{Event, comm, comm_of, parse as parse_event};
+pub use faults::{Faults, Told as ToldFault};
+pub use in_flight::{Found, FoundStack, OpenWait, parse as parse_in_flight, running};
 pub use ledger::Outcomes;
+pub use source::Contexts;

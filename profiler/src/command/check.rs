@@ -27,7 +27,7 @@ fn report(facts: Facts, json: bool, verbose: bool, out: &mut dyn Write) -> Resul
             Err(error).context("writing the report").map_err(Failure::Runtime)
         }
         // What the kernel allows is of no use to a binary that has nothing to load.
-        _ => conclude(&report).and_then(|()| crate::probe::object().map(drop)),
+        _ => conclude(&report).and_then(|()| crate::attach::object().map(drop)),
     }
 }
 
@@ -36,15 +36,15 @@ fn conclude(report: &Report) -> Result<(), Failure> {
     if report.refused().len() < report.probes.len() {
         return Ok(());
     }
-    Err(Failure::Privilege("no probe can run; the report names cause and mend".to_owned()))
+    Err(Failure::Privilege("no probe can run; the report says why, and what to change".to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Probe;
     use crate::plan::facts::Btf;
     use crate::plan::tests::{capable, unprivileged};
+    use crate::probe::Probe;
 
     #[test]
     fn it_fails_only_where_no_probe_can_run() {

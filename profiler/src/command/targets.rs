@@ -2,7 +2,7 @@
 //!
 //! In: this machine. Out: a table, or JSON, on stdout.
 
-use super::to_stdout;
+use super::stdout::to_stdout;
 use crate::cli::settings::ListingSettings;
 use crate::failure::Failure;
 use crate::target::{self, Host};
@@ -10,7 +10,7 @@ use crate::target::{self, Host};
 /// Runs it.
 ///
 /// # Errors
-/// `/proc` is not to be read, or stdout cannot be written.
+/// `/proc` cannot be read, or stdout cannot be written.
 pub fn run(settings: &ListingSettings) -> Result<(), Failure> {
     let containers = target::list(&Host::discover()?);
     to_stdout(|out| Ok(target::write_list(&containers, settings.json, out)?))

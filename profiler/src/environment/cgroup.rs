@@ -1,8 +1,9 @@
 //! Counters of the target's cgroups: CPU throttling, memory events, pressure.
 //!
-//! In: cgroup directories, v2 or v1. Out: `cgroup_…` counters, summed over the target's cgroups.
-//! The kernel counts throttling where the quota is set: below and above the target, too.
+//! In: cgroup directories, v2 or v1. Out: `cgroup_…` counters, summed over the target's cgroups and over all instances of
+//! each: one that is made anew begins at 0. The kernel counts throttling at the cgroup that has the quota, which may be below or above the target.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::counters::pressure;
@@ -16,15 +17,51 @@ const ABOVE: usize = 32;
 /// Bytes of one file that are read at most.
 const FILE: u64 = 64 << 10;
 
+/// A cgroup of the target by its path, in all its instances.
+pub struct Instances {
+    place: CgroupPlace,
+    /// The living one's; 0: there is none.
+    inode: u64,
+    /// What it had counted when it was read last.
+    living: Counters,
+    /// What those before it had counted when they were read last.
+    before: Counters,
+}
+
+impl Instances {
+    /// Nothing read yet.
+    pub fn new(place: CgroupPlace) -> Self {
+        Self { place, inode: 0, living: Counters::new(), before: Counters::new() }
+    }
+
+    fn look(&mut self) {
+        let inode = std::fs::metadata(&self.place.dir).map_or(0, |directory| directory.ino());
+        if inode != self.inode {
+            let ended = std::mem::take(&mut self.living);
+            ended.iter().for_each(|(name, value)| add(&mut self.before, name, *value));
+            self.inode = inode;
+        }
+        if inode == 0 {
+            return;
+        }
+        self.living.clear();
+        whole(&self.place.dir, &mut self.living);
+        for dir in directories(&self.place.dir) {
+            throttling(&text(&dir, "cpu.stat"), "cgroup", &mut self.living);
+        }
+    }
+}
+
 /// Adds the counters of all places.
-pub fn counters(places: &[CgroupPlace], counters: &mut Counters) {
+pub fn counters(places: &mut [Instances], counters: &mut Counters) {
     let (mut v2, mut v1) = (Counters::new(), Counters::new());
     let mut above: Vec<PathBuf> = Vec::new();
-    for place in places {
+    for instances in places {
+        instances.look();
+        let place = &instances.place;
         let sums = if place.controllers.is_empty() { &mut v2 } else { &mut v1 };
-        whole(&place.dir, sums);
-        for dir in directories(&place.dir) {
-            throttling(&text(&dir, "cpu.stat"), "cgroup", sums);
+        for (name, value) in instances.before.iter().chain(&instances.living) {
+            add(sums, name, *value);
         }
         let parents = place.dir.ancestors().skip(1).take_while(|dir| dir.starts_with(&place.top)).take(ABOVE);
         above.extend(parents.map(Path::to_owned));
@@ -146,6 +183,11 @@ mod tests {
     }
 
     fn read(places: &[CgroupPlace]) -> Vec<String> {
+        let mut places: Vec<_> = places.iter().map(|place| Instances::new(place.clone())).collect();
+        told(&mut places)
+    }
+
+    fn told(places: &mut [Instances]) -> Vec<String> {
         let mut found = Counters::new();
         counters(places, &mut found);
         found.iter().map(|(name, value)| format!("{name} {value}")).collect()
@@ -206,6 +248,34 @@ mod tests {
             "cgroup_throttled_us 2000",
         ];
         assert_eq!(read(&[place(v2.path(), "x", &[]), place(v1.path(), "x", &["cpu"])]), expected);
+    }
+
+    #[test]
+    fn instances_of_one_path_add_up_and_those_that_are_gone_stay() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = top.path().join("web");
+        // What is moved away keeps its inode: the next one has another.
+        let gone = |name: &str| fs::rename(&dir, top.path().join(name)).unwrap();
+        let make = |us: u64| {
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("cpu.stat"), format!("usage_usec {us}\n")).unwrap();
+        };
+        let mut places = [Instances::new(place(top.path(), "web", &[]))];
+        make(100);
+        assert_eq!(told(&mut places), ["cgroup_cpu_us 100"]);
+        make(150);
+        assert_eq!(told(&mut places), ["cgroup_cpu_us 150"]);
+        gone("first");
+        assert_eq!(told(&mut places), ["cgroup_cpu_us 150"]);
+        make(700);
+        assert_eq!(
+            told(&mut places),
+            ["cgroup_cpu_us 850"],
+            "also where the next one has more than the last one"
+        );
+        gone("second");
+        make(3);
+        assert_eq!(told(&mut places), ["cgroup_cpu_us 853"], "and where nobody saw that there was none");
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn text(path: &str) -> String {
     machine::read(path, 4 << 20).unwrap_or_default()
 }
 
-/// Nanoseconds are not kept by the kernel here: ticks, of which x86 reports 100 a second.
+/// The kernel reports these in ticks, not ns: x86 has 100 ticks a second.
 const MS_PER_TICK: u64 = 10;
 /// Columns of the `cpu` line that are kept: ticks in that state, over all CPUs.
 const STATES: [(usize, &str); 5] =

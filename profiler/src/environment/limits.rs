@@ -1,6 +1,6 @@
-//! What the target's cgroups may use, and what those above them do.
+//! What the target's cgroups may use, and what the cgroups above them allow.
 //!
-//! In: cgroup directories. Out: the limits that are set, bounded; those that say "no limit" are left out.
+//! In: cgroup directories. Out: the limits that are set, a bounded number; values that mean "no limit" are left out.
 
 use std::collections::BTreeMap;
 use std::path::Path;

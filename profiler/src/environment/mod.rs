@@ -2,7 +2,7 @@
 //!
 //! In: procfs, sysfs, the list of loaded BPF programs (before the session loads its own), the
 //! target's cgroups. Out: [`Environment`], and counters through a [`Watch`]; what is unknown stays
-//! empty and says why, nothing fails.
+//! empty and has its reason in `not_told`; nothing fails.
 
 mod cgroup;
 mod counters;

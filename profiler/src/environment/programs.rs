@@ -1,4 +1,4 @@
-//! BPF programs that are loaded already: another tracer may be the culprit.
+//! BPF programs that are already loaded: another tracer may be the cause of what is slow.
 //!
 //! In: the kernel's list of programs (needs CAP_SYS_ADMIN). Out: `type name` lines, bounded, and how
 //! many of them are BPF-LSM programs.
@@ -64,11 +64,11 @@ pub fn counted(counts: BTreeMap<String, usize>) -> Vec<String> {
     lines
 }
 
-/// `BPF_PROG_TYPE_RAW_TRACEPOINT` → `raw_tracepoint`; a type this version does not know is `unknown`.
+/// `BPF_PROG_TYPE_RAW_TRACEPOINT` → `raw_tracepoint`; a type that this version does not know is told so.
 fn kind_name(constant: &str) -> String {
     match constant.strip_prefix("BPF_PROG_TYPE_") {
         Some(kind) => kind.to_ascii_lowercase(),
-        None => "unknown".to_owned(),
+        None => "unknown (newer than this version)".to_owned(),
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     fn kinds_are_named_as_people_write_them() {
         let known = aya_obj::generated::bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT;
         assert_eq!(kind_name(&format!("{known:?}")), "raw_tracepoint");
-        assert_eq!(kind_name("__MAX_BPF_PROG_TYPE"), "unknown");
+        assert_eq!(kind_name("__MAX_BPF_PROG_TYPE"), "unknown (newer than this version)");
     }
 
     #[test]

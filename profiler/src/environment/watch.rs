@@ -1,19 +1,19 @@
 //! The counters of a session: the machine's, and those of the target's cgroups and network.
 //!
-//! In: the target's cgroup directories and one of its processes. Out: name → value, and later on what
-//! changed: a container that dies takes its counters along, so they are asked for as time goes by.
+//! In: the target's cgroup directories and one of its processes. Out: name → value at the start, and
+//! later values. A container that ends takes its counters along, so they are read again and again.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 
-use super::cgroup;
+use super::cgroup::{self, Instances};
 use super::counters;
 use crate::machine::{self, CgroupPlace};
 use crate::profile::Counters;
 
-/// What is read again and again.
+/// The counters that are read again and again.
 pub struct Watch {
-    places: Vec<CgroupPlace>,
+    places: Vec<Instances>,
     /// Its directory in procfs, held open: nothing is read from another process with the same id.
     process: Option<(u32, File)>,
     told: Counters,
@@ -23,10 +23,11 @@ impl Watch {
     /// Nothing read yet. Without a process, the network is that of the profiler itself.
     pub fn new(places: Vec<CgroupPlace>, process: Option<u32>) -> Self {
         let process = process.and_then(|pid| Some((pid, File::open(format!("/proc/{pid}")).ok()?)));
+        let places = places.into_iter().map(Instances::new).collect();
         Self { places, process, told: Counters::new() }
     }
 
-    /// Whose network is counted.
+    /// The process whose network is counted.
     pub fn network_of(&self) -> String {
         match &self.process {
             Some((pid, _)) => format!("pid {pid}"),
@@ -42,7 +43,7 @@ impl Watch {
         found
     }
 
-    /// Counters that changed since they were told last: those of the target, or all.
+    /// Counters that changed since they were last returned: the target's, or all.
     pub fn changed(&mut self, all: bool) -> Counters {
         let mut found = if all { counters::machine() } else { Counters::new() };
         self.target(&mut found);
@@ -51,8 +52,8 @@ impl Watch {
         found
     }
 
-    fn target(&self, found: &mut Counters) {
-        cgroup::counters(&self.places, found);
+    fn target(&mut self, found: &mut Counters) {
+        cgroup::counters(&mut self.places, found);
         let place = match &self.process {
             Some((_, directory)) => format!("/proc/self/fd/{}", directory.as_raw_fd()),
             None => "/proc/self".to_owned(),

@@ -67,7 +67,7 @@ impl CapabilitySet {
         self.0 >> capability.bit() & 1 == 1
     }
 
-    /// Those the tool has a use for and that are not in the set.
+    /// Capabilities that the tool uses and that are not in the set.
     pub fn lacking(self) -> Vec<Capability> {
         Capability::ALL.iter().copied().filter(|capability| !self.has(*capability)).collect()
     }

@@ -12,7 +12,7 @@ use super::spinlock::{self, SpinLocks};
 use super::trial::{self, Trial};
 use crate::machine::{self, CgroupLayout, Told};
 
-/// The mend for missing capabilities.
+/// The fix for missing capabilities.
 pub(super) const ROOT_MEND: &str = "run as root (sudo), or grant the capabilities that are missing";
 
 /// Everything the plan depends on.
@@ -48,6 +48,8 @@ pub struct Facts {
     pub perf_event_paranoid: Told<i64>,
     /// `kernel.perf_event_max_stack`, frames.
     pub perf_event_max_stack: Told<i64>,
+    /// `kernel.perf_event_max_sample_rate`, Hz.
+    pub perf_event_max_sample_rate: Told<i64>,
     /// `kernel.unprivileged_bpf_disabled`.
     pub unprivileged_bpf_disabled: Told<i64>,
     /// Whether the kernel has kprobes.
@@ -56,8 +58,18 @@ pub struct Facts {
     pub trampolines: Trial,
     /// Whether the kernel has the contention tracepoints.
     pub contention: bool,
+    /// Whether a tracepoint tells when a disk request begins.
+    pub request_start: bool,
     /// Whether trampolines outlive the tasks that sleep in what they called.
     pub sleeping_trampolines: bool,
+    /// Tracing programs may use task storage: threads' state beside their tasks.
+    pub task_storage: bool,
+    /// Programs may ask for the running task as one that the verifier knows.
+    pub current_task: bool,
+    /// Programs may ask for a task's user registers.
+    pub task_registers: bool,
+    /// A program at a function's entry is not entered again from below itself.
+    pub recursion_guard: bool,
     /// Kind of spinlocks.
     pub spin_locks: SpinLocks,
     /// cgroup hierarchies.
@@ -146,8 +158,17 @@ impl Place {
 }
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
+/// The kernel's limit of frames in a stack.
+pub const MAX_STACK: &str = "/proc/sys/kernel/perf_event_max_stack";
+/// The kernel's limit of samples a second.
+pub const MAX_SAMPLE_RATE: &str = "/proc/sys/kernel/perf_event_max_sample_rate";
 
 impl Facts {
+    /// Whether threads' state lies beside their tasks, which takes all three; else in a table of bounded size.
+    pub const fn state_by_task(&self) -> bool {
+        self.task_storage && self.current_task && self.task_registers
+    }
+
     /// Reads this machine, as this process sees it.
     pub fn read() -> Self {
         let release = machine::line(&rustix::system::uname().release().to_string_lossy(), 128);
@@ -168,12 +189,18 @@ impl Facts {
             kptr_restrict: machine::number("/proc/sys/kernel/kptr_restrict"),
             tracefs: tracefs(&mounts),
             perf_event_paranoid: machine::number("/proc/sys/kernel/perf_event_paranoid"),
-            perf_event_max_stack: machine::number("/proc/sys/kernel/perf_event_max_stack"),
+            perf_event_max_stack: machine::number(MAX_STACK),
+            perf_event_max_sample_rate: machine::number(MAX_SAMPLE_RATE),
             unprivileged_bpf_disabled: machine::number("/proc/sys/kernel/unprivileged_bpf_disabled"),
             kprobes: kprobes(),
             trampolines: trial::trampoline(),
             contention: version >= CONTENTION || btf_names("btf_trace_contention_begin"),
+            request_start: version >= REQUEST_START || btf_names("btf_trace_block_io_start"),
             sleeping_trampolines: version >= SLEEPING_TRAMPOLINES || has_symbol("__bpf_tramp_enter"),
+            task_storage: version >= TASK_STORAGE || btf_names("BPF_FUNC_task_storage_get"),
+            current_task: version >= TASK_STORAGE || btf_names("BPF_FUNC_get_current_task_btf"),
+            task_registers: version >= TASK_REGISTERS || btf_names("BPF_FUNC_task_pt_regs"),
+            recursion_guard: version >= RECURSION_GUARD,
             spin_locks: spinlock::read(),
             cgroup_layout: machine::cgroup_layout(&mounts),
             load: trial::load(),
@@ -188,8 +215,18 @@ impl Facts {
 /// First kernel with the contention tracepoints; vendors carry them to older ones.
 const CONTENTION: (u32, u32) = (5, 19);
 
+/// First kernel with `block_io_start`.
+const REQUEST_START: (u32, u32) = (6, 5);
+
 /// First kernel that counts the tasks in a trampoline; stable releases carry it back.
 const SLEEPING_TRAMPOLINES: (u32, u32) = (5, 12);
+
+/// First kernel on which tracing programs may use task storage, and get the running task with its type.
+const TASK_STORAGE: (u32, u32) = (5, 12);
+/// First kernel that hands out a task's user registers.
+const TASK_REGISTERS: (u32, u32) = (5, 15);
+/// First kernel with that guard; a vendor that carries it back is judged too low, which is safe.
+const RECURSION_GUARD: (u32, u32) = (5, 12);
 
 /// Whether the kernel has a function; asked only on kernels older than the feature.
 fn has_symbol(name: &str) -> bool {

@@ -3,12 +3,13 @@
 //! In: `PROBE=NAME` and `PROBE.PART=NAME` as typed. Out: the name wanted for a part of a probe, or one line
 //! that lists what there is.
 
-use super::Probe;
-use super::backends::{BACKENDS, Backend, Part};
+use super::backend::{Backend, ProbePart};
+use super::table::backends;
+use crate::probe::Probe;
 
 /// What is forced; the last word on a part counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Forced(Vec<(Probe, Part, &'static str)>);
+pub struct Forced(Vec<(Probe, ProbePart, &'static str)>);
 
 impl Forced {
     /// Reads what was typed.
@@ -28,13 +29,13 @@ impl Forced {
     }
 
     /// The name wanted for a part.
-    pub fn name(&self, probe: Probe, part: Part) -> Option<&'static str> {
+    pub fn name(&self, probe: Probe, part: ProbePart) -> Option<&'static str> {
         let mut forced = self.0.iter().rev();
         forced.find(|forced| (forced.0, forced.1) == (probe, part)).map(|(_, _, name)| *name)
     }
 
     /// All that is forced.
-    pub fn iter(&self) -> impl Iterator<Item = (Probe, Part, &'static str)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (Probe, ProbePart, &'static str)> + '_ {
         let last = self.0.iter().filter(|(probe, part, name)| self.name(*probe, *part) == Some(name));
         last.copied()
     }
@@ -47,15 +48,15 @@ fn matching(text: &str) -> Vec<&'static Backend> {
     let named = |backend: &&Backend| {
         backend.built
             && (backend.probe.name(), backend.name) == (probe, name)
-            && (part.is_empty() && !place.ends_with('.') || backend.part.name() == part && !part.is_empty())
+            && (part.is_empty() && !place.ends_with('.') || backend.part.name == part && !part.is_empty())
     };
-    BACKENDS.iter().filter(named).collect()
+    backends().filter(named).collect()
 }
 
 /// Everything that can be forced, as it is typed; parts of one probe that share a name stand together.
 fn all() -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    for backend in BACKENDS.iter().filter(|backend| backend.built) {
+    for backend in backends().filter(|backend| backend.built) {
         let name = format!("{}={}", backend.probe.name(), backend.name);
         if !all.contains(&name) {
             all.push(name);
@@ -67,6 +68,7 @@ fn all() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probes::lock::plan::{SLEEP, SPIN};
 
     fn forced(typed: &[&str]) -> Result<Forced, String> {
         Forced::parse(&typed.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
@@ -75,12 +77,12 @@ mod tests {
     #[test]
     fn a_probe_stands_for_its_parts_and_the_last_word_counts() {
         let both = forced(&["lock=kprobe"]).unwrap();
-        assert_eq!(both.name(Probe::Lock, Part::Spin), Some("kprobe"));
-        assert_eq!(both.name(Probe::Lock, Part::Sleep), Some("kprobe"));
+        assert_eq!(both.name(Probe::Lock, SPIN), Some("kprobe"));
+        assert_eq!(both.name(Probe::Lock, SLEEP), Some("kprobe"));
         let mixed = forced(&["lock=kprobe", "lock.sleep=fentry"]).unwrap();
-        assert_eq!(mixed.name(Probe::Lock, Part::Spin), Some("kprobe"));
-        assert_eq!(mixed.name(Probe::Lock, Part::Sleep), Some("fentry"));
-        assert_eq!(mixed.name(Probe::Cpu, Part::Whole), None);
+        assert_eq!(mixed.name(Probe::Lock, SPIN), Some("kprobe"));
+        assert_eq!(mixed.name(Probe::Lock, SLEEP), Some("fentry"));
+        assert_eq!(mixed.name(Probe::Cpu, ProbePart::WHOLE), None);
         assert_eq!(mixed.iter().count(), 2);
     }
 

@@ -1,8 +1,6 @@
-//! Hooks: what a backend attaches, as data: programs of the object, and where each goes.
+//! Hooks: what a backend attaches, as data: programs of the object, and the place of each.
 //!
-//! In: nothing. Out: [`Hooks`], which `probe` attaches and `check` shows.
-
-use profiler_common::processor::SPIN_SLOW_PATHS;
+//! In: nothing. Out: [`Hooks`], which `attach` attaches and `check` shows; the programs that several probes share.
 
 /// The programs of a backend, and where they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +32,7 @@ const SECURITY: &[&str] =
 pub struct SlowPath {
     /// Its names, by kernel: the first that is there counts.
     pub functions: &'static [&'static str],
-    /// What it means when it cannot be hooked.
+    /// What it means if the function cannot be hooked.
     pub absent: Absent,
     /// Programs for (entry, return) by trampoline.
     pub trampoline: (&'static str, &'static str),
@@ -47,9 +45,9 @@ pub struct SlowPath {
 pub enum Absent {
     /// The backend cannot run.
     Fails,
-    /// What waits in it is not seen, and that is said.
+    /// Waits in it are not seen, which is a miss of the probe.
     Unseen,
-    /// Nothing: kernels without it wait elsewhere.
+    /// Nothing: kernels without this function wait in others.
     Nothing,
 }
 
@@ -67,70 +65,56 @@ impl Hooks {
             Self::Cycles => vec!["cpu-cycles"],
         }
     }
+
+    /// Its programs, by the names they have in the object.
+    pub fn programs(self) -> Vec<&'static str> {
+        let both = |(entry, exit): (&'static str, &'static str)| [entry, exit];
+        match self {
+            Self::RawTracepoints(pairs) => pairs.iter().map(|(program, _)| *program).collect(),
+            Self::BtfTracepoints(tracepoints) => tracepoints.to_vec(),
+            Self::Trampolines(paths) => paths.iter().flat_map(|path| both(path.trampoline)).collect(),
+            Self::Kprobes(paths) => paths.iter().flat_map(|path| both(path.kprobe)).collect(),
+            Self::SecurityTrampolines | Self::SecurityKprobes => vec![LSM_ENTER, LSM_EXIT],
+            Self::CpuClock => vec![CPU_SAMPLE],
+            Self::Cycles => Vec::new(),
+        }
+    }
 }
+
+/// The program of CPU samples.
+pub const CPU_SAMPLE: &str = "cpu_sample";
+/// The programs at a function of the security layer; each function has copies of them, named `PROGRAM FUNCTION`.
+pub const LSM_ENTER: &str = "lsm_enter";
+/// The same, at its return.
+pub const LSM_EXIT: &str = "lsm_exit";
+
+/// (program, tracepoint) of system calls. The exit is attached before the enter: an exit without an enter can be recognized.
+/// Signals before both: what follows an interrupted call depends on them.
+pub const CALLS: &[(&str, &str)] =
+    &[("signal_deliver", "signal_deliver"), ("sys_exit", "sys_exit"), ("sys_enter", "sys_enter")];
+/// The iterator that tells calls in flight.
+pub const IN_FLIGHT: &str = "in_flight_tasks";
+/// Programs of wakeups and switches, named as their tracepoint, in the order they are attached: a sleep that a switch
+/// begins must find its wakeup seen. They are detached in the opposite order.
+pub const SWITCHES: &[&str] = &["sched_wakeup", "sched_switch"];
+/// (program, tracepoint) of what processes do: they announce new ones. Ends before forks: a child of ours whose fork is seen
+/// is seen ending, too.
+pub const PROCESSES: &[(&str, &str)] = &[
+    ("process_exec", "sched_process_exec"),
+    ("process_exit", "sched_process_exit"),
+    ("process_fork", "sched_process_fork"),
+];
+/// The same, of their end for good.
+pub const PROCESS_FREE: &[(&str, &str)] = &[("process_free", "sched_process_free")];
+/// The same, of new and removed cgroups.
+pub const CGROUPS: &[(&str, &str)] = &[("cgroup_rmdir", "cgroup_rmdir"), ("cgroup_mkdir", "cgroup_mkdir")];
+/// The same, of who sends the signals that end processes.
+pub const SIGNALS: &[(&str, &str)] =
+    &[("mark_victim", "mark_victim"), ("signal_generate", "signal_generate")];
 
 /// Tracepoints of interrupts on top of calls; the end first.
 pub const INTERRUPTS: &[[&str; 2]] = &[
     ["softirq_exit", "softirq_entry"],
     ["irq_handler_exit", "irq_handler_entry"],
     ["local_timer_exit", "local_timer_entry"],
-];
-
-const fn path(
-    functions: &'static [&'static str],
-    absent: Absent,
-    trampoline: (&'static str, &'static str),
-    kprobe: (&'static str, &'static str),
-) -> SlowPath {
-    SlowPath { functions, absent, trampoline, kprobe }
-}
-
-const SPIN: (&str, &str) = ("kprobe_spin", "kretprobe_spin");
-const MUTEX: (&str, &str) = ("kprobe_mutex", "kretprobe_mutex");
-
-/// Waits for locks that spin.
-pub const SPINNING: &[SlowPath] = &[
-    path(SPIN_SLOW_PATHS[0], Absent::Fails, ("enter_spin_native", "leave_spin_native"), SPIN),
-    path(SPIN_SLOW_PATHS[1], Absent::Nothing, ("enter_spin_pv", "leave_spin_pv"), SPIN),
-    path(
-        &["queued_read_lock_slowpath"],
-        Absent::Unseen,
-        ("enter_rwlock_read", "leave_rwlock_read"),
-        ("kprobe_rwlock_read", "kretprobe_rwlock_read"),
-    ),
-    path(
-        &["queued_write_lock_slowpath"],
-        Absent::Unseen,
-        ("enter_rwlock_write", "leave_rwlock_write"),
-        ("kprobe_rwlock_write", "kretprobe_rwlock_write"),
-    ),
-];
-
-/// Waits for locks that sleep.
-pub const SLEEPING: &[SlowPath] = &[
-    path(&["__mutex_lock_slowpath"], Absent::Fails, ("enter_mutex", "leave_mutex"), MUTEX),
-    path(
-        &["__mutex_lock_killable_slowpath"],
-        Absent::Unseen,
-        ("enter_mutex_killable", "leave_mutex_killable"),
-        MUTEX,
-    ),
-    path(
-        &["__mutex_lock_interruptible_slowpath"],
-        Absent::Unseen,
-        ("enter_mutex_interruptible", "leave_mutex_interruptible"),
-        MUTEX,
-    ),
-    path(
-        &["rwsem_down_read_slowpath"],
-        Absent::Fails,
-        ("enter_rwsem_read", "leave_rwsem_read"),
-        ("kprobe_rwsem_read", "kretprobe_rwsem_read"),
-    ),
-    path(
-        &["rwsem_down_write_slowpath"],
-        Absent::Fails,
-        ("enter_rwsem_write", "leave_rwsem_write"),
-        ("kprobe_rwsem_write", "kretprobe_rwsem_write"),
-    ),
 ];

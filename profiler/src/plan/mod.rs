@@ -1,95 +1,41 @@
 //! The attach plan: which backend each probe gets on this machine; a leaf.
 //!
-//! In: [`Facts`], what the user forces, and the table in [`backends`]. Out: one [`Assessment`] per probe:
+//! In: [`Facts`], what the user forces, and the rows in [`table`]. Out: one [`Assessment`] per probe:
 //! the candidates of each part in order, what the first of them misses, and what stands in the way of the
-//! others with its mend. Pure, but for [`Facts::read`].
+//! others, with its fix. Pure, but for [`Facts::read`].
 
-pub mod backends;
+pub mod backend;
 pub mod capability;
 pub mod facts;
 mod forced;
 pub mod hooks;
+pub mod misses;
 pub mod needs;
-mod spinlock;
+mod obstacle;
+pub mod spinlock;
+pub mod table;
 pub mod trial;
-
-use std::fmt;
 
 use serde::Serialize;
 
+use crate::probe::Probe;
 use crate::profile::ProbePlan;
-use backends::{BACKENDS, Backend, Extra, Part};
+use backend::{Backend, Extra, Miss, ProbePart, ProbeRow};
 pub use capability::Capability;
 pub use facts::Facts;
 pub use forced::Forced;
 pub use needs::Need;
+pub use obstacle::Obstacle;
 pub use spinlock::SpinLocks;
-
-/// A latency source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Probe {
-    /// Slow system calls.
-    Syscall,
-    /// Waits for kernel locks.
-    Lock,
-    /// Time in the security layer.
-    Lsm,
-    /// Waits that block.
-    Offcpu,
-    /// Waits for a CPU.
-    Runq,
-    /// What burns CPU.
-    Cpu,
-}
-
-impl Probe {
-    /// All probes in the order they are shown.
-    pub const ALL: &'static [Self] =
-        &[Self::Syscall, Self::Lock, Self::Lsm, Self::Offcpu, Self::Runq, Self::Cpu];
-
-    /// The name users type.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Syscall => "syscall",
-            Self::Lock => "lock",
-            Self::Lsm => "lsm",
-            Self::Offcpu => "offcpu",
-            Self::Runq => "runq",
-            Self::Cpu => "cpu",
-        }
-    }
-}
-
-impl fmt::Display for Probe {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
-
-/// Something that stands in the way, and what removes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Obstacle {
-    /// What is missing, one phrase.
-    pub cause: String,
-    /// What the user does about it, one phrase.
-    pub mend: String,
-}
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}; mend: {}", self.cause, self.mend)
-    }
-}
 
 /// The backends of one part of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// Which part.
-    pub part: Part,
-    /// Those whose needs this machine meets, in the order they are tried.
+    pub part: ProbePart,
+    /// Backends whose needs this machine meets, in the order in which they are tried.
     pub candidates: Vec<&'static Backend>,
-    /// Those whose needs it does not meet, with the first reason.
+    /// Backends whose needs it does not meet, each with the first reason.
     pub refused: Vec<(&'static Backend, Obstacle)>,
 }
 
@@ -127,9 +73,9 @@ impl Assessment {
         let parts = self.choices.len();
         let alike = backends.len() == parts && backends.windows(2).all(|pair| pair[0].name == pair[1].name);
         let extras = self.extras.iter().map(|extra| extra.name.to_owned());
-        let name = |backend: &&Backend| match backend.part {
-            Part::Whole => backend.name.to_owned(),
-            part => format!("{} {}", part.name(), backend.name),
+        let name = |backend: &&Backend| match backend.part.name {
+            "" => backend.name.to_owned(),
+            part => format!("{part} {}", backend.name),
         };
         let names: Vec<String> = match backends.first() {
             Some(first) if alike => vec![first.name.to_owned()],
@@ -161,19 +107,19 @@ impl Assessment {
 
 /// The candidates of a probe, those that the user forces first, and what they miss.
 pub fn assess(facts: &Facts, probe: Probe, forced: &Forced) -> Assessment {
-    describe(facts, probe, probe.parts().iter().map(|part| choose(facts, probe, *part, forced)).collect())
+    let row = table::row(probe);
+    describe(facts, probe, row.parts.iter().map(|part| choose(facts, row, *part, forced)).collect())
 }
 
-fn choose(facts: &Facts, probe: Probe, part: Part, forced: &Forced) -> Choice {
+fn choose(facts: &Facts, row: &'static ProbeRow, part: ProbePart, forced: &Forced) -> Choice {
     let mut choice = Choice { part, candidates: Vec::new(), refused: Vec::new() };
-    let of_part = |backend: &&Backend| backend.probe == probe && backend.part == part && backend.built;
-    for backend in BACKENDS.iter().filter(of_part) {
+    for backend in row.backends.iter().filter(|backend| backend.part == part && backend.built) {
         match unmet(facts, backend.needs).into_iter().next() {
             None => choice.candidates.push(backend),
             Some(obstacle) => choice.refused.push((backend, obstacle)),
         }
     }
-    let wanted = forced.name(probe, part);
+    let wanted = forced.name(row.probe, part);
     choice.candidates.sort_by_key(|backend| (Some(backend.name) != wanted, (backend.blind)(facts)));
     choice
 }
@@ -197,7 +143,9 @@ fn describe(facts: &Facts, probe: Probe, choices: Vec<Choice>) -> Assessment {
                 }
             }
             None => {
-                found.misses.extend(without(choice.part).map(str::to_owned));
+                if !choice.part.without.is_empty() {
+                    found.misses.push(choice.part.without.to_owned());
+                }
                 found.obstacles.extend(choice.refused.iter().map(|(_, obstacle)| obstacle.clone()));
             }
         }
@@ -208,15 +156,6 @@ fn describe(facts: &Facts, probe: Probe, choices: Vec<Choice>) -> Assessment {
         found.misses.clear();
     }
     found
-}
-
-/// What a part that does not run leaves unseen; nothing where the probe has no parts.
-const fn without(part: Part) -> Option<&'static str> {
-    match part {
-        Part::Whole => None,
-        Part::Spin => Some("Waits for spinlocks and rwlocks are not measured at all."),
-        Part::Sleep => Some("Waits for mutexes and rwsems are not measured at all."),
-    }
 }
 
 /// Keeps the first of equals.
@@ -235,7 +174,7 @@ fn unmet(facts: &Facts, needs: &[Need]) -> Vec<Obstacle> {
     needs.iter().filter_map(|need| need.obstacle(facts)).collect()
 }
 
-fn sentences(facts: &Facts, misses: &[backends::Miss]) -> Vec<String> {
+fn sentences(facts: &Facts, misses: &[Miss]) -> Vec<String> {
     misses.iter().filter(|miss| (miss.applies)(facts)).map(|miss| miss.text.to_owned()).collect()
 }
 

@@ -1,10 +1,10 @@
-//! Needs: what a backend takes, and what to do where it is missing.
+//! Needs: what a backend requires, and what to do if it is missing.
 //!
-//! In: [`Facts`]. Out: the [`Obstacle`] of an unmet need, with its mend.
+//! In: [`Facts`]. Out: the [`Obstacle`] of an unmet need, with its fix.
 
-use super::Obstacle;
 use super::capability::Capability;
 use super::facts::{Facts, ROOT_MEND};
+use super::obstacle::Obstacle;
 use super::trial::Trial;
 
 /// One thing a backend takes.
@@ -18,6 +18,8 @@ pub enum Need {
     Btf,
     /// The contention tracepoints exist.
     ContentionTracepoints,
+    /// A tracepoint tells when a disk request begins.
+    RequestStart,
     /// Programs can be attached to kernel functions through trampolines.
     Trampolines,
     /// Kernel functions can be probed.
@@ -44,14 +46,19 @@ impl Need {
                 let cause = format!("kernel {} has no contention tracepoints", facts.release);
                 obstacle(&cause, "Linux 5.19 or newer")
             }),
+            Self::RequestStart => (!facts.request_start).then(|| {
+                let cause = format!("kernel {} has no tracepoint block_io_start", facts.release);
+                obstacle(&cause, "Linux 6.5 or newer")
+            }),
             Self::Trampolines => facts.trampolines.trouble("attaching to a kernel function").map(|cause| {
                 obstacle(&cause, "a kernel with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, not locked down")
             }),
             Self::Kprobes => (facts.kprobes.known() == Some(&false)).then(|| {
                 obstacle("this kernel is built without kprobes", "a kernel with CONFIG_KPROBE_EVENTS")
             }),
-            Self::RecursionGuard => (facts.version < RECURSION_GUARD).then(|| {
-                let cause = format!("kernel {} runs fentry programs without recursion guard", facts.release);
+            Self::RecursionGuard => (!facts.recursion_guard).then(|| {
+                let cause =
+                    format!("kernel {} runs fentry programs without a recursion guard", facts.release);
                 obstacle(&cause, "Linux 5.12 or newer")
             }),
             Self::SleepingTrampolines => (!facts.sleeping_trampolines).then(|| {
@@ -60,16 +67,19 @@ impl Need {
             }),
             Self::PerfEvents => perf_obstacle(facts),
             Self::CycleCounter => (facts.cycles != Trial::Works).then(|| {
-                obstacle("no hardware cycle counter is to be had", "a machine whose PMU is exposed")
+                obstacle("this machine exposes no hardware cycle counter", "a machine whose PMU is exposed")
             }),
         }
     }
 }
 
-/// First kernel with it; a vendor that carries it back is judged too low, which is safe.
-const RECURSION_GUARD: (u32, u32) = (5, 12);
-
 const BTF_MEND: &str = "a kernel built with CONFIG_DEBUG_INFO_BTF";
+
+const FILES_MEND: &str = "raise the limit of open files: ulimit -n 4096";
+const MEMORY_MEND: &str = "raise the memory limit of this process or of its cgroup";
+/// One errno has several causes: those that were looked at are named.
+const UNEXPLAINED: &str =
+    "capabilities, namespaces and seccomp were checked and allow it: look at lockdown, LSMs and dmesg";
 
 fn obstacle(cause: &str, mend: &str) -> Obstacle {
     Obstacle { cause: cause.to_owned(), mend: mend.to_owned() }
@@ -83,6 +93,8 @@ fn program_obstacle(facts: &Facts) -> Option<Obstacle> {
             &cause,
             "a kernel with CONFIG_BPF_SYSCALL, and a seccomp profile that lets bpf() through",
         ),
+        (Trial::Refused(libc::EMFILE | libc::ENFILE), _) => obstacle(&cause, FILES_MEND),
+        (Trial::Refused(libc::ENOMEM), _) => obstacle(&cause, MEMORY_MEND),
         (_, "") if facts.version < (5, 11) => {
             obstacle(&cause, "raise the locked-memory limit: ulimit -l unlimited (kernels before 5.11)")
         }
@@ -90,7 +102,7 @@ fn program_obstacle(facts: &Facts) -> Option<Obstacle> {
             obstacle(&cause, "run on the host or in a privileged pod; root of a user namespace is not enough")
         }
         (_, "") if facts.seccomp => obstacle(&cause, "a seccomp profile that lets bpf() through"),
-        (_, "") => obstacle(&cause, "look for what refuses it: lockdown, an LSM, or dmesg"),
+        (_, "") => obstacle(&cause, UNEXPLAINED),
         (_, names) => obstacle(&format!("{cause}, {names} missing"), ROOT_MEND),
     })
 }
@@ -113,8 +125,19 @@ fn perf_obstacle(facts: &Facts) -> Option<Obstacle> {
     let cause = facts.cpu_clock.trouble("perf_event_open()")?;
     let lacking = lacking(facts, &[Capability::Perfmon]);
     let mend = match (&facts.cpu_clock, lacking.as_str()) {
+        (Trial::Refused(libc::ENOSYS), _) if facts.seccomp => {
+            "a kernel with CONFIG_PERF_EVENTS, and a seccomp profile that lets perf_event_open() through"
+        }
         (Trial::Refused(libc::ENOSYS | libc::ENOENT), _) => "a kernel with CONFIG_PERF_EVENTS",
-        (_, "") => "a seccomp profile that lets perf_event_open() through, or run on the host",
+        (Trial::Refused(libc::EMFILE | libc::ENFILE), _) => FILES_MEND,
+        (Trial::Refused(libc::ENOMEM), _) => MEMORY_MEND,
+        (Trial::Refused(libc::EPERM | libc::EACCES), "") if !facts.place.owns_capabilities() => {
+            "run on the host or in a privileged pod; root of a user namespace is not enough"
+        }
+        (Trial::Refused(libc::EPERM | libc::EACCES), "") if facts.seccomp => {
+            "a seccomp profile that lets perf_event_open() through, or run on the host"
+        }
+        (_, "") => UNEXPLAINED,
         _ => ROOT_MEND,
     };
     Some(obstacle(&cause, mend))

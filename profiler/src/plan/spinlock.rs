@@ -1,4 +1,4 @@
-//! Which spinlocks this kernel runs: that decides what the contention tracepoints see.
+//! Which kind of spinlocks this kernel uses: that decides what the contention tracepoints see.
 //!
 //! In: /proc/cpuinfo and the kernel's own lines of the boot log. Out: [`SpinLocks`].
 
@@ -20,7 +20,7 @@ pub enum SpinLocks {
     Paravirtual,
     /// A guest without such help: plain test-and-set.
     TestAndSet,
-    /// Not told, and why.
+    /// Unknown, and why.
     Unknown(String),
 }
 

@@ -1,4 +1,4 @@
-//! Trials: doing the thing is the only sure way to know whether it is allowed.
+//! Trials: the only sure way to know whether something is allowed is to try it.
 //!
 //! In: nothing. Out: whether the kernel lets this process load a tracing program, read kernel
 //! memory from it, and open perf events. Nothing is attached; what is opened is closed at once.
@@ -40,6 +40,9 @@ fn errno_name(errno: i32) -> String {
         libc::ENOENT => "ENOENT".to_owned(),
         libc::EINVAL => "EINVAL".to_owned(),
         libc::EOPNOTSUPP => "EOPNOTSUPP".to_owned(),
+        libc::EMFILE => "EMFILE".to_owned(),
+        libc::ENFILE => "ENFILE".to_owned(),
+        libc::ENOMEM => "ENOMEM".to_owned(),
         other => format!("errno {other}"),
     }
 }
@@ -62,7 +65,7 @@ const READ_KERNEL: [bpf_insn; 7] = [
     RETURN_ZERO[1],
 ];
 
-/// What the trial's programs are called in a list of programs, while they exist.
+/// The name of the trial's programs in a list of programs, while they exist.
 pub const PROGRAM: &str = "profiler_trial";
 
 /// Whether a tracing program of no effect loads.
@@ -117,7 +120,8 @@ pub fn cycles() -> Trial {
 fn perf_event(kind: perf_type_id) -> Trial {
     // SAFETY: takes no arguments and touches no memory of ours.
     let cpu = unsafe { libc::sched_getcpu() }.max(0);
-    let event = Event { kind: kind as u32, frequency: Some(99), ..Event::default() };
+    // The lowest rate: `kernel.perf_event_max_sample_rate` forbids none so low.
+    let event = Event { kind: kind as u32, frequency: Some(1), ..Event::default() };
     close(sys::open_event(&event, cpu as u32))
 }
 

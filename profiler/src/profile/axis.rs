@@ -1,13 +1,14 @@
 //! Latencies over time: per interval and system call, over all processes.
 //!
 //! In: the rows of each interval. Out: at most [`COLUMNS`] columns of at most [`CALLS`] calls each;
-//! what has no row of its own is summed as `other`, longer sessions get wider columns.
+//! other calls are summed as `other`. Longer sessions get wider columns.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::call::CallNumber;
 use super::histogram::Histogram;
-use super::rows::{CallNumber, SyscallRows};
+use crate::probes::syscall::rows::SyscallRows;
 
 /// Columns at most: with one more, neighbours become one.
 pub const COLUMNS: usize = 512;
@@ -31,7 +32,7 @@ pub struct Column {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimeAxis {
     columns: Vec<Column>,
-    /// What the calls with rows of their own sum up to, ns: who gives way to a longer one.
+    /// Time of each call with a row of its own, ns: the call with the least gives way to a longer one.
     totals: BTreeMap<CallNumber, u64>,
 }
 

@@ -5,14 +5,20 @@
 use serde::{Deserialize, Serialize};
 
 use super::cost::Cost;
+use super::deaths::Death;
 use super::environment::{Counters, Environment};
+use super::folding::Keys;
+use super::in_flight::InFlightCall;
 use super::ledger::Ledger;
-use super::process::Process;
-use super::rows::{CpuRows, InFlightCall, LockRows, LsmRows, LsmSite, SyscallRows};
+use super::lsm_site::LsmSite;
+use super::presence::PresenceChange;
+use super::process::{Pid, Process};
+use super::row_set::RowSet as _;
 use super::slowest::SlowestCall;
-use super::stack::{Frame, Module, Stack, Symbols};
+use super::stack::{Cut, Frame, Module, Stack, StackId, Symbols};
 use super::target::TargetNote;
-use super::waits::WaitRows;
+use crate::probe::each_probe;
+use crate::probes::waits::rows::WaitRows;
 
 /// One unit of a capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,14 +55,27 @@ pub struct Header {
     /// Functions of the security layer that are measured; rows name them by position.
     #[serde(default)]
     pub lsm_sites: Vec<LsmSite>,
+    /// Limits of the machine that bound the recording, one sentence each.
+    #[serde(default)]
+    pub limits: Vec<String>,
     /// The machine.
     pub environment: Environment,
+}
+
+/// A part of the slow-call threshold: waits from there on have stacks.
+const STACK_PART: u64 = 16;
+
+impl Header {
+    /// Blocked waits from this length on have stacks, ns; 0: all.
+    pub const fn waits_have_stacks_from_ns(&self) -> u64 {
+        self.slow_ns / STACK_PART
+    }
 }
 
 /// One probe of the session: the backend it got and what that backend misses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbePlan {
-    /// `syscall`, `lock`, `lsm`, `offcpu`, `runq`, `cpu`.
+    /// Its name.
     pub probe: String,
     /// The backend in use; empty when the probe could not run.
     pub backend: String,
@@ -66,41 +85,71 @@ pub struct ProbePlan {
     pub active: bool,
 }
 
-/// What happened in one interval: deltas, not totals.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Interval {
-    /// Begin, ns since the start of the session.
-    pub start_ns: u64,
-    /// End, ns since the start of the session.
-    pub end_ns: u64,
-    /// Processes first seen, or renamed.
-    pub processes: Vec<Process>,
-    /// Modules first seen; their ids go on from the ones before.
-    pub modules: Vec<Module>,
-    /// Frames first seen; their ids go on from the ones before.
-    pub frames: Vec<Frame>,
-    /// Stacks first seen.
-    pub stacks: Vec<Stack>,
-    /// System calls.
-    pub syscall: SyscallRows,
-    /// The slowest of them one by one; empty in captures of version 1.
-    #[serde(default)]
-    pub slowest: Vec<SlowestCall>,
-    /// Lock waits.
-    pub lock: LockRows,
-    /// Time in the security layer.
-    #[serde(default)]
-    pub lsm: LsmRows,
-    /// Waits off the CPU.
-    #[serde(default)]
-    pub waits: WaitRows,
-    /// CPU samples.
-    pub cpu: CpuRows,
-    /// Losses and classes.
-    pub ledger: Ledger,
-    /// Counters that changed, as they are now: not deltas.
-    #[serde(default)]
-    pub counters: Counters,
+macro_rules! interval {
+    ($($probe:ident $name:ident [$($picture:tt)*],)*) => {
+        /// What happened in one interval: deltas, not totals.
+        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+        pub struct Interval {
+            /// Begin, ns since the start of the session.
+            pub start_ns: u64,
+            /// End, ns since the start of the session.
+            pub end_ns: u64,
+            /// Processes first seen, or renamed.
+            pub processes: Vec<Process>,
+            /// Modules first seen; their ids go on from the ones before.
+            pub modules: Vec<Module>,
+            /// Frames first seen; their ids go on from the ones before.
+            pub frames: Vec<Frame>,
+            /// Stacks first seen.
+            pub stacks: Vec<Stack>,
+            /// Why stacks that were unwound end before their roots; empty in captures from before that was done.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub cuts: Vec<(StackId, Cut)>,
+            $(
+                /// The rows of the probe of this name; empty in captures from before it.
+                #[serde(default, skip_serializing_if = "super::row_set::RowSet::is_nothing")]
+                pub $name: crate::probes::$name::rows::Rows,
+            )*
+            /// The slowest calls one by one; empty in captures of version 1.
+            #[serde(default)]
+            pub slowest: Vec<SlowestCall>,
+            /// Waits off the CPU.
+            #[serde(default)]
+            pub waits: WaitRows,
+            /// The target's cgroups that came or went.
+            #[serde(default)]
+            pub presence: Vec<PresenceChange>,
+            /// Processes of the target that failed or were killed.
+            #[serde(default)]
+            pub deaths: Vec<Death>,
+            /// Losses and classes.
+            pub ledger: Ledger,
+            /// Counters that changed, as they are now: not deltas.
+            #[serde(default)]
+            pub counters: Counters,
+            /// Processes that have ended long ago: from here on they are summed up by name and container.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub ended: Vec<Pid>,
+        }
+
+        impl Interval {
+            /// Gives its rows other keys.
+            pub fn rekey(&mut self, keys: &dyn Keys) {
+                $(self.$name.rekey(keys);)*
+                self.waits.rekey(keys);
+            }
+        }
+    };
+}
+
+each_probe!(interval);
+
+impl Interval {
+    /// What later intervals rest on: processes, modules, frames and stacks. No rows, and nothing that happened.
+    pub fn without_rows(self) -> Self {
+        let Self { start_ns, end_ns, processes, modules, frames, stacks, .. } = self;
+        Self { start_ns, end_ns, processes, modules, frames, stacks, ..Self::default() }
+    }
 }
 
 /// What is known only when recording ends.
@@ -114,6 +163,9 @@ pub struct End {
     pub ledger: Ledger,
     /// What measuring cost.
     pub cost: Cost,
+    /// Limits of the machine that bound the recording, known only now.
+    #[serde(default)]
+    pub limits: Vec<String>,
     /// The machine's counters at the end.
     pub counters: Counters,
 }

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::estimate::{self, Estimate, TimedWindow};
+
 /// Cost of one kernel-side program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramCost {
@@ -24,6 +26,9 @@ pub struct Cost {
     pub programs: Vec<ProgramCost>,
     /// Length of the windows in which program run time was measured, ns.
     pub window_ns: u64,
+    /// Each of them, or sums of neighbours; none in captures of older versions.
+    #[serde(default)]
+    pub windows: Vec<TimedWindow>,
     /// CPUs of the machine (shares are of one CPU × this).
     pub cpus: u32,
     /// User CPU of the profiler while recording, ns.
@@ -39,8 +44,19 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Share of the whole machine that the kernel-side programs took, 0..=1, extrapolated from
-    /// the measured windows; `None` when nothing was measured.
+    /// Share of the whole machine that the kernel-side programs took in all of a recording of `duration_ns` with so many
+    /// events of the target, and its 95 % interval, 0..=1. `None` when no window says how many events it had.
+    pub fn programs_estimate(&self, duration_ns: u64, events: u64) -> Option<Estimate> {
+        let whole = duration_ns.max(1) as f64 * f64::from(self.cpus.max(1));
+        let told = estimate::of(&self.windows, duration_ns, events)?;
+        Some(Estimate {
+            value: told.value / whole,
+            interval: told.interval.map(|(low, high)| (low / whole, high / whole)),
+        })
+    }
+
+    /// Share of the whole machine that the kernel-side programs took in the measured windows, 0..=1; `None` when nothing
+    /// was measured.
     pub fn programs_share(&self) -> Option<f64> {
         let run_ns = self.programs.iter().fold(0u64, |sum, program| sum.saturating_add(program.run_ns));
         (self.window_ns > 0).then(|| run_ns as f64 / (self.window_ns as f64 * f64::from(self.cpus.max(1))))

@@ -52,7 +52,7 @@ pub struct Environment {
     pub hypervisor: String,
     /// BPF programs loaded by others, `type name`.
     pub other_bpf_programs: Vec<String>,
-    /// Those of them that are BPF-LSM programs.
+    /// How many of them are BPF-LSM programs.
     pub bpf_lsm_programs: u32,
     /// Kernel and user probes set by others, `kprobe function+0x0`; those of BPF programs too.
     pub other_kprobes: Vec<String>,

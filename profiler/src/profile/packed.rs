@@ -1,4 +1,4 @@
-//! Frame ids of a stack as one byte string: differences to the frame before, zigzag, LEB128.
+//! Frame ids, and those of a stack as one byte string: differences to the frame before, zigzag, LEB128.
 //!
 //! In and out: `Vec<FrameId>`, for `#[serde(with)]`. Stacks are most of a capture; as lists of
 //! integers they take longer to decode than everything else together.
@@ -6,9 +6,12 @@
 use std::fmt;
 
 use serde::de::{Error, Visitor};
-use serde::{Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::stack::FrameId;
+/// Position of a frame in the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FrameId(pub u32);
 
 pub(super) fn serialize<S: Serializer>(frames: &[FrameId], serializer: S) -> Result<S::Ok, S::Error> {
     let mut bytes = Vec::with_capacity(frames.len() * 3);

@@ -2,69 +2,12 @@
 //!
 //! In: deltas of one interval. Out: sums per row of slow calls, and per (process, call, part, stack).
 
+pub use profiler_common::part::Part;
 use serde::{Deserialize, Serialize};
 
+use super::call::CallNumber;
 use super::process::Pid;
-use super::rows::CallNumber;
 use super::stack::StackId;
-
-/// What a call did for a part of its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Part {
-    /// Running in the kernel.
-    OnCpu,
-    /// Spinning on a lock.
-    Spin,
-    /// On the CPU, with an interrupt or softirq on top.
-    Irq,
-    /// Asleep on a kernel lock.
-    LockSleep,
-    /// Asleep on something else.
-    Sleep,
-    /// Woken, and waiting for a CPU.
-    Woken,
-    /// Taken off the CPU while it could run.
-    Preempted,
-    /// It could run, but its cgroup's CPU quota is used up.
-    Throttled,
-    /// Between an interrupted call's return and its restart.
-    Interrupted,
-    /// No slice covers it: events were missed.
-    Unaccounted,
-}
-
-impl Part {
-    /// All parts, in the order they are shown.
-    pub const ALL: [Self; 10] = [
-        Self::OnCpu,
-        Self::Spin,
-        Self::Irq,
-        Self::LockSleep,
-        Self::Sleep,
-        Self::Woken,
-        Self::Preempted,
-        Self::Throttled,
-        Self::Interrupted,
-        Self::Unaccounted,
-    ];
-
-    /// The frame it is in pictures and sentences.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OnCpu => "on CPU in the kernel",
-            Self::Spin => "spinning on a lock",
-            Self::Irq => "under interrupts",
-            Self::LockSleep => "asleep on a lock",
-            Self::Sleep => "asleep",
-            Self::Woken => "waiting for a CPU: woken",
-            Self::Preempted => "waiting for a CPU: preempted",
-            Self::Throttled => "waiting for a CPU: throttled",
-            Self::Interrupted => "between restarts",
-            Self::Unaccounted => "unaccounted",
-        }
-    }
-}
 
 /// Wall time of calls by part, ns. Fields are named: a capture may know fewer parts, or more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,17 +94,10 @@ pub struct PartRow {
     pub calls: u64,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_sides_mean_the_same_part_by_an_index() {
-        use profiler_common::part;
-        assert_eq!(part::PARTS, Part::ALL.len());
-        for (kernel, part) in part::Part::ALL.iter().zip(Part::ALL) {
-            assert_eq!(format!("{kernel:?}"), format!("{part:?}"));
-            assert_eq!(*kernel as usize, part as usize);
-        }
+impl PartRow {
+    /// Adds other time.
+    pub fn add(&mut self, other: &Self) {
+        self.ns = self.ns.saturating_add(other.ns);
+        self.calls = self.calls.saturating_add(other.calls);
     }
 }

@@ -1,14 +1,16 @@
 //! The slowest calls one by one.
 //!
-//! In: those of one interval. Out: the longest of the session, waits for other threads apart.
+//! In: the slowest calls of one interval. Out: the longest of the session; waits for other threads are a list of their own.
 
+use profiler_common::abi::{BEGAN_BEFORE, began_before, narrow};
 use profiler_common::slowest::{KINDS, waits_for_thread};
 use serde::{Deserialize, Serialize};
 
+use super::call::CallNumber;
 use super::parts::Parts;
 use super::process::{Pid, Tid};
-use super::rows::CallNumber;
 use super::stack::StackId;
+use crate::probes::blame::rows::LockHolder;
 
 /// Calls kept of a session, of each kind.
 pub const KEPT: usize = 20;
@@ -20,6 +22,9 @@ pub struct SlowestCall {
     pub pid: Pid,
     /// Thread.
     pub tid: Tid,
+    /// The thread's name when the call ended, raw; empty when unknown.
+    #[serde(default)]
+    pub thread: String,
     /// System call.
     pub nr: CallNumber,
     /// When it was entered, ns since the start of the session; 0: before.
@@ -35,18 +40,47 @@ pub struct SlowestCall {
     /// Why `object` is empty, for a call that takes a descriptor.
     #[serde(default)]
     pub object_unknown: String,
+    /// The path it was given, read from the program's memory as it ended, raw: it may have been another at the call's
+    /// begin. Empty when it takes none or it could not be read.
+    #[serde(default)]
+    pub path: String,
+    /// Whether the path is longer than what was read of it.
+    #[serde(default)]
+    pub path_is_cut: bool,
+    /// Why `path` is empty, for a call that takes one.
+    #[serde(default)]
+    pub path_unknown: String,
+    /// The kind of file behind its descriptor as it ended; empty when unknown.
+    #[serde(default)]
+    pub file_kind: String,
     /// `wall_ns` by part.
     pub parts: Parts,
     /// Kernel stack during the call.
     pub kernel: StackId,
     /// User stack that made it.
     pub user: StackId,
+    /// How long before the recording it is known to have begun, ns, if it did: `wall_ns` is its time since then.
+    #[serde(default)]
+    pub before_ns: u64,
+    /// Who held the lock of user space that it waited for longest.
+    #[serde(default)]
+    pub holder: LockHolder,
 }
 
 impl SlowestCall {
+    /// Whether it began before the recording.
+    pub fn is_older(&self) -> bool {
+        began_before(self.nr)
+    }
+
+    /// How long it took; at least, if it began before the recording; ns.
+    pub fn duration_ns(&self) -> u64 {
+        self.wall_ns.saturating_add(self.before_ns)
+    }
+
     /// Whether it waits for another thread of user space: these are ranked apart.
     pub fn is_user_lock(&self) -> bool {
-        waits_for_thread(self.nr)
+        waits_for_thread(narrow(self.nr) & !BEGAN_BEFORE)
     }
 
     /// Whether it is longer than one of its kind that is kept, or there is room.

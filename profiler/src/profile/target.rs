@@ -1,4 +1,4 @@
-//! The target as the capture tells it.
+//! The target, as the capture describes it.
 //!
 //! In: the resolved target. Out: text for titles and summaries.
 

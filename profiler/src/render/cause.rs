@@ -1,7 +1,7 @@
-//! What a call slept on, told from its kernel stack.
+//! What a call slept on, recognized by its kernel stack.
 //!
-//! In: kernel functions, leaf first. Out: a word such as `pipe` or `disk`. A word by place is a typing, not
-//! a proof: the first function that tells decides.
+//! In: kernel functions, leaf first. Out: a word such as `pipe` or `disk`. A word is a guess by
+//! function names, not a proof: the first known function decides.
 
 const PAGE_FAULT: &str = "page fault";
 
@@ -75,7 +75,7 @@ const PLACES: &[(&str, &str)] = &[
     ("io_cqring_wait", "io_uring"),
 ];
 
-/// What a thread with this stack waits for; `None` where no function tells.
+/// What a thread with this stack waits for; `None` if no function is known.
 pub fn of<'a>(functions: impl Iterator<Item = &'a str>) -> Option<&'static str> {
     let place = |function: &str| PLACES.iter().find(|(start, _)| function.starts_with(start));
     functions
@@ -84,7 +84,7 @@ pub fn of<'a>(functions: impl Iterator<Item = &'a str>) -> Option<&'static str> 
         .next()
 }
 
-/// What a thread outside of calls waits for: as [`of`], and whether it is a page fault that waits for it.
+/// What a thread outside of calls waits for: as [`of`], with `page fault` in front if a page fault waits.
 pub fn outside_calls(functions: &[&str]) -> Option<&'static str> {
     let fault = functions.iter().any(|function| of(std::iter::once(*function)) == Some(PAGE_FAULT));
     match of(functions.iter().copied()) {
@@ -96,6 +96,23 @@ pub fn outside_calls(functions: &[&str]) -> Option<&'static str> {
         Some("memory limit") if fault => Some("page fault: memory limit"),
         other => other,
     }
+}
+
+/// Whether a wait for this is work wherever it happens: the kernel is at it, or another holds what is wanted.
+pub fn is_work(what: &str) -> bool {
+    matches!(
+        what,
+        PAGE_FAULT
+            | "memory reclaim"
+            | "memory limit"
+            | "dirty page limit"
+            | "network file system"
+            | "FUSE"
+            | "disk"
+            | "disk limit"
+            | "file lock"
+            | "RCU"
+    )
 }
 
 #[cfg(test)]

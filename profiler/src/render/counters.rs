@@ -1,12 +1,13 @@
 //! The kernel's counters over the session.
 //!
-//! In: counters at the start and at the end, and what the rules found in them. Out: one table, those
-//! that a finding rests on first and marked; what did not move is left out.
+//! In: counters at the start and at the end, and what the rules found in them. Out: one table. Counters
+//! that a finding rests on come first and are marked; counters that did not change are left out.
 
 use std::io;
 
-use super::findings::{Finding, Window};
 use super::page::{Page, number, text};
+use super::rule::Finding;
+use super::window::Window;
 use super::{clean, humane};
 use crate::profile::Profile;
 

@@ -1,7 +1,7 @@
 //! The machine of the session in a few lines.
 //!
-//! In: what the capture says about the machine. Out: one paragraph a topic; what is empty is left
-//! out, what could not be read stands in the last one. All of it is in `summary.json`.
+//! In: what the capture says about the machine. Out: one paragraph a topic; empty facts are left
+//! out, unknown ones are in the paragraph `unknown`, with their reasons. All of it is in `summary.json`.
 
 use std::io;
 
@@ -29,7 +29,7 @@ pub fn write(page: &mut Page<'_>, header: &Header) -> io::Result<()> {
         ("tracers", tracers(environment)),
         ("target", target(header)),
         ("modules", modules(environment)),
-        ("not told", not_told(environment)),
+        ("unknown", not_told(environment)),
         (
             "profiler",
             clean::line(&format!("{} {}", header.version, header.arguments.join(" ")), VALUE).into_owned(),
@@ -185,6 +185,6 @@ fn not_told(environment: &Environment) -> String {
     // A capture may be hostile: no more than this version could have written.
     let facts = environment.not_told.iter().take(32);
     let facts: Vec<_> =
-        facts.map(|(fact, why)| format!("{}: {}", clean::line(fact, 32), clean::line(why, 160))).collect();
+        facts.map(|(fact, why)| format!("{} ({})", clean::line(fact, 32), clean::line(why, 160))).collect();
     facts.join("; ")
 }

@@ -1,8 +1,8 @@
-//! Rows of many processes of one name, as one.
+//! One row for many processes of one name.
 //!
-//! In: ranked lines. Out: the same lines, those of at least [`MANY`] processes of one name in one group:
-//! a shell loop shows as `sh ×200` and not as 200 lines. Whoever has half of a group's weight alone
-//! stays apart. Tables only: `summary.json` has each row.
+//! In: ranked lines. Out: the same lines, but lines of at least [`MANY`] processes of one name are one group:
+//! a shell loop is `sh ×200` instead of 200 lines. A process that alone has half of a group's weight
+//! keeps its own line. Tables only: `summary.json` has each row.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -35,15 +35,21 @@ impl<'l, L> Group<'l, L> {
     }
 
     /// The pid, or how many there are.
-    pub fn pid(&self, pid: impl Fn(&L) -> Pid) -> String {
-        match self.lines.len() {
+    pub fn pid(&self, profile: &Profile, pid: impl Fn(&L) -> Pid) -> String {
+        match self.processes(profile, &pid) {
             1 => pid(self.first()).0.to_string(),
-            many => format!("×{}", super::humane::count(many as u64)),
+            many => format!("×{}", super::humane::count(many)),
         }
+    }
+
+    /// How many processes the lines are of, each of one, or of all ended ones of a name.
+    pub fn processes(&self, profile: &Profile, pid: impl Fn(&L) -> Pid) -> u64 {
+        let of = |line: &&L| profile.processes.ended(pid(line)).max(1);
+        self.lines.iter().map(of).fold(0, u64::saturating_add)
     }
 }
 
-/// What makes two lines one, beside `more`: the name and container of their processes.
+/// Lines are in one group if name and container of their processes are the same, and `more` is.
 pub fn key<K>(profile: &Profile, pid: Pid, more: K) -> (&str, &str, K) {
     (profile.processes.container(pid), profile.processes.comm(pid), more)
 }
@@ -73,6 +79,24 @@ pub fn groups<'l, L, K: Ord>(
             groups.push(Group { weight: sum(&rest), lines: rest });
         }
     }
+    groups.sort_by_key(|group| Reverse(group.weight));
+    groups
+}
+
+/// As [`groups`], but all lines of one key are one group: for sentences about what a program did.
+pub fn whole<'l, L, K: Ord>(
+    lines: impl IntoIterator<Item = &'l L>,
+    key: impl Fn(&'l L) -> K,
+    weight: impl Fn(&L) -> u64,
+) -> Vec<Group<'l, L>> {
+    let mut sets: BTreeMap<K, Group<'l, L>> = BTreeMap::new();
+    for line in lines {
+        let group = sets.entry(key(line)).or_insert_with(|| Group { lines: Vec::new(), weight: 0 });
+        group.lines.push(line);
+        group.weight = group.weight.saturating_add(weight(line));
+    }
+    let mut groups: Vec<_> = sets.into_values().collect();
+    groups.iter_mut().for_each(|group| group.lines.sort_by_key(|line| Reverse(weight(line))));
     groups.sort_by_key(|group| Reverse(group.weight));
     groups
 }

@@ -17,7 +17,13 @@ pub fn duration(ns: u64) -> String {
     format!("{} s", count((ns as f64 / 1e9).round() as u64))
 }
 
-/// A duration somebody set: `10 ms`, without digits nobody typed.
+/// A duration; `≥ 2.61 s` where it is only known to be that long at least.
+pub fn least(ns: u64, at_least: bool) -> String {
+    let duration = duration(ns);
+    if at_least { format!("≥ {duration}") } else { duration }
+}
+
+/// A duration from a setting: `10 ms`, without digits that the user did not type.
 pub fn setting(ns: u64) -> String {
     let text = duration(ns);
     match text.split_once(' ') {
@@ -113,6 +119,7 @@ mod tests {
     #[test]
     fn counts_shares_and_bytes() {
         assert_eq!((setting(10_000_000), setting(1_500_000)), ("10 ms".into(), "1.5 ms".into()));
+        assert_eq!((least(2_610_000_000, true), least(999, false)), ("≥ 2.61 s".into(), "999 ns".into()));
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(count(123), "123");
         assert_eq!(share(0.0004), "<0.1 %");

@@ -2,7 +2,7 @@
 //!
 //! In: the kind of lock, its symbol where it is static, the kernel functions that wait for it
 //! (leaf first). Out: a name (`mmap_lock`, `pipe mutex`, … or `unnamed`) and the caller: the
-//! first function that is not locking machinery. A name by place is a typing, not a proof.
+//! first function that is not locking machinery. A name by its caller is a guess, not a proof.
 
 use crate::profile::rows::LockKind;
 

@@ -2,50 +2,62 @@
 //!
 //! In: [`Profile`]. Out: the terminal summary, `summary.json`, folded stacks, flame graphs.
 //! All of it is a pure function of the profile, so `report` on another machine writes the same
-//! bytes. A format is one file: `summary`, `json`, `fold`, `svg`; a probe is one in `probe`.
+//! bytes. A format is one file: `summary`, `json`, `fold`, `svg`; what a probe adds is in its folder in `probes`.
 
-mod cause;
+pub(crate) mod blank;
+pub(crate) mod caption;
+pub(crate) mod cause;
 pub mod clean;
 mod counters;
+mod cuts;
+pub(crate) mod deaths;
+pub(crate) mod drawing;
+mod drawn;
 mod environment;
 pub mod errno;
-mod findings;
-mod fold;
-mod group;
-mod heat;
-pub mod holders;
+pub(crate) mod findings;
+pub(crate) mod fold;
+mod folded_lines;
+pub(crate) mod group;
+pub(crate) mod heat_marks;
 pub mod humane;
 mod idle;
 mod json;
+pub(crate) mod json_row;
 mod layout;
 pub mod locks;
-mod name;
-mod page;
+pub(crate) mod name;
+pub(crate) mod page;
 mod palette;
-mod parts;
-mod picture;
-pub mod probe;
-mod rows;
-mod security;
-mod slowest;
-mod stacks;
+pub mod pictures;
+pub(crate) mod presence;
+mod quota;
+pub(crate) mod ranked;
+mod rendering;
+pub(crate) mod rule;
+pub(crate) mod sampled;
+pub(crate) mod scene;
+pub(crate) mod sheet;
+pub(crate) mod signal;
+pub(crate) mod stack_lines;
 mod summary;
 mod svg;
 pub mod syscalls;
+pub(crate) mod table;
 mod tables;
-mod tracing;
+pub(crate) mod telling;
+pub(crate) mod thread;
 mod tree;
-mod waits;
+pub(crate) mod who;
+pub(crate) mod window;
 
-use std::cell::OnceCell;
 use std::io::Write;
 
-pub use probe::Probe;
-
+use crate::probe::Picture;
 use crate::profile::Profile;
-use fold::Folded;
-use picture::Picture;
-use syscalls::CallClass;
+pub use rendering::{Made, Rendering};
+pub use scene::Idle;
+pub(crate) use summary::blocks;
 
 /// What to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +66,14 @@ pub enum Format {
     Text,
     /// `summary.json`, see `docs/summary.md`.
     Json,
-    /// Folded stacks of one probe: everything, nothing pruned.
-    Folded(Probe),
-    /// The flame graph of one probe.
-    Svg(Probe),
+    /// Folded stacks of one picture: everything, nothing pruned.
+    Folded(Picture),
+    /// The flame graph of one picture.
+    Svg(Picture),
     /// Heat maps of the latencies of system calls over time.
     Heat,
     /// The flame graph without its script: for goldens and for viewers that refuse scripts.
-    PlainSvg(Probe),
+    PlainSvg(Picture),
 }
 
 /// Renders a profile once; for several formats keep a [`Rendering`], which folds only once.
@@ -72,30 +84,7 @@ pub fn render(profile: &Profile, format: Format, out: &mut dyn Write) -> anyhow:
     Rendering::new(profile).write(format, out)
 }
 
-/// A profile being rendered: what several formats need is made once.
-pub struct Rendering<'p> {
-    profile: &'p Profile,
-    no_idle: bool,
-    folded: [OnceCell<Folded>; Probe::ALL.len()],
-    pictures: [OnceCell<Picture>; Probe::ALL.len()],
-}
-
-impl<'p> Rendering<'p> {
-    /// Nothing made yet.
-    pub fn new(profile: &'p Profile) -> Self {
-        Self { profile, no_idle: false, folded: Default::default(), pictures: Default::default() }
-    }
-
-    /// Leaves idle waits out of tables and pictures if `no_idle`, not out of `summary.json`.
-    pub fn without_idle(self, no_idle: bool) -> Self {
-        Self { no_idle, folded: Default::default(), pictures: Default::default(), ..self }
-    }
-
-    /// How many idle waits are left out, in words; none when nothing is.
-    pub fn idle_left_out(&self) -> Option<String> {
-        if self.no_idle { idle::sentence(self.profile) } else { None }
-    }
-
+impl Rendering<'_> {
     /// Writes one format.
     ///
     /// # Errors
@@ -103,32 +92,12 @@ impl<'p> Rendering<'p> {
     pub fn write(&self, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
         match format {
             Format::Text => summary::write(self, out)?,
-            Format::Json => json::write(self, out)?,
-            Format::Folded(probe) => self.folded(probe).write(out)?,
-            Format::Heat => heat::write(self.profile, out)?,
-            Format::Svg(probe) => svg::write(self, probe, true, out)?,
-            Format::PlainSvg(probe) => svg::write(self, probe, false, out)?,
+            Format::Json => out.write_all(&json::summary(self)?.bytes)?,
+            Format::Folded(picture) => folded_lines::write(&self.made(picture).folded, out)?,
+            Format::Heat => crate::probes::syscall::heat::write(self.profile(), out)?,
+            Format::Svg(picture) => svg::write(self, picture, true, out)?,
+            Format::PlainSvg(picture) => svg::write(self, picture, false, out)?,
         }
         Ok(out.flush()?)
-    }
-
-    /// Share of a probe's picture that is too narrow to draw, 0..=1.
-    pub fn elided(&self, probe: Probe) -> f64 {
-        self.picture(probe).tree.elided()
-    }
-
-    const fn profile(&self) -> &'p Profile {
-        self.profile
-    }
-
-    fn folded(&self, probe: Probe) -> &Folded {
-        self.folded[probe as usize].get_or_init(|| {
-            let folded = probe.fold(self.profile);
-            if self.no_idle { folded.leave_out(CallClass::Idle) } else { folded }
-        })
-    }
-
-    fn picture(&self, probe: Probe) -> &Picture {
-        self.pictures[probe as usize].get_or_init(|| Picture::new(self.folded(probe)))
     }
 }

@@ -2,16 +2,21 @@
 //!
 //! In: stacks of the profile. Out: interned names root → leaf, ready for a folded line:
 //! `f_[k]` kernel code, `f_[i]` inlined, `libc.so.6+0x1234 [no symbol]` and the like unnamed.
-//! The tracer's own frames at the leaf of a kernel stack are left out.
+//! The tracer's own frames at the leaf of a kernel stack are left out. A stack has at most [`MAX_NAMES`] names.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::clean;
-use crate::profile::{Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
+use crate::profile::{Frame, FrameId, FrameSpace, NAMELESS, Reason, Resolution, StackId, StackTable};
 
-/// Frames of one stack at most; a longer one comes from a hostile capture.
-pub const MAX_FRAMES: usize = 512;
+/// Frames of one stack that are looked at; a longer one comes from a hostile capture.
+pub const MAX_FRAMES: usize = MAX_NAMES;
+/// Names of one stack at most, inlined functions included: those next to the leaf. A frame may have dozens of inlined
+/// functions.
+pub const MAX_NAMES: usize = 256;
+/// Stands at the root where a stack goes on.
+const DEEPER: &str = "[deeper frames cut]";
 
 /// Position of a name in [`Names`].
 pub type NameId = u32;
@@ -35,6 +40,11 @@ impl Names {
         id
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// Sorts the names; returns the new id of each old one. Names are only read afterwards.
     pub fn sort(&mut self) -> Vec<NameId> {
         self.index = HashMap::new();
@@ -50,7 +60,25 @@ impl Names {
 
     /// A name.
     pub fn get(&self, id: NameId) -> &str {
-        self.list.get(id as usize).map_or("?", |name| name)
+        self.list.get(id as usize).map_or(NAMELESS, |name| name)
+    }
+}
+
+/// What is known of a frame.
+#[derive(Clone, Copy)]
+struct Spelled {
+    /// Its names: a range of all.
+    start: u32,
+    end: u32,
+    /// It is a BPF trampoline.
+    trampoline: bool,
+    /// It has neither a name nor a file.
+    faceless: bool,
+}
+
+impl Spelled {
+    fn names<'n>(&self, flat: &'n [NameId]) -> &'n [NameId] {
+        flat.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
@@ -59,15 +87,40 @@ pub struct FrameNames<'p> {
     stacks: &'p StackTable,
     /// All names.
     pub names: Names,
-    /// Frame → range in `flat`.
-    known: Vec<Option<(u32, u32)>>,
+    /// By frame.
+    known: Vec<Option<Spelled>>,
+    missing: Option<Spelled>,
     flat: Vec<NameId>,
 }
 
 impl<'p> FrameNames<'p> {
     /// No names yet.
     pub fn new(stacks: &'p StackTable) -> Self {
-        Self { stacks, names: Names::default(), known: Vec::new(), flat: Vec::new() }
+        Self { stacks, names: Names::default(), known: Vec::new(), missing: None, flat: Vec::new() }
+    }
+
+    /// The name next to the leaf of a stack.
+    pub fn leaf(&mut self, id: StackId) -> Option<NameId> {
+        let stacks = self.stacks;
+        let frames = stacks.frames(id)?;
+        let leaf = *frames.iter().find(|frame| !is_tracer(stacks, **frame))?;
+        self.spelled(leaf).names(&self.flat).last().copied()
+    }
+
+    /// Appends the names next to a stack's leaf, at least `count` if it has so many; root → leaf.
+    pub fn push_last(&mut self, id: StackId, count: usize, path: &mut Vec<NameId>) -> bool {
+        let stacks = self.stacks;
+        let Some(frames) = stacks.frames(id) else { return false };
+        let own = frames.iter().take_while(|frame| is_tracer(stacks, **frame)).count();
+        let begin = path.len();
+        // Some frames have no name of their own beside those of their neighbours.
+        let near = &frames[own..frames.len().min(own + 4 * count)];
+        self.push_frames(near, path);
+        if own + near.len() == frames.len() || path.len() - begin < count {
+            path.truncate(begin);
+            return self.push(id, path);
+        }
+        true
     }
 
     /// Appends a stack's names, root → leaf; `false` when there is no such stack.
@@ -77,44 +130,72 @@ impl<'p> FrameNames<'p> {
         let own = frames.iter().take_while(|frame| is_tracer(stacks, **frame)).count();
         let kept = &frames[own..frames.len().min(own + MAX_FRAMES)];
         if stacks.truncated(id) || own + kept.len() < frames.len() {
-            path.push(self.names.intern("[deeper frames cut]"));
+            path.push(self.names.intern(DEEPER));
         }
-        let mut wrapped = false;
-        for (index, &frame) in kept.iter().enumerate().rev() {
-            // A function that is timed at entry and return appears twice, its trampoline between.
-            let leafward = index.checked_sub(1).and_then(|next| kept.get(next));
-            if is_trampoline(stacks, frame) && leafward.is_some_and(|next| !is_tracer(stacks, *next)) {
-                wrapped = true;
-                continue;
+        if let Some(cut) = stacks.cut(id) {
+            path.push(self.names.intern(cut.text()));
+        }
+        let begin = path.len();
+        self.push_frames(kept, path);
+        let over = (path.len() - begin).saturating_sub(MAX_NAMES);
+        if over > 0 {
+            path.drain(begin..begin + over);
+            let deeper = self.names.intern(DEEPER);
+            if path[..begin].last() != Some(&deeper) {
+                path.insert(begin, deeper);
             }
-            let (start, end) = self.range(frame);
-            let names = &self.flat[start as usize..end as usize];
-            if std::mem::take(&mut wrapped) && path.last() == names.last() {
-                continue;
-            }
-            // A walk that has lost its way says the same nothing over and over: once is enough.
-            if names.len() == 1 && path.last() == names.last() && is_faceless(stacks, frame) {
-                continue;
-            }
-            path.extend_from_slice(names);
         }
         true
     }
 
-    fn range(&mut self, id: FrameId) -> (u32, u32) {
+    fn push_frames(&mut self, kept: &[FrameId], path: &mut Vec<NameId>) {
+        let stacks = self.stacks;
+        let mut wrapped = false;
+        for (index, &frame) in kept.iter().enumerate().rev() {
+            // A function that is timed at entry and return appears twice, its trampoline between.
+            let leafward = index.checked_sub(1).and_then(|next| kept.get(next));
+            let spelled = self.spelled(frame);
+            if spelled.trampoline && leafward.is_some_and(|next| !is_tracer(stacks, *next)) {
+                wrapped = true;
+                continue;
+            }
+            let names = spelled.names(&self.flat);
+            if std::mem::take(&mut wrapped) && path.last() == names.last() {
+                continue;
+            }
+            // A walk that has lost its way says the same nothing over and over: once is enough.
+            if spelled.faceless && names.len() == 1 && path.last() == names.last() {
+                continue;
+            }
+            path.extend_from_slice(names);
+        }
+    }
+
+    /// Of a frame that is in no table: a hostile capture may have millions.
+    fn missing(&mut self) -> Spelled {
+        if let Some(missing) = self.missing {
+            return missing;
+        }
+        let (start, end) = self.add(&["[frame missing]".to_owned()]);
+        *self.missing.insert(Spelled { start, end, trampoline: false, faceless: false })
+    }
+
+    fn spelled(&mut self, id: FrameId) -> Spelled {
         let Some(frame) = self.stacks.frame(id) else {
-            return self.add(&["[frame missing]".to_owned()]);
+            return self.missing();
         };
         let index = id.0 as usize; // it exists, so the table below is no longer than the frame table
         if self.known.len() <= index {
             self.known.resize(index + 1, None);
         }
-        if let Some(range) = self.known[index] {
-            return range;
+        if let Some(spelled) = self.known[index] {
+            return spelled;
         }
-        let range = self.add(&frame_names(self.stacks, id, frame));
-        self.known[index] = Some(range);
-        range
+        let (start, end) = self.add(&frame_names(self.stacks, id, frame));
+        let (trampoline, faceless) = (is_trampoline(self.stacks, id), is_faceless(self.stacks, id));
+        let spelled = Spelled { start, end, trampoline, faceless };
+        self.known[index] = Some(spelled);
+        spelled
     }
 
     fn add(&mut self, names: &[String]) -> (u32, u32) {
@@ -137,21 +218,18 @@ fn is_faceless(stacks: &StackTable, id: FrameId) -> bool {
 fn frame_names(stacks: &StackTable, id: FrameId, frame: Frame) -> Vec<String> {
     let kernel = frame.space == FrameSpace::Kernel;
     match stacks.resolution(id) {
-        Resolution::Named(functions) => functions
-            .iter()
-            .rev()
-            .enumerate()
-            .map(|(depth, function)| {
-                let suffix = if kernel {
-                    "_[k]"
-                } else if depth > 0 {
-                    "_[i]"
-                } else {
-                    ""
+        Resolution::Named(functions) => {
+            let spelled = |(at, function): (usize, &Arc<str>)| {
+                let inlined = at + 1 < functions.len();
+                let suffix = match (kernel, inlined) {
+                    (true, _) => "_[k]",
+                    (false, true) => "_[i]",
+                    (false, false) => "",
                 };
                 clean::frame(function) + suffix
-            })
-            .collect(),
+            };
+            functions.iter().enumerate().rev().map(spelled).collect()
+        }
         Resolution::Unnamed(reason) => vec![unnamed(stacks, frame, *reason)],
     }
 }
@@ -178,6 +256,8 @@ pub const fn reason_text(reason: Reason) -> &'static str {
         Reason::Unmapped => "unmapped address",
         Reason::NoSymbol => "no symbol",
         Reason::Unreadable => "file unreadable",
+        Reason::NoFileLeft => "not pinned: limit of open files",
+        Reason::NoAnswer => "file system does not answer",
         Reason::Jit => "generated code",
         Reason::KernelHidden => "names hidden",
     }
@@ -205,6 +285,16 @@ pub fn kernel_functions(stacks: &StackTable, id: StackId) -> impl Iterator<Item 
     once.take(MAX_FRAMES)
 }
 
+/// The raw names of the functions of a user stack, leaf first and innermost first; what has no name is left out.
+pub fn user_functions(stacks: &StackTable, id: StackId) -> impl Iterator<Item = &str> + Clone {
+    let frames = stacks.frames(id).unwrap_or_default().iter().take(MAX_FRAMES);
+    let functions = frames.flat_map(|frame| match stacks.resolution(*frame) {
+        Resolution::Named(functions) => functions.as_slice(),
+        Resolution::Unnamed(_) => &[],
+    });
+    functions.map(|function| &**function)
+}
+
 /// Why a stack that was taken shows no function; `None` when it does, or when there is no stack.
 pub fn nameless(stacks: &StackTable, id: StackId) -> Option<&'static str> {
     let mut unnamed = stacks.frames(id)?.iter().map(|frame| match stacks.resolution(*frame) {
@@ -221,7 +311,7 @@ fn is_tracer(stacks: &StackTable, id: FrameId) -> bool {
             if functions.last().is_some_and(|function| is_tracer_name(function)))
 }
 
-/// Whether the frame is what calls a function that somebody times.
+/// Whether the frame is a BPF trampoline, by which a program traces a function.
 fn is_trampoline(stacks: &StackTable, id: FrameId) -> bool {
     stacks.frame(id).is_some_and(|frame| frame.space == FrameSpace::Kernel)
         && matches!(stacks.resolution(id), Resolution::Named(functions)
@@ -230,7 +320,7 @@ fn is_trampoline(stacks: &StackTable, id: FrameId) -> bool {
 
 const TRAMPOLINE: &str = "bpf_trampoline_";
 
-/// Functions that are there only because somebody traces.
+/// Functions that are on the stack only because of tracing.
 fn is_tracer_name(function: &str) -> bool {
     const PREFIXES: &[&str] = &[
         "bpf_prog_",

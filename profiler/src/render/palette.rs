@@ -6,7 +6,7 @@
 
 use inferno::flamegraph::color::{Color, PaletteMap};
 
-use super::probe::offcpu::NO_CALL;
+use super::syscalls::NO_CALL;
 use crate::profile::{Part, Wait};
 
 /// What the colours mean, for the subtitle.

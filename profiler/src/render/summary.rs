@@ -4,66 +4,95 @@
 
 use std::io::{self, Write};
 
-use super::findings::{self, Ranked};
 use super::fold::Folder;
-use super::page::Page;
-use super::{Probe, Rendering, clean, counters, environment, humane, slowest, stacks, tables, waits};
-use crate::profile::{ProbePlan, Profile};
+use super::page::{Block, Page};
+use super::pictures::events;
+use super::ranked::Ranked;
+use super::rendering::Rendering;
+use super::scene::Scene;
+use super::{clean, counters, deaths, environment, findings, humane, json, presence, tables};
+use crate::probe::{Picture, Probe, each_probe};
+use crate::probes::crash::table as places;
+use crate::profile::{Class, Ledger, ProbePlan, Profile};
+
+/// Limits of the machine that are shown at most; a capture may be hostile.
+const LIMITS: usize = 16;
+
+/// Writes the tables of a probe.
+type Sections = fn(&mut Page<'_>, &Scene<'_>, &mut Folder<'_>) -> io::Result<()>;
+
+macro_rules! sections {
+    ($($probe:ident $name:ident [$($picture:tt)*],)*) => {
+        /// The tables of each probe.
+        const SECTIONS: &[(Probe, Sections)] =
+            &[$((Probe::$probe, crate::probes::$name::table::sections),)*];
+    };
+}
+
+each_probe!(sections);
 
 /// Writes the summary.
 ///
 /// # Errors
 /// What the writer returns.
 pub fn write(rendering: &Rendering<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut buffered = io::BufWriter::new(out);
+    write_on(&mut Page::new(&mut buffered), rendering)?;
+    buffered.flush()
+}
+
+/// The same as blocks.
+///
+/// # Errors
+/// None: there is nothing that could fail.
+pub fn blocks(rendering: &Rendering<'_>) -> io::Result<Vec<Block>> {
+    let mut blocks = Vec::new();
+    write_on(&mut Page::of_blocks(&mut blocks), rendering)?;
+    Ok(blocks)
+}
+
+fn write_on(page: &mut Page<'_>, rendering: &Rendering<'_>) -> io::Result<()> {
     let profile = rendering.profile();
+    // First: while that document is made, nothing of these tables takes memory.
+    let ledger = ledger(rendering);
     let mut folder = Folder::new(profile);
     let ranked = Ranked::new(profile, &mut folder);
-    let mut buffered = io::BufWriter::new(out);
-    let mut page = Page::new(&mut buffered);
-    header(&mut page, profile)?;
+    header(page, profile)?;
     if let Some(idle) = rendering.idle_left_out() {
         page.paragraph("  LEFT OUT ", &idle)?;
     }
     let found = findings::all(profile, &ranked);
-    tables::findings(&mut page, profile, &found)?;
-    if ran(profile, Probe::Syscall) {
-        stacks::slow_calls(&mut page, profile, &mut folder)?;
-        slowest::table(&mut page, profile)?;
-        tables::syscalls(&mut page, profile, &ranked, !rendering.no_idle)?;
-        tables::in_flight(&mut page, profile)?;
+    tables::findings(page, profile, &found)?;
+    let scene = Scene { profile, ranked: &ranked, idle: rendering.idle };
+    deaths::table(page, profile)?;
+    places::sections(page, &scene, &mut folder)?;
+    // Where processes died stands below their deaths.
+    for &(probe, sections) in SECTIONS.iter().filter(|(probe, _)| *probe != Probe::Crash) {
+        if ran(profile, probe) {
+            sections(page, &scene, &mut folder)?;
+        }
     }
-    if ran(profile, Probe::Lock) {
-        tables::locks(&mut page, profile, &ranked)?;
-        stacks::lock_waits(&mut page, profile, &mut folder, &ranked)?;
-    }
-    if ran(profile, Probe::Lsm) {
-        tables::security(&mut page, profile, &ranked)?;
-    }
-    if ran(profile, Probe::Offcpu) {
-        waits::table::blocked(&mut page, profile, &ranked.waits, !rendering.no_idle)?;
-        stacks::waits(&mut page, profile, &mut folder)?;
-        waits::table::outside(&mut page, profile, &ranked.waits)?;
-    }
-    if ran(profile, Probe::Runq) {
-        waits::table::queued(&mut page, profile, &ranked.waits)?;
-    }
-    if ran(profile, Probe::Cpu) {
-        tables::cpu(&mut page, profile, &ranked)?;
-        stacks::cpu(&mut page, profile, &mut folder)?;
-    }
-    let elided: Vec<_> = Probe::ALL.iter().map(|probe| (probe.name(), rendering.elided(*probe))).collect();
-    counters::write(&mut page, profile, &found)?;
-    tables::losses(&mut page, profile, &elided)?;
-    unseen(&mut page, &profile.header.probes)?;
-    environment::write(&mut page, &profile.header)?;
-    tables::cost(&mut page, profile)?;
-    buffered.flush()
+    let elided: Vec<_> =
+        Picture::ALL.iter().map(|picture| (picture.name(), rendering.elided(*picture))).collect();
+    counters::write(page, profile, &found)?;
+    tables::losses(page, &ledger, &elided)?;
+    unseen(page, &profile.header.probes)?;
+    environment::write(page, &profile.header)?;
+    tables::cost(page, profile)
+}
+
+/// The ledger, with what the files beside these tables leave out.
+fn ledger(rendering: &Rendering<'_>) -> Ledger {
+    let mut ledger = rendering.ledger_of_files();
+    // Where it cannot be written at all, writing it says so.
+    ledger.count(Class::SummaryCut, json::summary(rendering).map_or(0, |summary| summary.left_out));
+    ledger
 }
 
 /// Whether a probe ran, or has rows all the same.
 fn ran(profile: &Profile, probe: Probe) -> bool {
-    let planned = profile.header.probes.iter().any(|plan| plan.probe == probe.measured_by() && plan.active);
-    planned || probe.events(profile).0 > 0
+    let planned = profile.header.probes.iter().any(|plan| plan.probe == probe.name() && plan.active);
+    planned || events(profile, probe.picture()).0 > 0
 }
 
 fn header(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
@@ -84,6 +113,20 @@ fn header(page: &mut Page<'_>, profile: &Profile) -> io::Result<()> {
         page.paragraph("  target   ", &format!("by {}", clean::name(&header.target.way)))?;
     }
     probes(page, &header.probes)?;
+    for sentence in presence::sentences(profile) {
+        page.paragraph("  ABSENT   ", &sentence)?;
+    }
+    for limit in header.limits.iter().take(LIMITS) {
+        page.paragraph("  LIMIT    ", &clean::line(limit, 300))?;
+    }
+    for (start_ns, end_ns) in profile.pauses.iter().take(LIMITS) {
+        let (start, end) = (*start_ns as f64 / 1e9, *end_ns as f64 / 1e9);
+        let text = format!(
+            "nothing was read from second {start:.1} to {end:.1}: the profiler was stopped, busy or without a CPU; what found \
+             no room meanwhile is among the losses"
+        );
+        page.paragraph("  PAUSE    ", &text)?;
+    }
     if let Some(missing) = &profile.missing_tail {
         page.paragraph("  PARTIAL  ", &clean::line(missing, 300))?;
     }
@@ -120,7 +163,7 @@ fn unseen(page: &mut Page<'_>, plans: &[ProbePlan]) -> io::Result<()> {
 }
 
 fn misses(plan: &ProbePlan) -> String {
-    // Some are sentences, others a cause and its mend.
+    // Some are sentences, others a cause and its fix.
     let stopped = |miss: &String| format!("{}.", clean::line(miss, 300).trim_end_matches('.'));
     let misses: Vec<_> = plan.misses.iter().map(stopped).collect();
     misses.join(" ")

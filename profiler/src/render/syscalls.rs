@@ -1,9 +1,16 @@
-//! The x86-64 system call table, and which calls are waits rather than work.
+//! The system call tables of x86-64, and which calls are waits rather than work.
 //!
-//! In: a call number. Out: its name, and the class it is ranked in.
+//! In: a call number. Out: its name, marked when it is not of the processor's own table, and the class it is ranked in.
+
+mod tables;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
+
+pub use profiler_common::abi::began_before;
+use profiler_common::abi::{BEGAN_BEFORE_BIT, I386_BIT, PLACE, X32_BIT};
+
+use super::humane;
 
 /// Calls 0 to 336, in order.
 const FIRST: &str = "
@@ -59,11 +66,28 @@ const SECOND: &str = "
     open_tree_attr file_getattr file_setattr
 ";
 
-static NAMES: LazyLock<(Vec<&'static str>, Vec<&'static str>)> =
-    LazyLock::new(|| (FIRST.split_whitespace().collect(), SECOND.split_whitespace().collect()));
+/// The frame of waits outside of calls.
+pub const NO_CALL: &str = "(no call)";
+
+/// Names by number.
+struct Names {
+    first: Vec<&'static str>,
+    second: Vec<&'static str>,
+    i386: Vec<&'static str>,
+    x32: Vec<&'static str>,
+}
+
+static NAMES: LazyLock<Names> = LazyLock::new(|| {
+    let [first, second, i386, x32] =
+        [FIRST, SECOND, tables::I386, tables::X32].map(|names| names.split_whitespace().collect());
+    Names { first, second, i386, x32 }
+});
+
+/// Where x32's own numbers begin.
+const X32_OWN: u32 = 512;
 
 /// The class a call is ranked in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CallClass {
     /// It does something, or waits for something that should come soon.
     Work,
@@ -82,56 +106,133 @@ impl CallClass {
             Self::Idle => "idle",
         }
     }
+
+    /// A table's cell: the name, marked where the call's name alone decides; see [`GUESSED`].
+    pub fn cell(self, guessed: bool) -> String {
+        let mark = if guessed { " *" } else { "" };
+        format!("{}{mark}", self.name())
+    }
 }
+
+/// What the mark in a table means.
+pub const GUESSED: &str =
+    "  * classed by the call's name alone: what ended most of this time is not known, or does not decide";
 
 /// Calls whose purpose is to wait for something to do.
 const IDLE: &[&str] = &[
+    "_newselect",
     "accept",
     "accept4",
     "clock_nanosleep",
+    "clock_nanosleep_time64",
     "epoll_pwait",
     "epoll_pwait2",
     "epoll_wait",
     "io_getevents",
     "io_pgetevents",
+    "io_pgetevents_time64",
     "io_uring_enter",
     "nanosleep",
     "pause",
     "poll",
     "ppoll",
+    "ppoll_time64",
     "pselect6",
+    "pselect6_time64",
     "restart_syscall",
     "rt_sigsuspend",
     "rt_sigtimedwait",
+    "rt_sigtimedwait_time64",
     "select",
+    "sigsuspend",
     "wait4",
     "waitid",
+    "waitpid",
 ];
 
 /// Calls that wait for a lock or condition of user space.
-const USER_LOCK: &[&str] = &["futex", "futex_wait", "futex_waitv"];
+const USER_LOCK: &[&str] = &["futex", "futex_time64", "futex_wait", "futex_waitv"];
 
-/// The name of a call; `syscall_N` where this version knows none.
+/// The name of a call; `syscall_N` where this version knows none; `no_such_call` where no kernel has that number.
+/// `(i386)` and `(x32)` behind it: the call is of that table. `(began before)`: see [`began_before`].
 pub fn name(nr: u32) -> Cow<'static, str> {
-    let (first, second) = &*NAMES;
-    let known = if nr < GENERIC { first.get(nr as usize) } else { second.get((nr - GENERIC) as usize) };
-    known.map_or_else(|| Cow::Owned(format!("syscall_{nr}")), |name| Cow::Borrowed(*name))
+    let (table, place) = split(nr);
+    let mark = match (table, began_before(nr)) {
+        (I386_BIT, false) => " (i386)",
+        (X32_BIT, false) => " (x32)",
+        (I386_BIT, true) => " (i386, began before)",
+        (X32_BIT, true) => " (x32, began before)",
+        (_, true) => " (began before)",
+        (_, false) => "",
+    };
+    match base(nr) {
+        Some(name) if mark.is_empty() => Cow::Borrowed(name),
+        Some(name) => Cow::Owned(format!("{name}{mark}")),
+        None if place == PLACE => Cow::Owned(format!("no_such_call{mark}")),
+        None => Cow::Owned(format!("syscall_{place}{mark}")),
+    }
+}
+
+/// The name without the mark of calls that began before the recording: where `≥` stands at their times.
+pub fn name_only(nr: u32) -> Cow<'static, str> {
+    name(if began_before(nr) { nr & !BEGAN_BEFORE_BIT } else { nr })
+}
+
+/// A time in these calls, `≥` before it if they began before the recording: then it is their time since it began.
+pub fn time(nr: u32, ns: u64) -> String {
+    humane::least(ns, began_before(nr))
+}
+
+/// The name without its table's mark.
+pub fn base(nr: u32) -> Option<&'static str> {
+    let names = &*NAMES;
+    let (table, place) = split(nr);
+    let found = match table {
+        _ if place >= GENERIC && !(table == X32_BIT && place >= X32_OWN) => {
+            names.second.get((place - GENERIC) as usize)
+        }
+        I386_BIT => names.i386.get(place as usize),
+        X32_BIT if place >= X32_OWN => names.x32.get((place - X32_OWN) as usize),
+        _ => names.first.get(place as usize),
+    };
+    found.copied().filter(|name| *name != "-")
+}
+
+/// The number in its table.
+pub fn place(nr: u32) -> u32 {
+    split(nr).1
+}
+
+/// Table and place. What captures of before there were tables held for a number stays one.
+fn split(nr: u32) -> (u32, u32) {
+    let nr = if began_before(nr) { nr & !BEGAN_BEFORE_BIT } else { nr };
+    let (table, place) = (nr & (I386_BIT | X32_BIT), nr & !(I386_BIT | X32_BIT));
+    if matches!(table, I386_BIT | X32_BIT) && place <= PLACE { (table, place) } else { (0, nr) }
+}
+
+/// Whether a call may wait for a file lock that another process holds.
+pub fn waits_for_file_locks(nr: u32) -> bool {
+    matches!(&*name_only(nr), "flock" | "fcntl" | "fcntl64")
+}
+
+/// Whether a call waits for several futexes at once.
+pub fn waits_for_futexes(nr: u32) -> bool {
+    base(nr) == Some("futex_waitv")
 }
 
 /// The class of a call.
 pub fn class(nr: u32) -> CallClass {
-    let name = name(nr);
-    if IDLE.contains(&&*name) {
-        CallClass::Idle
-    } else if USER_LOCK.contains(&&*name) {
-        CallClass::UserLock
-    } else {
-        CallClass::Work
+    match base(nr) {
+        Some(name) if IDLE.contains(&name) => CallClass::Idle,
+        Some(name) if USER_LOCK.contains(&name) => CallClass::UserLock,
+        _ => CallClass::Work,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use profiler_common::abi;
+
     use super::*;
 
     #[test]
@@ -155,9 +256,59 @@ mod tests {
 
     #[test]
     fn the_kernel_side_ranks_the_same_calls_apart() {
-        for nr in 0..600 {
-            let apart = profiler_common::slowest::waits_by_purpose(nr);
-            assert_eq!(apart, class(nr) != CallClass::Work, "{nr}: {}", name(nr));
+        for short in 0..abi::X32 | abi::I386 {
+            let nr = abi::wide(short);
+            let apart = profiler_common::slowest::waits_by_purpose(short);
+            assert_eq!(apart, class(nr) != CallClass::Work, "{short}: {}", name(nr));
+            let for_thread = profiler_common::slowest::waits_for_thread(short);
+            assert_eq!(for_thread, class(nr) == CallClass::UserLock, "{short}: {}", name(nr));
+        }
+    }
+
+    #[test]
+    fn each_table_has_names_of_its_own() {
+        for (short, expected) in [
+            (abi::I386 | 162, "nanosleep (i386)"),
+            (abi::I386, "restart_syscall (i386)"),
+            (abi::I386 | 36, "sync (i386)"),
+            (abi::I386 | 407, "clock_nanosleep_time64 (i386)"),
+            (abi::I386 | 449, "futex_waitv (i386)"),
+            (abi::I386 | 386, "rseq (i386)"),
+            (abi::I386 | 223, "syscall_223 (i386)"),
+            (abi::X32 | 35, "nanosleep (x32)"),
+            (abi::X32 | 513, "rt_sigreturn (x32)"),
+            (abi::X32 | 547, "pwritev2 (x32)"),
+            (abi::X32 | 548, "syscall_548 (x32)"),
+            (abi::X32 | 435, "clone3 (x32)"),
+            (PLACE, "no_such_call"),
+            (abi::I386 | PLACE, "no_such_call (i386)"),
+        ] {
+            assert_eq!(name(abi::wide(short)), expected);
+        }
+        assert_eq!(class(abi::wide(abi::I386 | 162)), CallClass::Idle);
+        assert_eq!(class(abi::wide(abi::I386 | 36)), CallClass::Work);
+        assert_eq!(
+            (name(65_535), name(2082)),
+            ("syscall_65535".into(), "syscall_2082".into()),
+            "as old captures have it"
+        );
+    }
+
+    /// By what the kernel's headers say, where they are installed.
+    #[test]
+    fn the_tables_agree_with_the_headers() {
+        for (file, table, bit) in
+            [("unistd_32.h", abi::I386, ""), ("unistd_x32.h", abi::X32, "(__X32_SYSCALL_BIT + ")]
+        {
+            let Ok(text) = std::fs::read_to_string(format!("/usr/include/x86_64-linux-gnu/asm/{file}"))
+            else {
+                continue;
+            };
+            let defined = text.lines().filter_map(|line| line.strip_prefix("#define __NR_")?.split_once(' '));
+            for (call, number) in defined {
+                let number: u32 = number.trim_start_matches(bit).trim_end_matches(')').parse().unwrap();
+                assert_eq!(base(abi::wide(table | number)), Some(call), "{file} {number}");
+            }
         }
     }
 
@@ -167,9 +318,9 @@ mod tests {
 
     #[test]
     fn every_classed_name_is_in_the_table() {
-        let all: Vec<_> = (0..600).map(name).collect();
+        let all: Vec<_> = (0..abi::X32 | abi::I386).filter_map(|short| base(abi::wide(short))).collect();
         for listed in IDLE.iter().chain(USER_LOCK) {
-            assert!(all.iter().any(|name| name == listed), "{listed} is no system call");
+            assert!(all.contains(listed), "{listed} is no system call");
         }
         assert_eq!(class(0), CallClass::Work);
         assert_eq!(class(202), CallClass::UserLock);

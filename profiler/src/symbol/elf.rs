@@ -8,10 +8,12 @@ use std::path::Path;
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{Input, Reason, Sym, Symbolized, Symbolizer};
 
+use super::mangled::demangle;
 use super::names::{NAME_BYTES, clean};
+use crate::profile::stack::FUNCTIONS;
 
-/// Inlined functions kept at one position.
-const INLINED: usize = 32;
+/// Inlined functions told at one position: more than a profile keeps, so that it counts the cut.
+const INLINED: usize = FUNCTIONS;
 
 /// A file's symbols.
 pub struct ElfNames {
@@ -28,6 +30,8 @@ impl ElfNames {
             .enable_auto_reload(false)
             .enable_code_info(dwarf)
             .enable_inlined_fns(dwarf)
+            // It would take names of C for mangled types.
+            .enable_demangling(false)
             .set_debug_dirs(Some(std::iter::empty::<&Path>()))
             .build();
         Self { symbolizer, source: Source::Elf(elf) }
@@ -46,5 +50,6 @@ impl ElfNames {
 fn functions(found: Symbolized<'_>) -> Vec<String> {
     let Symbolized::Sym(Sym { name, inlined, .. }) = found else { return Vec::new() };
     let inlined = inlined.iter().rev().take(INLINED).map(|inlined| &*inlined.name);
-    inlined.chain([&*name]).filter(|name| !name.is_empty()).map(|name| clean(name, NAME_BYTES)).collect()
+    let names = inlined.chain([&*name]).filter(|name| !name.is_empty());
+    names.map(|name| clean(&demangle(name), NAME_BYTES)).collect()
 }

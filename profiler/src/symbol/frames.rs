@@ -1,7 +1,7 @@
 //! The table of frames: each (space, address) once.
 //!
 //! In: frames. Out: their ids, which count up. Some 24 bytes a frame: the index holds ids, not
-//! keys. Addresses may be an attacker's choice, so the hash is keyed per table.
+//! keys. An attacker may choose addresses, so each table has its own hash key.
 
 use std::hash::{BuildHasher, RandomState};
 

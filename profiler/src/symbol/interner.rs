@@ -1,37 +1,71 @@
 //! From raw stacks to interned frames, and to their names at the end.
 //!
 //! In: addresses as the kernel side took them, leaf first, while their processes live.
-//! Out: modules, frames and stacks not handed out before; names for all frames.
-//! Frames but the leaf hold the return address − 1, so that one (space, address) always means the
-//! same instruction and a call at a function's very end is named after its caller.
+//! Out: modules, frames and stacks that are new in this interval; names for all frames.
+//! All frames but the leaf hold the return address − 1, so that one (space, address) always means the
+//! same instruction, and a call that is the last instruction of a function is named after that function.
+
+mod end;
+mod inherit;
+mod jit;
+mod let_go;
+mod settle;
+mod unwound;
+mod user;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::frames::FrameTable;
 use super::kallsyms::KernelSymbols;
-use super::perf_map::PerfMapPlace;
+use super::limits::Limits;
 use super::pin::Executables;
 use super::process::{AddressSpace, Backing, Region};
+use super::unsettled::Unsettled;
+use super::unwind::Unwinder;
+use super::walks::Lists;
 use super::worker::{Job, run};
-use super::{Limits, maps, names, vdso};
+use super::{names, vdso};
 use crate::profile::Pid;
 use crate::profile::stack::{
-    Frame, FrameId, FrameSpace, Module, ModuleId, Reason, Resolution, Stack, StackId, Symbols,
+    Cut, Frame, FrameId, FrameSpace, Module, ModuleId, Reason, Resolution, Stack, StackId, Symbols,
 };
+
+/// Stacks of a session at most, those of ended processes apart: some 300 bytes each, and as much for their rows.
+const STACKS: usize = 1 << 19;
 
 /// Owns the address spaces, pinned executables and frames of a session.
 #[derive(Debug)]
 pub struct Interner {
     executables: Executables,
     spaces: HashMap<Pid, AddressSpace>,
-    perf_maps: HashMap<Pid, Option<PerfMapPlace>>,
+    /// Processes with JIT code; whether their perf maps are held.
+    perf_maps: HashMap<Pid, bool>,
+    /// Names for files that are let go.
+    naming: Option<JoinHandle<Vec<(FrameId, Resolution)>>>,
+    /// When files are let go next, at the earliest.
+    let_go: Option<Instant>,
+    /// Names that were found meanwhile, to be handed out.
+    told: Symbols,
+    unsettled: Unsettled,
+    unwinder: Option<Unwinder>,
+    /// The kernel's walks by frame pointers whose stacks may yet be unwound.
+    lists: Lists,
+    cuts: Vec<(StackId, Cut)>,
+    /// Frames that no stack has any more, and those that took their places.
+    moved: Vec<(FrameId, FrameId)>,
     frames: FrameTable,
     /// By frame.
     states: Vec<State>,
-    /// Names of JIT code whose process has become another program.
+    /// Names of JIT code of processes that have executed another program.
     early: HashMap<FrameId, Resolution>,
     seen: HashSet<StackId>,
+    /// The user stacks among them, by process.
+    stacks_of: HashMap<Pid, Vec<StackId>>,
+    /// Stacks that had no room, since they were asked for.
+    dropped: u64,
     stacks: Vec<Stack>,
     handed_modules: usize,
     handed_frames: usize,
@@ -62,10 +96,20 @@ impl Interner {
             executables: Executables::new(),
             spaces: HashMap::new(),
             perf_maps: HashMap::new(),
+            naming: None,
+            let_go: None,
+            told: Symbols::default(),
+            unsettled: Unsettled::default(),
+            unwinder: None,
+            lists: Lists::default(),
+            cuts: Vec::new(),
+            moved: Vec::new(),
             frames: FrameTable::new(),
             states: Vec::new(),
             early: HashMap::new(),
             seen: HashSet::new(),
+            stacks_of: HashMap::new(),
+            dropped: 0,
             stacks: Vec::new(),
             handed_modules: 0,
             handed_frames: 0,
@@ -83,19 +127,16 @@ impl Interner {
 
     /// From now on the process is another program (exec, or a new process with an old pid).
     pub fn forget(&mut self, pid: Pid) {
+        self.keep_lists(pid);
         self.spaces.remove(&pid);
-        if self.perf_maps.contains_key(&pid) {
-            let jit = self.unnamed(|space| space == FrameSpace::Anonymous(pid));
-            for (frame, resolution) in self.name_jit(pid, &jit) {
-                self.early.insert(frame, resolution);
-            }
-            self.perf_maps.remove(&pid);
-        }
+        self.unsettled.forget(pid);
+        self.executables.left(pid);
+        self.name_jit_early(pid);
     }
 
     /// A kernel stack; nothing happens when its id is known.
     pub fn kernel_stack(&mut self, id: StackId, addresses: &[u64], truncated: bool) {
-        if self.seen.insert(id) {
+        if self.is_new(id) {
             let frames =
                 positions(addresses).map(|address| self.intern(FrameSpace::Kernel, address)).collect();
             self.stacks.push(Stack { id, frames, truncated });
@@ -105,35 +146,18 @@ impl Interner {
     /// A user stack of a process; nothing happens when its id is known. Pins the process when it
     /// is new, reads its maps again when they do not cover an address.
     pub fn user_stack(&mut self, id: StackId, pid: Pid, addresses: &[u64], truncated: bool) {
-        if !self.seen.insert(id) {
+        if !self.is_new(id) {
             return;
         }
-        self.pin(pid);
-        let Some(mut space) = self.spaces.remove(&pid) else { return };
-        let frames = positions(addresses).map(|address| self.user_frame(&mut space, pid, address)).collect();
+        self.stacks_of.entry(pid).or_default().push(id);
+        self.cover(pid, positions(addresses));
+        let Some(space) = self.spaces.remove(&pid) else { return };
+        let frames = self.user_frames(&space, pid, positions(addresses));
+        if !covers(&space, addresses) {
+            self.unsettled.keep(id, pid, (addresses, &frames), truncated);
+        }
         self.spaces.insert(pid, space);
         self.stacks.push(Stack { id, frames, truncated });
-    }
-
-    fn user_frame(&mut self, space: &mut AddressSpace, pid: Pid, address: u64) -> FrameId {
-        if space.find(address).is_none() && space.may_read_again() {
-            space.merge(regions(&mut self.executables, pid), address);
-        }
-        let Some(region) = space.find(address) else {
-            let id = self.intern(FrameSpace::Anonymous(pid), address);
-            self.set(id, State::Uncovered(space.reason()));
-            return id;
-        };
-        match region.backing {
-            Backing::Module(module) => self.intern(FrameSpace::Module(module), region.place(address)),
-            Backing::Vdso => self.intern(FrameSpace::Vdso, region.place(address)),
-            Backing::Anonymous => {
-                self.perf_maps.entry(pid).or_insert_with(|| PerfMapPlace::of(pid).ok());
-                let id = self.intern(FrameSpace::Anonymous(pid), address);
-                self.set(id, State::Unnamed);
-                id
-            }
-        }
     }
 
     fn intern(&mut self, space: FrameSpace, address: u64) -> FrameId {
@@ -167,9 +191,19 @@ impl Interner {
         self.executables.unpinned()
     }
 
+    /// Paths of those of them whose file systems did not answer.
+    pub fn silent(&self) -> impl Iterator<Item = &str> {
+        self.executables.silent()
+    }
+
+    /// Those of them for which this process had no descriptor left.
+    pub fn without_room(&self) -> u64 {
+        self.executables.without_room()
+    }
+
     /// Names the kernel frames that have none yet; those not found now are tried again later.
     pub fn symbolize_kernel_new(&mut self, kernel: &KernelSymbols) -> Symbols {
-        let mut symbols = Symbols::default();
+        let mut symbols = std::mem::take(&mut self.told);
         for (frame, address) in self.unnamed(|space| space == FrameSpace::Kernel) {
             if let Some(resolution) = self.kernel_name(kernel, address) {
                 self.answer(&mut symbols, frame, resolution);
@@ -189,13 +223,21 @@ impl Interner {
 
     /// Names every frame that has none yet, or says why it has none.
     pub fn symbolize(&mut self, kernel: &KernelSymbols, limits: &Limits) -> Symbols {
+        self.take_named(true);
         let mut symbols = self.symbolize_kernel_new(kernel);
         let reason = if kernel.hidden() { Reason::KernelHidden } else { Reason::NoSymbol };
         for (frame, _) in self.unnamed(|space| space == FrameSpace::Kernel) {
             self.answer(&mut symbols, frame, Resolution::Unnamed(reason));
         }
+        self.executables.retry_waiting();
         self.symbolize_files(&mut symbols, limits);
         self.symbolize_anonymous(&mut symbols);
+        let moved = std::mem::take(&mut self.moved);
+        if !moved.is_empty() {
+            let answers: HashMap<_, _> = symbols.frames.iter().cloned().collect();
+            let named = moved.into_iter().filter_map(|(old, new)| Some((old, answers.get(&new)?.clone())));
+            symbols.frames.extend(named);
+        }
         symbols
     }
 
@@ -210,14 +252,23 @@ impl Interner {
             }
         }
         let (mut jobs, mut asked) = (Vec::new(), Vec::new());
+        // What this machine's root holds answers, or nothing does: it comes before what may not.
+        let mut places: Vec<_> = places.into_iter().collect();
+        places.sort_by_key(|(space, _)| match space {
+            FrameSpace::Module(module) => !self.executables.answers(*module),
+            _ => false,
+        });
         for (space, mut frames) in places {
             // Neighbours share what the reader has parsed for one of them.
             frames.sort_by_key(|(_, offset)| *offset);
-            let Some((file, bytes)) = self.image(space, vdso.as_ref()) else {
-                for (frame, _) in frames {
-                    self.answer(symbols, frame, Resolution::Unnamed(Reason::Unreadable));
+            let (file, bytes) = match self.image(space, vdso.as_ref()) {
+                Ok(image) => image,
+                Err(reason) => {
+                    for (frame, _) in frames {
+                        self.answer(symbols, frame, Resolution::Unnamed(reason));
+                    }
+                    continue;
                 }
-                continue;
             };
             let offsets = frames.iter().map(|(_, offset)| *offset).collect();
             jobs.push(Job { file, offsets, dwarf: bytes <= limits.dwarf_bytes });
@@ -229,45 +280,11 @@ impl Interner {
         }
     }
 
-    fn image(&self, space: FrameSpace, vdso: Option<&std::fs::File>) -> Option<(i32, u64)> {
+    fn image(&self, space: FrameSpace, vdso: Option<&std::fs::File>) -> Result<(i32, u64), Reason> {
         match space {
             FrameSpace::Module(module) => self.executables.file(module),
-            _ => vdso.map(|file| (std::os::fd::AsRawFd::as_raw_fd(file), 0)),
+            _ => vdso.map(|file| (std::os::fd::AsRawFd::as_raw_fd(file), 0)).ok_or(Reason::Unreadable),
         }
-    }
-
-    fn symbolize_anonymous(&mut self, symbols: &mut Symbols) {
-        let mut by_process: HashMap<Pid, Vec<(FrameId, u64)>> = HashMap::new();
-        for (frame, address) in self.unnamed(|space| matches!(space, FrameSpace::Anonymous(_))) {
-            let known = self.frames.as_slice().get(frame.0 as usize);
-            if let Some(Frame { space: FrameSpace::Anonymous(pid), .. }) = known {
-                by_process.entry(*pid).or_default().push((frame, address));
-            }
-        }
-        for (pid, frames) in by_process {
-            for (frame, resolution) in self.name_jit(pid, &frames) {
-                self.answer(symbols, frame, resolution);
-            }
-        }
-    }
-
-    /// Names anonymous frames of one process from its perf map, as it is now.
-    fn name_jit(&mut self, pid: Pid, frames: &[(FrameId, u64)]) -> Vec<(FrameId, Resolution)> {
-        let place = self.perf_maps.get(&pid).and_then(Option::as_ref);
-        let map = place.and_then(|place| place.read().ok()).unwrap_or_default();
-        let mut named = Vec::with_capacity(frames.len());
-        for &(frame, address) in frames {
-            let early = self.early.remove(&frame);
-            let state = self.states.get(frame.0 as usize);
-            let resolution = match (early, state, map.name(address)) {
-                (Some(early), ..) => early,
-                (None, Some(State::Uncovered(reason)), _) => Resolution::Unnamed(*reason),
-                (None, _, Some(name)) => Resolution::Named(vec![self.pool.share(name)]),
-                (None, _, None) => Resolution::Unnamed(Reason::Jit),
-            };
-            named.push((frame, resolution));
-        }
-        named
     }
 
     /// Frames without a name in some spaces, with their addresses.
@@ -288,12 +305,17 @@ impl Interner {
     }
 }
 
-/// Leaf as it is, return addresses minus one.
-fn positions(addresses: &[u64]) -> impl Iterator<Item = u64> + '_ {
+/// The leaf unchanged, return addresses minus one.
+fn positions(addresses: &[u64]) -> impl Iterator<Item = u64> + Clone + '_ {
     addresses.iter().enumerate().map(|(depth, address)| address.saturating_sub(u64::from(depth > 0)))
 }
 
+/// Whether every address of a stack lies in a region.
+fn covers(space: &AddressSpace, addresses: &[u64]) -> bool {
+    positions(addresses).all(|address| space.find(address).is_some())
+}
+
 fn regions(executables: &mut Executables, pid: Pid) -> io::Result<Vec<Region>> {
-    let mappings = maps::read(pid)?;
+    let mappings = executables.looker().maps(pid)?;
     Ok(mappings.iter().map(|mapping| Region::new(mapping, executables.backing(pid, mapping))).collect())
 }

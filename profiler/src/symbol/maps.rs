@@ -5,6 +5,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
+use serde::{Deserialize, Serialize};
+
 use crate::profile::Pid;
 
 /// Bytes of a maps file we read; the rest of a larger one stays unmapped.
@@ -13,7 +15,7 @@ const FILE_BYTES: u64 = 64 << 20;
 const MAPPINGS: usize = 65_536;
 
 /// An executable range of addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
     /// First address.
     pub start: u64,

@@ -6,6 +6,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::hostile::acts;
+
 /// Bytes of a name at most.
 pub const NAME_BYTES: usize = 1024;
 
@@ -13,19 +15,13 @@ pub const NAME_BYTES: usize = 1024;
 pub fn clean(name: &str, limit: usize) -> String {
     let mut kept = String::with_capacity(name.len().min(limit));
     for letter in name.chars() {
-        let letter = if steers(letter) { '\u{fffd}' } else { letter };
+        let letter = if acts(letter) { '\u{fffd}' } else { letter };
         if kept.len() + letter.len_utf8() > limit {
             break;
         }
         kept.push(letter);
     }
     kept
-}
-
-/// Controls, line separators and the marks that reorder text on a screen.
-fn steers(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Each name once.

@@ -1,13 +1,15 @@
-//! What a call was about: the file, pipe or socket behind the descriptor it was given.
+//! What a call was about: the file, pipe or socket behind the descriptor it was given; the program that it became.
 //!
-//! In: a call that is over, of a thread that may be gone. Out: a name as the thread's table of descriptors has it
-//! now (it may name something else by now), a socket with both its addresses; or the reason why there is none.
-//! Links are read, never followed; nothing is opened but what the kernel itself wrote.
+//! In: a call that has ended, of a thread that may be gone. Out: the name that the thread's table of descriptors has
+//! now (the descriptor may mean another file by now), for a socket both addresses; or the reason why there is none.
+//! A call with a path has a descriptor only as the directory that a relative path begins in.
+//! Links are read, never followed. Only files that the kernel itself provides are opened.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-use profiler_common::slowest::takes_descriptor;
+use profiler_common::abi::{BEGAN_BEFORE, is_exec, narrow};
+use profiler_common::slowest::{NO_PATH, path_argument, takes_descriptor};
 
 use super::socket::Sockets;
 use crate::machine;
@@ -19,12 +21,38 @@ const NAME_MAX: usize = 256;
 /// Names what those calls were about.
 pub fn name_objects<'c>(calls: impl Iterator<Item = &'c mut SlowestCall>) {
     let mut sockets = Sockets::default();
-    for call in calls.filter(|call| takes_descriptor(call.nr)) {
-        match of(call, &mut sockets) {
+    for call in calls {
+        let nr = narrow(call.nr) & !BEGAN_BEFORE;
+        let named = if is_exec(nr) && call.ret == 0 {
+            program(call)
+        } else if takes_descriptor(nr) && needs_descriptor(call, nr) {
+            of(call, &mut sockets)
+        } else {
+            continue;
+        };
+        match named {
             Ok(name) => call.object = name,
             Err(why) => why.clone_into(&mut call.object_unknown),
         }
     }
+}
+
+/// Whether the descriptor says more than the path does: without a path, or where a relative one begins.
+fn needs_descriptor(call: &SlowestCall, nr: u32) -> bool {
+    match path_argument(nr) {
+        NO_PATH => call.path.is_empty(),
+        _ => !call.path.starts_with('/') && call.arguments[0] as u32 as i32 != libc::AT_FDCWD,
+    }
+}
+
+/// What a process became: its memory has not the path any more by which it asked for that.
+fn program(call: &SlowestCall) -> Result<String, &'static str> {
+    let link =
+        std::fs::read_link(format!("/proc/{}/exe", call.pid.0)).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => "not readable by this user",
+            _ => "process gone",
+        })?;
+    Ok(machine::line(&link.to_string_lossy(), NAME_MAX))
 }
 
 fn of(call: &SlowestCall, sockets: &mut Sockets) -> Result<String, &'static str> {
@@ -102,6 +130,36 @@ mod tests {
         assert!(read(client.as_raw_fd()).object.starts_with("unix socket:["));
         let object = read(listener.as_raw_fd()).object;
         assert!(object.ends_with("/line"), "up to what would be another line: {object}");
+    }
+
+    /// What a call with a path was about beside it.
+    fn beside(nr: u32, ret: i64, path: &str, fd: i64) -> String {
+        let arguments = [fd as u64, 0, 0];
+        let pid = Pid(std::process::id());
+        let mut call = SlowestCall {
+            pid,
+            tid: Tid(pid.0),
+            nr,
+            ret,
+            arguments,
+            path: path.into(),
+            ..SlowestCall::default()
+        };
+        name_objects(std::iter::once(&mut call));
+        call.object
+    }
+
+    #[test]
+    fn a_relative_path_has_its_directory_and_an_exec_what_it_became() {
+        const OPENAT: u32 = 257;
+        let dir = std::fs::File::open("/dev").unwrap();
+        let fd = i64::from(dir.as_raw_fd());
+        assert_eq!(beside(OPENAT, 3, "null", fd), "/dev");
+        assert_eq!(beside(OPENAT, 3, "/dev/null", fd), "");
+        assert_eq!(beside(OPENAT, 3, "null", i64::from(libc::AT_FDCWD)), "");
+        let own = std::fs::read_link("/proc/self/exe").unwrap();
+        assert_eq!(beside(59, 0, "", 0), own.to_string_lossy());
+        assert_eq!(beside(59, -2, "/nowhere", 0), "");
     }
 
     #[test]

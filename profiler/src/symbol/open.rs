@@ -1,7 +1,7 @@
-//! Opening files of other people's processes.
+//! Opening files of other people's processes; only in a child that may hang on them.
 //!
-//! In: a path that a container may have turned into a link, a FIFO or a device. Out: a regular
-//! file, opened without following a link out of the process's root and without waking a device.
+//! In: a path that a container may have turned into a link, a FIFO or a device. Out: the place of a regular file, found
+//! without following a link out of the process's root and without waking a device; and the file, opened.
 
 use std::fs::File;
 use std::io;
@@ -22,28 +22,35 @@ pub fn root(pid: Pid) -> io::Result<OwnedFd> {
     Ok(openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// A regular file below a root; `flags` may add `NOFOLLOW`.
+/// The place of a file below a root; `flags` may add `NOFOLLOW`.
 ///
 /// # Errors
-/// There is none, or it is something else than a regular file.
+/// There is none.
 pub fn below(root: &impl AsFd, path: &Path, flags: OFlags) -> io::Result<File> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let place = openat2(root, path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), resolve)?;
-    regular(&place.into())
+    Ok(openat2(root, path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), resolve)?.into())
 }
 
-/// The file behind a mapping, whatever became of its path.
+/// The place of the file behind a mapping, whatever became of its path.
 ///
 /// # Errors
-/// The process is gone, the mapping changed, we may not, or it is no regular file.
+/// The process is gone, the mapping changed, or we may not.
 pub fn mapped(pid: Pid, start: u64, end: u64) -> io::Result<File> {
     let path = format!("/proc/{}/map_files/{start:x}-{end:x}", pid.0);
-    regular(&openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.into())
+    Ok(openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
+/// Whether an error only says that no descriptor is left.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Opens for reading what `place` stands for. Its type is checked first: opening a device or a
 /// FIFO could hang or set something in motion.
-fn regular(place: &File) -> io::Result<File> {
+///
+/// # Errors
+/// It is something else than a regular file, or cannot be read.
+pub fn regular(place: &File) -> io::Result<File> {
     let kind = place.metadata()?.file_type();
     if !kind.is_file() {
         let what = if kind.is_fifo() { "a FIFO, not a regular file" } else { "not a regular file" };

@@ -4,12 +4,12 @@
 //! Out: names by address. Bad lines are skipped.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, major, minor};
 
 use super::names::clean;
 use super::open;
@@ -101,7 +101,7 @@ fn hex(digits: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// Where a process's perf map is, held while it lives.
+/// Where a process's perf map is, held by the child that reads it.
 #[derive(Debug)]
 pub struct PerfMapPlace {
     root: OwnedFd,
@@ -134,15 +134,21 @@ impl PerfMapPlace {
         Ok(place)
     }
 
+    /// The device of its root directory, (major, minor).
+    pub fn device(&self) -> io::Result<(u32, u32)> {
+        let device = rustix::fs::fstat(&self.root)?.st_dev;
+        Ok((major(device), minor(device)))
+    }
+
     /// A link's target and a second name of a file are not the process's own choice alone: no
     /// links, and only the process's user or root may own it.
     fn open(&self) -> io::Result<File> {
-        let file = open::below(&self.root, &self.path, OFlags::NOFOLLOW)?;
-        let metadata = file.metadata()?;
+        let place = open::below(&self.root, &self.path, OFlags::NOFOLLOW)?;
+        let metadata = place.metadata()?;
         if metadata.nlink() > 1 || (metadata.uid() != self.owner && metadata.uid() != 0) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not the process's own perf map"));
         }
-        Ok(file)
+        Ok(place)
     }
 
     /// Reads the names as they are now, or through the file that was there at first.
@@ -151,13 +157,12 @@ impl PerfMapPlace {
     /// There is no usable perf map.
     pub fn read(&self) -> io::Result<PerfMap> {
         let now = self.open();
-        let mut file = match (&now, &self.early) {
-            (Ok(file), _) | (Err(_), Some(file)) => file,
+        let place = match (&now, &self.early) {
+            (Ok(place), _) | (Err(_), Some(place)) => place,
             (Err(error), None) => return Err(io::Error::new(error.kind(), error.to_string())),
         };
         let mut bytes = Vec::new();
-        file.rewind()?;
-        file.take(FILE_BYTES).read_to_end(&mut bytes)?;
+        open::regular(place)?.take(FILE_BYTES).read_to_end(&mut bytes)?;
         Ok(PerfMap::parse(&bytes))
     }
 }

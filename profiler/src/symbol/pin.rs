@@ -1,48 +1,80 @@
-//! Modules, pinned.
+//! Pinned modules: executables that are held by their place.
 //!
-//! In: file-backed mappings of live processes. Out: module ids; each file opened once for all
+//! In: file-backed mappings of live processes. Out: module ids; each file held once for all
 //! processes that map it, so that its symbols outlive processes, deletion and containers.
-//! A pinned file keeps its file system busy until the profiler ends.
+//! What is held keeps its file system busy: where somebody may want to unmount that, it is held while a process maps it,
+//! and [`Executables::unmapped`] tells what nobody maps any more.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{OFlags, major, minor};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use super::build_id::{is_elf, read_build_id};
+use super::holders::Holders;
+use super::look::{Looker, Seen};
 use super::maps::Mapping;
 use super::open;
 use super::process::Backing;
+use crate::machine::limit;
 use crate::profile::Pid;
-use crate::profile::stack::{Module, ModuleId};
+use crate::profile::stack::{Module, ModuleId, Reason};
 
-/// Descriptors left for the rest of the profiler.
+/// Descriptors left for the rest of the profiler, where the limit is high …
 const SPARE: u64 = 512;
+/// … and where it is low.
+const SPARE_LEAST: u64 = 32;
 /// Files pinned at most.
 const PINS: u64 = 32_768;
+/// A file system that did not answer is asked again after this, then after twice that, and so on.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A file as maps show it; the same path in two containers is two files.
 type Identity = ((u32, u32), u64, String);
 
+/// A file that is held.
+#[derive(Debug)]
+pub struct Pin {
+    /// Its place: it is opened through `/proc/self/fd` by who reads it.
+    pub place: OwnedFd,
+    /// As it was when it was pinned.
+    pub seen: Seen,
+}
+
 /// All files seen.
 #[derive(Debug)]
 pub struct Executables {
+    looker: Looker,
     known: HashMap<Identity, Backing>,
     modules: Vec<Module>,
-    files: Vec<Option<File>>,
+    /// By module: the file, or why there is none.
+    pins: Vec<Result<Pin, Reason>>,
+    /// Where files are mapped for which no descriptor was left.
+    waiting: HashMap<ModuleId, (Pid, Mapping)>,
+    /// Who maps what is held on file systems that may be unmounted.
+    holders: Holders,
+    /// Devices that did not answer: when they are asked again, and the pause before that.
+    silent: HashMap<(u32, u32), (Instant, Duration)>,
     room: u64,
-    unpinned: u64,
 }
 
 impl Executables {
     /// None yet; raises this process's limit of open files as far as it may.
     pub fn new() -> Self {
-        let room = raise_open_files().saturating_sub(SPARE).clamp(64, PINS);
-        Self { known: HashMap::new(), modules: Vec::new(), files: Vec::new(), room, unpinned: 0 }
+        limit::raise_open_files();
+        Self {
+            looker: Looker::default(),
+            known: HashMap::new(),
+            modules: Vec::new(),
+            pins: Vec::new(),
+            waiting: HashMap::new(),
+            holders: Holders::new(),
+            silent: HashMap::new(),
+            room: room(),
+        }
+    }
+
+    /// Who looks at files and mappings.
+    pub fn looker(&mut self) -> &mut Looker {
+        &mut self.looker
     }
 
     /// What is behind a mapping of a process; opens its file when it is new.
@@ -55,46 +87,100 @@ impl Executables {
         }
         let identity = (mapping.device, mapping.inode, mapping.path.clone());
         if let Some(known) = self.known.get(&identity).copied() {
-            self.retry(pid, mapping, known);
+            if let Backing::Module(module) = known {
+                self.retry(pid, mapping, module);
+            }
             return known;
         }
         let file = self.open(pid, mapping);
-        let jit = mapping.is_memory_file() && !file.as_ref().is_some_and(is_elf);
-        let backing = if jit { Backing::Anonymous } else { self.add(&mapping.path, file) };
+        let jit = mapping.is_memory_file() && !file.as_ref().is_ok_and(|pin| pin.seen.elf);
+        let backing = if jit { self.not_pinned(&file) } else { self.add(pid, mapping, file) };
         self.known.insert(identity, backing);
         backing
     }
 
-    /// Another process may still show a file that the first one did not.
-    fn retry(&mut self, pid: Pid, mapping: &Mapping, known: Backing) {
-        let Backing::Module(module) = known else { return };
-        if self.files.get(module.0 as usize).is_none_or(Option::is_some) {
+    fn not_pinned(&mut self, file: &Result<Pin, Reason>) -> Backing {
+        self.room += u64::from(file.is_ok());
+        Backing::Anonymous
+    }
+
+    /// Another process, or another moment, may still show a file that the first one did not.
+    fn retry(&mut self, pid: Pid, mapping: &Mapping, module: ModuleId) {
+        match self.pins.get(module.0 as usize) {
+            Some(Ok(pin)) => return self.holders.note(module, pin.seen.device, pid),
+            // Its file system may be everybody's, and is asked no second time for this file.
+            Some(Err(Reason::NoAnswer)) if mapping.device.0 != 0 => return,
+            Some(Err(_)) => {}
+            None => return,
+        }
+        let opened = self.open(pid, mapping);
+        if let Ok(pin) = &opened {
+            self.holders.note(module, pin.seen.device, pid);
+            self.waiting.remove(&module);
+        }
+        if let Some(pin) = self.pins.get_mut(module.0 as usize)
+            && opened.is_ok()
+        {
+            *pin = opened;
+        }
+    }
+
+    /// Opens what there was no room for, after others have given up theirs.
+    pub fn retry_waiting(&mut self) {
+        if self.waiting.is_empty() {
             return;
         }
-        if let (Some(file), Some(slot)) = (self.open(pid, mapping), self.files.get_mut(module.0 as usize)) {
-            *slot = Some(file);
-            self.room -= 1;
-            self.unpinned -= 1;
+        self.room = room();
+        for (module, (pid, mapping)) in self.waiting.clone() {
+            self.retry(pid, &mapping, module);
         }
     }
 
-    fn open(&self, pid: Pid, mapping: &Mapping) -> Option<File> {
-        if self.room == 0 {
-            return None;
+    fn open(&mut self, pid: Pid, mapping: &Mapping) -> Result<Pin, Reason> {
+        if self.silent.get(&mapping.device).is_some_and(|(next, _)| Instant::now() < *next) {
+            return Err(Reason::NoAnswer);
         }
-        let mapped = open::mapped(pid, mapping.start, mapping.end);
-        mapped.ok().or_else(|| by_path(pid, mapping))
+        if !self.take_room() {
+            return Err(Reason::NoFileLeft);
+        }
+        let opened = self.looker.open(pid, mapping);
+        let error = match opened {
+            Ok((place, seen)) => {
+                self.silent.remove(&mapping.device);
+                return Ok(Pin { place, seen });
+            }
+            Err(error) => error,
+        };
+        self.room += 1;
+        if error.kind() != std::io::ErrorKind::TimedOut {
+            return Err(if open::is_full(&error) { Reason::NoFileLeft } else { Reason::Unreadable });
+        }
+        // A file system without a device of its own (FUSE, NFS, overlay) is nobody else's.
+        if mapping.device.0 == 0 {
+            let pause = self.silent.get(&mapping.device).map_or(PAUSE, |(_, pause)| pause.saturating_mul(2));
+            self.silent.insert(mapping.device, (Instant::now() + pause, pause));
+        }
+        Err(Reason::NoAnswer)
     }
 
-    fn add(&mut self, path: &str, file: Option<File>) -> Backing {
-        let build_id = file.as_ref().and_then(read_build_id).unwrap_or_default();
-        match file {
-            Some(_) => self.room -= 1,
-            None => self.unpinned += 1,
+    /// Takes a descriptor out of what may be held; `false` when none is left.
+    fn take_room(&mut self) -> bool {
+        let left = self.room.checked_sub(1);
+        self.room = left.unwrap_or(self.room);
+        left.is_some()
+    }
+
+    fn add(&mut self, pid: Pid, mapping: &Mapping, file: Result<Pin, Reason>) -> Backing {
+        let build_id = file.as_ref().map(|pin| pin.seen.build_id.clone()).unwrap_or_default();
+        let module = ModuleId(self.modules.len() as u32);
+        match &file {
+            Ok(pin) => self.holders.note(module, pin.seen.device, pid),
+            Err(Reason::NoFileLeft) => drop(self.waiting.insert(module, (pid, mapping.clone()))),
+            Err(_) => {}
         }
-        self.modules.push(Module { path: path.to_owned(), build_id });
-        self.files.push(file);
-        Backing::Module(ModuleId((self.modules.len() - 1) as u32))
+        self.modules.push(Module { path: mapping.path.clone(), build_id });
+        self.pins.push(file);
+        Backing::Module(module)
     }
 
     /// Modules from `first` on.
@@ -102,33 +188,87 @@ impl Executables {
         self.modules.get(first..).unwrap_or_default()
     }
 
-    /// The open file of a module, and its length in bytes.
-    pub fn file(&self, module: ModuleId) -> Option<(RawFd, u64)> {
-        let file = self.files.get(module.0 as usize)?.as_ref()?;
-        Some((file.as_raw_fd(), file.metadata().ok()?.len()))
+    /// The place of a module's file, and the file's length in bytes. It is opened through `/proc/self/fd`, by a child.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn file(&self, module: ModuleId) -> Result<(RawFd, u64), Reason> {
+        let pin = self.pins.get(module.0 as usize).ok_or(Reason::Unreadable)?;
+        let pin = pin.as_ref().map_err(|reason| *reason)?;
+        Ok((pin.place.as_raw_fd(), pin.seen.bytes))
+    }
+
+    /// A process has become another program.
+    pub fn left(&mut self, pid: Pid) {
+        self.holders.forget(pid);
+    }
+
+    /// Takes out what is held on file systems that may be unmounted and what no process maps any more.
+    pub fn unmapped(&mut self) -> Vec<(ModuleId, Pin)> {
+        let mut taken = Vec::new();
+        for module in self.holders.unmapped() {
+            if let Some(pin) = self.pins.get_mut(module.0 as usize)
+                && let Ok(pin) = std::mem::replace(pin, Err(Reason::ProcessGone))
+            {
+                self.room += 1;
+                taken.push((module, pin));
+            }
+        }
+        taken
+    }
+
+    /// Whether a module's file is on the file system of this machine's root.
+    pub fn answers(&self, module: ModuleId) -> bool {
+        let pin = self.pins.get(module.0 as usize);
+        pin.is_some_and(|pin| pin.as_ref().is_ok_and(|pin| self.holders.stays(pin.seen.device)))
+    }
+
+    /// Whether a file system cannot be unmounted while this machine runs.
+    pub fn stays(&self, device: (u32, u32)) -> bool {
+        self.holders.stays(device)
     }
 
     /// Files that could not be opened.
     pub fn unpinned(&self) -> u64 {
-        self.unpinned
+        // What was let go was opened, and named.
+        self.pins.iter().filter(|pin| matches!(pin, Err(reason) if *reason != Reason::ProcessGone)).count()
+            as u64
+    }
+
+    /// Those of them for which no descriptor was left.
+    pub fn without_room(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
+    /// Those of them whose file systems did not answer: their paths.
+    pub fn silent(&self) -> impl Iterator<Item = &str> {
+        let silent =
+            self.pins.iter().zip(&self.modules).filter(|(pin, _)| matches!(pin, Err(Reason::NoAnswer)));
+        silent.map(|(_, module)| module.path.as_str())
     }
 }
 
-/// The same file by its path, for users who may not look into `map_files`.
-fn by_path(pid: Pid, mapping: &Mapping) -> Option<File> {
-    let root = open::root(pid).ok()?;
-    let file = open::below(&root, Path::new(&mapping.path), OFlags::empty()).ok()?;
-    let metadata = file.metadata().ok()?;
-    let device = (major(metadata.dev()), minor(metadata.dev()));
-    // Overlay and btrfs show another (anonymous, major 0) device in maps than in stat.
-    let same = metadata.ino() == mapping.inode && (device == mapping.device || mapping.device.0 == 0);
-    same.then_some(file)
+/// How many files may be held open: what is free, less what the rest of the profiler needs.
+fn room() -> u64 {
+    let free = limit::free_files();
+    free.saturating_sub((free / 4).clamp(SPARE_LEAST, SPARE)).min(PINS)
 }
 
-/// Lifts the soft limit of open files to the hard one; what it is then.
-fn raise_open_files() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
-    limit.current.unwrap_or(u64::MAX)
+#[cfg(test)]
+mod tests {
+    use super::super::maps;
+    use super::*;
+
+    #[test]
+    fn a_file_without_room_says_so_and_is_opened_when_there_is_room() {
+        let own = Pid(std::process::id());
+        let mapping = maps::read(own).unwrap().into_iter().find(Mapping::has_file).unwrap();
+        let mut executables = Executables { room: 0, ..Executables::new() };
+        let Backing::Module(module) = executables.backing(own, &mapping) else { panic!("no module") };
+        assert_eq!(executables.file(module), Err(Reason::NoFileLeft));
+        assert_eq!((executables.unpinned(), executables.without_room()), (1, 1));
+        executables.retry_waiting();
+        assert!(executables.file(module).is_ok());
+        assert_eq!((executables.unpinned(), executables.without_room()), (0, 0));
+    }
 }

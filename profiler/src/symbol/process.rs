@@ -7,6 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::maps::Mapping;
+use super::open;
 use crate::profile::stack::{ModuleId, Reason};
 
 /// The longest pause between two readings that found nothing new.
@@ -39,6 +40,11 @@ impl Region {
         Self { start: mapping.start, end: mapping.end, offset: mapping.offset, backing }
     }
 
+    /// Its first address.
+    pub const fn start(&self) -> u64 {
+        self.start
+    }
+
     /// The place of an address in what is behind the region: an offset, or itself.
     pub fn place(&self, address: u64) -> u64 {
         match self.backing {
@@ -50,7 +56,7 @@ impl Region {
 }
 
 /// The executable regions of a process, by address.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AddressSpace {
     regions: Box<[Region]>,
     /// Why `regions` is empty, when its maps could not be read.
@@ -64,7 +70,11 @@ impl AddressSpace {
     pub fn new(regions: io::Result<Vec<Region>>) -> Self {
         let missing = regions.as_ref().err().map(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => Reason::Unreadable,
-            _ => Reason::ProcessGone,
+            io::ErrorKind::TimedOut => Reason::NoAnswer,
+            io::ErrorKind::NotFound => Reason::ProcessGone,
+            _ if error.raw_os_error() == Some(libc::ESRCH) => Reason::ProcessGone,
+            _ if open::is_full(error) => Reason::NoFileLeft,
+            _ => Reason::Unreadable,
         });
         // A process that has died (and is not reaped yet) has maps, but they are empty.
         let regions = regions.unwrap_or_default().into_boxed_slice();
@@ -88,6 +98,12 @@ impl AddressSpace {
     /// Adds a later reading, made for `address`. What it replaces is gone; what is unmapped by
     /// now stays known, since stacks arrive late.
     pub fn merge(&mut self, regions: io::Result<Vec<Region>>, address: u64) {
+        self.refresh(regions);
+        self.fruitless = if self.find(address).is_some() { 0 } else { self.fruitless + 1 };
+    }
+
+    /// The same for no address in particular.
+    pub fn refresh(&mut self, regions: io::Result<Vec<Region>>) {
         self.read = Instant::now();
         if let Ok(mut new) = regions
             && !new.is_empty()
@@ -99,7 +115,14 @@ impl AddressSpace {
             self.regions = new.into_boxed_slice();
             self.missing = None;
         }
-        self.fruitless = if self.find(address).is_some() { 0 } else { self.fruitless + 1 };
+    }
+
+    /// The files that are mapped.
+    pub fn modules(&self) -> impl Iterator<Item = ModuleId> + '_ {
+        self.regions.iter().filter_map(|region| match region.backing {
+            Backing::Module(module) => Some(module),
+            Backing::Anonymous | Backing::Vdso => None,
+        })
     }
 
     /// The maps have not been read with success yet.

@@ -38,7 +38,7 @@ impl Sockets {
 }
 
 /// `sl local_address rem_address st … uid timeout inode …`.
-fn ends(table: &str, inode: u64) -> Option<String> {
+pub(super) fn ends(table: &str, inode: u64) -> Option<String> {
     let inode = inode.to_string();
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_ascii_whitespace();
@@ -69,7 +69,7 @@ fn address(text: &str) -> Option<SocketAddr> {
 
 /// `Num RefCount Protocol Flags Type St Inode Path`. A path is what its owner wants, lines that look like
 /// another socket's too: what is there twice is nobody's.
-fn unix(table: &str, inode: u64) -> Option<String> {
+pub(super) fn unix(table: &str, inode: u64) -> Option<String> {
     let own = inode.to_string();
     let is_own = |line: &&str| line.split_ascii_whitespace().nth(6) == Some(&own);
     let mut lines = table.lines().skip(1).filter(is_own);

@@ -1,28 +1,31 @@
 //! Reading other people's ELF files in a child process.
 //!
 //! In: open files and offsets. Out: names, or why there are none.
-//! A hostile file may crash a parser, overflow its stack, eat memory, hang it, or shrink while
-//! it is mapped (SIGBUS): the child is bounded in memory, time and files it can open, and when it dies
-//! the file is tried once more without DWARF, then given up; the other files lose nothing.
+//! A hostile file may crash a parser, overflow its stack, eat memory, hang it, shrink while it is mapped (SIGBUS), or lie
+//! with a server that does not answer: so the child has limits of memory, time, silence and open files. If it dies, the file
+//! is tried once more without DWARF, and then given up; a silent one at once. Other files are not affected.
 
 use std::collections::VecDeque;
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, getrlimit, kill_process, setrlimit, waitpid,
-};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::Limits;
 use super::elf::ElfNames;
+use super::limits::Limits;
 use super::names::Pool;
+use crate::machine::child::{self, Waited};
 use crate::profile::stack::{Reason, Resolution};
 
 /// Offsets asked at once: an answer within the stall limit, however many there are.
 const BATCH: usize = 256;
+
+/// Whether somebody still waits for names is looked at so often; not before a silent child is given up.
+const LOOK: Duration = Duration::from_millis(2 * child::PATIENCE.as_millis() as u64);
 
 const NOT_REACHED: Resolution = Resolution::Unnamed(Reason::NotReached);
 
@@ -41,66 +44,71 @@ pub struct Job {
 pub fn run(jobs: &mut [Job], limits: &Limits, pool: &mut Pool) -> Vec<Vec<Resolution>> {
     let mut answers: Vec<_> = jobs.iter().map(|job| vec![NOT_REACHED; job.offsets.len()]).collect();
     let deadline = Instant::now() + limits.total;
+    let mut silence = limits.silence;
     let mut next = 0;
-    while next < jobs.len() && Instant::now() < deadline {
-        let Ok(mut child) = Child::start(jobs, next, limits, deadline) else { break };
+    while next < jobs.len() && Instant::now() < deadline && !limits.stopped() {
+        let rest = jobs.get(next..).unwrap_or_default();
+        let files: Vec<RawFd> = rest.iter().map(|job| job.file).collect();
+        let work = |line: &mut UnixStream| serve(rest, line);
+        let Ok(mut child) = Child::start(&files, limits, (deadline, silence), work) else { break };
         let reached = child.collect(&mut answers, next, pool);
+        let silent = child.silent;
+        silence = child.silence;
         drop(child);
         next = reached;
         let Some(job) = jobs.get_mut(next) else { break };
-        if Instant::now() >= deadline {
+        if silent {
+            give_up(&mut answers, next, Reason::NoAnswer);
+            next += 1;
+        } else if Instant::now() >= deadline || limits.stopped() {
             break;
-        }
-        if job.dwarf {
+        } else if job.dwarf {
             job.dwarf = false;
         } else {
-            give_up(&mut answers, next);
+            give_up(&mut answers, next, Reason::Unreadable);
             next += 1;
+        }
+        if silence == Duration::ZERO {
+            break;
         }
     }
     answers
 }
 
-/// The child died reading this file: what it had not named stays without a name.
-fn give_up(answers: &mut [Vec<Resolution>], job: usize) {
+/// The child died reading this file, or was silent: what it had not named stays without a name.
+fn give_up(answers: &mut [Vec<Resolution>], job: usize, reason: Reason) {
     for answer in answers.get_mut(job).into_iter().flatten() {
         if *answer == NOT_REACHED {
-            *answer = Resolution::Unnamed(Reason::Unreadable);
+            *answer = Resolution::Unnamed(reason);
         }
     }
 }
 
-/// The child, killed and reaped when dropped.
-struct Child {
-    pid: Pid,
-    pipe: PipeReader,
+/// A confined child that reads files.
+pub(super) struct Child {
+    child: child::Child,
     /// What was read and not yet used: a system call per field would cost more than the names.
     read: VecDeque<u8>,
-    stall: Duration,
     deadline: Instant,
+    /// What all files together may still be silent.
+    pub(super) silence: Duration,
+    /// It neither answered nor worked.
+    silent: bool,
+    limits: Limits,
 }
 
 impl Child {
-    /// Forks; the child works through `jobs` from `first` on.
-    fn start(jobs: &[Job], first: usize, limits: &Limits, deadline: Instant) -> io::Result<Self> {
-        let (pipe, writer) = io::pipe()?;
+    /// Forks; the child does `work` with the files at those places, writes its answers, and ends.
+    pub(super) fn start(
+        files: &[RawFd],
+        limits: &Limits,
+        (deadline, silence): (Instant, Duration),
+        work: impl FnOnce(&mut UnixStream) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let memory = own_memory()?.saturating_add(limits.memory_bytes);
-        // SAFETY: the child runs `serve` only and leaves by `_exit`. Other threads may hold locks
-        // that stay locked in it; it takes none of ours, and the C library's allocator is made
-        // ready for a fork by the library itself.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => {
-                drop(pipe);
-                let outcome = std::panic::catch_unwind(|| serve(jobs, first, memory, &writer));
-                // SAFETY: `_exit` ends this process without running anything of the parent's.
-                unsafe { libc::_exit(i32::from(!matches!(outcome, Ok(Ok(()))))) }
-            }
-            pid => {
-                let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("fork gave no process"))?;
-                Ok(Self { pid, pipe, read: VecDeque::new(), stall: limits.stall, deadline })
-            }
-        }
+        let child = child::Child::start(files, |line| confine(memory).and_then(|()| work(line)))?;
+        let limits = limits.clone();
+        Ok(Self { child, read: VecDeque::new(), deadline, silence, silent: false, limits })
     }
 
     /// Reads answers until the child is done, dead or silent; the first job that is not finished.
@@ -138,7 +146,8 @@ impl Child {
         Some(pool.share(std::str::from_utf8(&name).ok()?))
     }
 
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// The next bytes of an answer; `None` when the child is done, dead, or silent for too long.
+    pub(super) fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.need(N)?;
         let mut bytes = [0; N];
         for (slot, byte) in bytes.iter_mut().zip(self.read.drain(..N)) {
@@ -147,22 +156,36 @@ impl Child {
         Some(bytes)
     }
 
+    /// Waits until there is something to read, the child is given up, or nobody wants to know any more.
+    fn wait(&mut self) -> Waited {
+        let until = self.deadline.min(Instant::now() + self.limits.stall);
+        while !self.limits.stopped() {
+            let left = &mut self.silence;
+            let look = until.min(Instant::now() + LOOK);
+            let waited = self.child.wait_paying(child::PATIENCE, look, &mut |silent| {
+                *left = left.saturating_sub(silent);
+                *left > Duration::ZERO
+            });
+            if waited != Waited::Late || Instant::now() >= until {
+                return waited;
+            }
+        }
+        Waited::Late
+    }
+
     /// Waits until that many bytes are there.
     fn need(&mut self, length: usize) -> Option<()> {
         while self.read.len() < length {
-            readable(&self.pipe, self.deadline.min(Instant::now() + self.stall))?;
+            let waited = self.wait();
+            if waited != Waited::Ready {
+                self.silent = waited == Waited::Silent;
+                return None;
+            }
             let mut chunk = [0; 16 << 10];
-            let count = self.pipe.read(&mut chunk).ok().filter(|count| *count > 0)?;
+            let count = self.child.line.read(&mut chunk).ok().filter(|count| *count > 0)?;
             self.read.extend(chunk.get(..count)?);
         }
         Some(())
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        let _ = kill_process(self.pid, Signal::KILL);
-        while let Err(rustix::io::Errno::INTR) = waitpid(Some(self.pid), WaitOptions::empty()) {}
     }
 }
 
@@ -173,29 +196,10 @@ enum Message {
     Done,
 }
 
-/// Waits until the pipe can be read (or is closed).
-fn readable(pipe: &PipeReader, until: Instant) -> Option<()> {
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if left == Duration::ZERO {
-            return None;
-        }
-        let mut poll = libc::pollfd { fd: pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        let millis = i32::try_from(left.as_millis()).unwrap_or(i32::MAX).max(1);
-        // SAFETY: one valid `pollfd`, alive for the call.
-        match unsafe { libc::poll(&raw mut poll, 1, millis) } {
-            1.. => return Some(()),
-            -1 if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted => return None,
-            _ => {}
-        }
-    }
-}
-
-/// The child's whole life.
-fn serve(jobs: &[Job], first: usize, memory: u64, pipe: &PipeWriter) -> io::Result<()> {
-    confine(memory)?;
-    let mut pipe = io::BufWriter::with_capacity(16 << 10, pipe);
-    for job in jobs.get(first..).unwrap_or_default() {
+/// What the child does.
+fn serve(jobs: &[Job], line: &mut impl Write) -> io::Result<()> {
+    let mut pipe = io::BufWriter::with_capacity(16 << 10, line);
+    for job in jobs {
         let path = PathBuf::from(format!("/proc/self/fd/{}", job.file));
         let mut names = Some(ElfNames::new(&path, job.dwarf));
         let mut plain = !job.dwarf;
@@ -242,19 +246,11 @@ fn write_answer(pipe: &mut impl Write, at: usize, functions: Option<&[String]>) 
 /// Only one more file can be opened, the ELF file itself: links in it to separate debug files
 /// are chosen by who wrote it, and opening the wrong device as root can stop a machine.
 fn confine(memory: u64) -> io::Result<()> {
-    let quiet = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
-    // SAFETY: plain calls on this process alone, with valid arguments; the descriptor is open.
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-        libc::signal(libc::SIGINT, libc::SIG_IGN);
-        libc::signal(libc::SIGTERM, libc::SIG_IGN);
-        libc::dup2(quiet.as_raw_fd(), libc::STDERR_FILENO);
-    }
-    let free = quiet.as_raw_fd() as u64;
-    drop(quiet);
+    let probe = std::fs::File::open("/dev/null")?;
+    let free = probe.as_raw_fd() as u64;
+    drop(probe);
     lower(Resource::Nofile, free + 1)?;
-    lower(Resource::Data, memory)?;
-    lower(Resource::Core, 0)
+    lower(Resource::Data, memory)
 }
 
 fn lower(resource: Resource, value: u64) -> io::Result<()> {
@@ -327,6 +323,15 @@ mod tests {
         let limits = Limits { stall: Duration::ZERO, ..Limits::default() };
         let answers = run(&mut [job(), job()], &limits, &mut Pool::default());
         assert_eq!(answers, [[unnamed(Reason::Unreadable)], [unnamed(Reason::Unreadable)]]);
+    }
+
+    #[test]
+    fn nobody_who_waits_any_more_is_said() {
+        let exe = File::open("/proc/self/exe").unwrap();
+        let job = Job { file: exe.as_raw_fd(), offsets: vec![1], dwarf: false };
+        let limits = limits();
+        limits.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(run(&mut [job], &limits, &mut Pool::default()), [[NOT_REACHED]]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::hierarchy::below;
+use super::hierarchy::{below, owner};
 use super::host::Host;
 use super::task::Task;
 use crate::machine::CgroupPlace;
@@ -72,6 +72,15 @@ impl Area {
         self.paths
             .iter()
             .any(|(place, path)| task.path_in(*place).is_some_and(|own| below(own, path).is_some()))
+    }
+
+    /// The user who may make such a cgroup: the owner of the directory that it is in, if it is not root's in each hierarchy.
+    pub(super) fn maker(&self, host: &Host) -> u32 {
+        let owners = self.paths.iter().filter_map(|(place, path)| {
+            let (parent, _) = path.rsplit_once('/')?;
+            owner(&host.hierarchies().get(*place)?.directory(parent))
+        });
+        owners.max().unwrap_or(0)
     }
 
     /// What is in both: the deeper of the two, if one is inside the other.

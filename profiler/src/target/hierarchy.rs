@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Controllers by which a v1 cgroup can be told apart in the kernel, best first.
+/// Controllers by which the kernel side can recognize a v1 cgroup, best first.
 const PREFERENCE: [&str; 12] = [
     "memory",
     "cpu",
@@ -103,6 +103,16 @@ impl Hierarchy {
         format!("{}{}", self.root, located.trim_end_matches('/'))
     }
 
+    /// A path from the hierarchy's root, made relative to `dir`: what [`Self::display`] shows; `None` where `dir` is
+    /// somewhere else, or it is not visible where.
+    pub(super) fn located(&self, shown: &str) -> Option<String> {
+        self.level?;
+        if self.root == "/" || self.root.starts_with("/..") {
+            return Some(shown.to_owned());
+        }
+        below(shown, &self.root).map(|rest| if rest.is_empty() { "/".to_owned() } else { rest.to_owned() })
+    }
+
     /// The kernel's id and level of a located path; `None` when it is gone or its depth is not visible.
     pub(super) fn identity(&self, located: &str) -> Option<(u64, u32)> {
         let (_, names) = split(located);
@@ -153,6 +163,11 @@ impl Hierarchy {
 /// Inode of a directory.
 pub(super) fn inode(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(fs::Metadata::is_dir).map(|meta| meta.ino())
+}
+
+/// User who owns a directory.
+pub(super) fn owner(path: &Path) -> Option<u32> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_dir).map(|meta| meta.uid())
 }
 
 /// What follows `prefix` in `path`, at a component's border: `""` or `/…`.

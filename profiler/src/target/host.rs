@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use super::hierarchy::{Hierarchy, inode};
 use super::mounts::{self, Mount};
-use super::task::{self, Task};
 use super::{read, shape};
 use crate::failure::Failure;
 
@@ -23,6 +22,7 @@ const INITS: [&str; 2] = ["/proc/1", "/proc/2"];
 #[derive(Clone, Debug)]
 pub struct Host {
     root: PathBuf,
+    proc: PathBuf,
     hierarchies: Vec<Hierarchy>,
     mounts: Vec<Mount>,
     in_container: bool,
@@ -43,12 +43,13 @@ impl Host {
         let (root, mounts) = far.unwrap_or_else(|| ("/".to_owned(), near));
         let mut host = Self {
             root: PathBuf::from(root),
+            proc: PathBuf::from("/proc"),
             hierarchies: found,
             mounts,
             in_container,
             initial_pids: link("/proc/self/ns/pid") == INITIAL_PID_NAMESPACE,
         };
-        let own = task::cgroups(&host, std::process::id()).unwrap_or_default();
+        let own = host.cgroups(std::process::id()).unwrap_or_default();
         host.in_container |=
             !host.initial_pids || own.iter().any(|(_, path)| shape::container_in(path).is_some());
         Ok(host)
@@ -98,21 +99,56 @@ impl Host {
 
     /// `/proc/PID`.
     pub(super) fn process(&self, pid: u32) -> PathBuf {
-        PathBuf::from(format!("/proc/{pid}"))
+        self.proc.join(pid.to_string())
     }
 
-    /// All processes, in pid order.
-    pub(super) fn tasks(&self) -> Vec<Task> {
-        let mut pids = self.pids();
-        pids.sort_unstable();
-        pids.into_iter().filter_map(|pid| Task::read(self, pid)).collect()
+    /// A host whose procfs is a recorded tree, with one hierarchy mounted for each list of controllers.
+    #[cfg(test)]
+    pub(super) fn recorded(root: &Path, controllers: &[&str]) -> Self {
+        let hierarchy = |(place, name): (usize, &&str)| Hierarchy {
+            controllers: name.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            dir: root.join("cgroup").join(place.to_string()),
+            root: "/".to_owned(),
+            level: Some(0),
+            descent: Vec::new(),
+        };
+        Self {
+            root: root.to_path_buf(),
+            proc: root.join("proc"),
+            hierarchies: controllers.iter().enumerate().map(hierarchy).collect(),
+            mounts: Vec::new(),
+            in_container: false,
+            initial_pids: true,
+        }
+    }
+
+    /// The cgroup paths of a process, preferred hierarchy first.
+    pub(super) fn cgroups(&self, pid: u32) -> Option<Vec<(usize, String)>> {
+        let text = read::procfs(self.process(pid).join("cgroup"))?;
+        let lines: Vec<(Vec<&str>, &str)> = text.lines().filter_map(parse_cgroup_line).collect();
+        let located = self.hierarchies().iter().enumerate().filter_map(|(place, hierarchy)| {
+            let same = |names: &[&str]| {
+                names.len() == hierarchy.controllers.len()
+                    && names.iter().all(|name| hierarchy.controllers.iter().any(|own| own == name))
+            };
+            let (_, path) = lines.iter().find(|(names, _)| same(names))?;
+            Some((place, hierarchy.locate(path)?))
+        });
+        Some(located.collect())
     }
 
     /// The processes there are, by number only: one directory read, whatever their count.
     pub(super) fn pids(&self) -> Vec<u32> {
-        let entries = fs::read_dir("/proc").into_iter().flatten();
+        let entries = fs::read_dir(&self.proc).into_iter().flatten();
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
     }
+}
+
+/// `N:a,b:/path` as controllers and path; no controllers: cgroup2.
+fn parse_cgroup_line(line: &str) -> Option<(Vec<&str>, &str)> {
+    let mut fields = line.splitn(3, ':');
+    let (_, names, path) = (fields.next()?, fields.next()?, fields.next()?);
+    Some((names.split(',').filter(|name| !name.is_empty()).collect(), path))
 }
 
 fn link(path: &str) -> String {
@@ -216,5 +252,12 @@ mod tests {
         assert!(["v1", "v2", "hybrid", "none"].contains(&host.layout()));
         let own = std::process::id();
         assert!(host.tasks().iter().any(|task| task.pid == own));
+    }
+
+    #[test]
+    fn cgroup_lines() {
+        assert_eq!(parse_cgroup_line("0::/a:b"), Some((vec![], "/a:b")));
+        assert_eq!(parse_cgroup_line("4:cpu,cpuacct:/"), Some((vec!["cpu", "cpuacct"], "/")));
+        assert_eq!(parse_cgroup_line("junk"), None);
     }
 }

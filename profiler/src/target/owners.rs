@@ -1,16 +1,16 @@
-//! Whose a process or a cgroup is, while recording.
+//! The container that a process or a cgroup belongs to, while recording.
 //!
 //! In: a pid, or a cgroup id from the kernel. Out: container and cgroup path. Cached by cgroup, never
-//! by pid: pids are reused, and one procfs read tells a process's cgroup.
+//! by pid: pids are reused, and a process's cgroup takes one read of procfs.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::hierarchy::Hierarchy;
 use super::host::Host;
+use super::runtime::Records;
 use super::shape;
 use super::survey::{Survey, around, holder, short};
-use super::task;
 
 /// Walking all cgroups may take one part of the time in this many, and no walk follows the last sooner
 /// than this.
@@ -38,6 +38,7 @@ pub struct Owner {
 #[derive(Debug)]
 pub struct Owners {
     host: Host,
+    runtimes: Records,
     by_path: HashMap<(usize, String), Known>,
     /// The hierarchy whose ids the kernel side reports.
     reported: Option<usize>,
@@ -51,7 +52,8 @@ impl Owners {
     pub fn new(host: Host) -> Self {
         let reported = host.hierarchies().iter().position(Hierarchy::is_v2);
         let (by_path, by_id) = (HashMap::new(), HashMap::new());
-        Self { host, by_path, reported, by_id, surveyed: false, next_walk: None }
+        let runtimes = Records::of(&host, &host.tasks());
+        Self { host, runtimes, by_path, reported, by_id, surveyed: false, next_walk: None }
     }
 
     /// The same with cgroup ids of a v1 controller's hierarchy.
@@ -64,13 +66,13 @@ impl Owners {
 
     /// The owner of a process or thread; `None` when it is gone.
     pub fn owner_of_pid(&mut self, pid: u32) -> Option<Owner> {
-        let cgroups = task::cgroups(&self.host, pid)?;
+        let cgroups = self.host.cgroups(pid)?;
         Some(self.owner_of(&cgroups))
     }
 
     /// The owner of a process that the kernel side saw in a cgroup; `None` when neither is there any more.
     pub fn owner(&mut self, pid: u32, cgroup: u64) -> Option<Owner> {
-        let Some(cgroups) = task::cgroups(&self.host, pid) else { return self.owner_of_cgroup(cgroup) };
+        let Some(cgroups) = self.host.cgroups(pid) else { return self.owner_of_cgroup(cgroup) };
         // The next process of this cgroup may be gone when it is asked for.
         if !self.by_id.contains_key(&cgroup) {
             self.remember_id(&cgroups, cgroup);
@@ -122,8 +124,7 @@ impl Owners {
     }
 
     fn owner_of(&mut self, paths: &[(usize, String)]) -> Owner {
-        let telling = paths.iter().find(|(_, path)| path != "/").or(paths.first());
-        let Some(key) = telling.cloned() else { return Owner::default() };
+        let Some(key) = shape::telling(paths).cloned() else { return Owner::default() };
         self.survey_once();
         let doubt = match self.by_path.get(&key) {
             Some(Known { owner, doubt }) if doubt.as_ref().is_none_or(|doubt| !doubt.is_due()) => {
@@ -142,6 +143,11 @@ impl Owners {
         owner
     }
 
+    /// Answers the first question before it is asked: who dies then is named.
+    pub fn prime(&mut self) {
+        self.survey_once();
+    }
+
     /// The first question is answered for all cgroups at once.
     fn survey_once(&mut self) {
         if std::mem::replace(&mut self.surveyed, true) {
@@ -149,7 +155,7 @@ impl Owners {
         }
         let survey = Survey::take(&self.host);
         for task in &survey.tasks {
-            let Some(key) = task.cgroups.iter().find(|(_, path)| path != "/") else { continue };
+            let Some(key) = shape::telling(&task.cgroups).filter(|(_, path)| path != "/") else { continue };
             let Some(hierarchy) = self.host.hierarchies().get(key.0) else { continue };
             let container =
                 holder(&survey.containers, &task.cgroups).map(|own| own.label()).unwrap_or_default();
@@ -161,8 +167,8 @@ impl Owners {
     /// The container of a cgroup that is new, and whether that will not change: a container that is just
     /// being made has no name yet, or looks like none at all.
     fn name(&self, paths: &[(usize, String)]) -> (String, bool) {
-        let found = around(&self.host, paths);
-        let shaped = paths.iter().find_map(|(_, path)| shape::container_in(path));
+        let found = around(&self.host, &self.runtimes, paths);
+        let shaped = shape::innermost(paths).map(|(_, shape, _)| shape);
         match (holder(&found, paths), shaped) {
             (Some(container), _) => (container.label(), container.name != short(&container.id)),
             (None, Some(shape)) => (short(&shape.id).to_owned(), false),

@@ -1,7 +1,7 @@
-//! Bounded reading of files that somebody hostile may have prepared.
+//! Bounded reading of files that an attacker may have prepared.
 //!
 //! In: paths in procfs, or below a directory that is already open. Out: at most `cap` bytes as text;
-//! `None` when the file is gone, is no regular file, hides behind a link, or is too large.
+//! `None` if the file is gone, is no regular file, is behind a link, or is too large.
 
 use std::fs::File;
 use std::io::Read;

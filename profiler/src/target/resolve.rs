@@ -1,15 +1,19 @@
 //! From a selection to what the kernel side filters by.
 //!
-//! In: [`Selection`] (kinds AND, repeats OR). Out: [`Resolved`]: cgroup filters, processes to follow,
+//! In: [`Selection`]: all kinds must match, and one entry of each kind. Out: [`Resolved`]: cgroup filters, processes to follow,
 //! command names, and the note that captures carry.
 
-use super::Selection;
+use profiler_common::glob::Glob;
+
 use super::area::{Area, CgroupFilter};
 use super::host::Host;
 use super::place;
+use super::seek::{self, Seek};
 use super::select::{self, Part};
+use super::selection::Selection;
 use super::survey::Survey;
 use super::task::Task;
+use super::thread;
 use crate::failure::Failure;
 use crate::machine::CgroupPlace;
 use crate::profile::TargetNote;
@@ -18,15 +22,20 @@ use crate::profile::TargetNote;
 const MAX_SPELLED: usize = 4;
 
 /// A target the kernel side can tell apart. A task belongs to it when it is in any of `cgroups` (none:
-/// everywhere) and belongs to `pids` or their later children and has one of `comms` (none: any).
+/// everywhere) and belongs to `pids` or their later children, its process has one of `comms` (none: any), itself one of `threads`
+/// (none: any).
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {
     /// Cgroups, each with everything below it.
     pub cgroups: Vec<CgroupFilter>,
+    /// The same with their names, in that order, and after them those that are waited for.
+    pub seeks: Vec<Seek>,
     /// Process ids, their present descendants included; future children are to be followed.
     pub pids: Option<Vec<u32>>,
     /// Command names, whole.
     pub comms: Vec<String>,
+    /// Patterns on threads' names.
+    pub threads: Vec<Glob>,
     /// The target in words.
     pub note: TargetNote,
     /// How many processes match now.
@@ -38,7 +47,22 @@ pub struct Resolved {
 }
 
 /// Resolves a selection against the host as it is now.
+///
+/// # Errors
+/// Nothing or too much matches.
 pub fn resolve(host: &Host, selection: &Selection) -> Result<Resolved, Failure> {
+    resolved(host, selection, false)
+}
+
+/// The same; what matches nothing is waited for.
+///
+/// # Errors
+/// Too much matches, or what was named cannot be waited for.
+pub fn resolve_or_wait(host: &Host, selection: &Selection) -> Result<Resolved, Failure> {
+    resolved(host, selection, true)
+}
+
+fn resolved(host: &Host, selection: &Selection, wait: bool) -> Result<Resolved, Failure> {
     if selection.is_empty() {
         return Ok(whole_machine(host));
     }
@@ -48,31 +72,43 @@ pub fn resolve(host: &Host, selection: &Selection) -> Result<Resolved, Failure> 
         return Err(Failure::Privilege(line.into()));
     }
     let survey = Survey::take(host);
+    let (selection, absent) =
+        if wait { seek::split(host, &survey, selection)? } else { (selection.clone(), Vec::new()) };
+    let selection = &selection;
     let parts = parts(host, &survey, selection)?;
     let areas = intersection(&parts)?;
     let (cgroups, fallback) = filters(host, &survey, &areas)?;
     let pids = followed(&survey, &parts, fallback)?;
+    let threads = thread::patterns(&selection.threads)?;
     let belongs = |task: &&Task| {
-        let inside = areas.is_empty() || areas.iter().any(|area| area.holds(task));
+        let inside = areas.is_empty() && absent.is_empty() || areas.iter().any(|area| area.holds(task));
         let followed = pids.as_ref().is_none_or(|pids| pids.binary_search(&task.pid).is_ok());
-        inside && followed && (selection.comms.is_empty() || selection.comms.contains(&task.comm))
+        let named = selection.comms.is_empty() || selection.comms.contains(&task.comm);
+        inside && followed && named && thread::any(host, task.pid, &threads)
     };
     let members: Vec<&Task> = survey.tasks.iter().filter(belongs).collect();
     let mut resolved = Resolved {
         expected: members.len(),
         one: members.first().map(|task| task.pid),
         places: super::area::places(host, &areas, &members),
+        seeks: seek::of(host, &survey, selection, &cgroups),
         cgroups,
         pids,
         comms: selection.comms.clone(),
+        threads: threads.clone(),
         note: TargetNote::default(),
     };
-    if resolved.expected == 0 && resolved.pids.is_some() && resolved.comms.is_empty() {
+    if resolved.expected == 0
+        && resolved.pids.is_some()
+        && resolved.comms.is_empty()
+        && resolved.threads.is_empty()
+    {
         let labels: Vec<String> = parts.iter().map(|part| part.label.join(", ")).collect();
         let line = format!("no process is in all of: {}", super::text::clean(&labels.join("; ")));
         return Err(Failure::Usage(line));
     }
-    resolved.note = note(&parts, &resolved);
+    resolved.note = note(&parts, &absent, &resolved);
+    resolved.seeks.extend(absent);
     Ok(resolved)
 }
 
@@ -105,6 +141,9 @@ fn parts(host: &Host, survey: &Survey, selection: &Selection) -> Result<Vec<Part
     }
     if !selection.comms.is_empty() {
         parts.push(select::comms(&selection.comms)?);
+    }
+    if !selection.threads.is_empty() {
+        parts.push(thread::part(&selection.threads));
     }
     Ok(parts)
 }
@@ -171,8 +210,9 @@ fn followed(
     Ok(Some(pids))
 }
 
-fn note(parts: &[Part], resolved: &Resolved) -> TargetNote {
-    let labels: Vec<String> = parts.iter().map(|part| part.label.join(" or ")).collect();
+fn note(parts: &[Part], absent: &[Seek], resolved: &Resolved) -> TargetNote {
+    let mut labels: Vec<String> = parts.iter().map(|part| part.label.join(" or ")).collect();
+    labels.extend(absent.iter().map(|seek| seek.label()));
     let mut ways: Vec<String> = resolved.cgroups.iter().take(MAX_SPELLED).map(ToString::to_string).collect();
     if resolved.cgroups.len() > MAX_SPELLED {
         ways.push(format!("{} more cgroups", resolved.cgroups.len() - MAX_SPELLED));
@@ -180,8 +220,14 @@ fn note(parts: &[Part], resolved: &Resolved) -> TargetNote {
     if let Some(pids) = &resolved.pids {
         ways.push(format!("pid set ({} and their children)", pids.len()));
     }
+    if !absent.is_empty() {
+        ways.push("cgroups to come".into());
+    }
     if !resolved.comms.is_empty() {
         ways.push("command name".into());
+    }
+    if !resolved.threads.is_empty() {
+        ways.push("thread name".into());
     }
     let mut details: Vec<(String, String)> = parts.iter().flat_map(|part| part.details.clone()).collect();
     details.extend(resolved.cgroups.iter().take(MAX_SPELLED).map(|filter| {

@@ -17,12 +17,12 @@ const COMM_BYTES: usize = 15;
 /// Most candidates listed in an error.
 const MAX_CANDIDATES: usize = 40;
 
-/// What one kind matched.
+/// What the options of one kind matched.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Part {
     pub label: Vec<String>,
     pub areas: Vec<Area>,
-    /// Processes to follow, where no cgroup tells them apart.
+    /// Processes to follow, if no cgroup has exactly these.
     pub pids: Vec<u32>,
     pub details: Vec<(String, String)>,
 }
@@ -47,16 +47,32 @@ pub(super) fn containers(survey: &Survey, wanted: &[String]) -> Result<Part, Fai
     Ok(part)
 }
 
+/// Whether a container bears a name: its own, `pod/name`, the same with its namespace, its id or the beginning of that.
+pub(super) fn is_container(own: &Container, want: &str) -> bool {
+    bears(own, want) || begins_with(own, want)
+}
+
+/// The same without its id, which never comes again.
+pub(super) fn is_named(own: &Container, want: &str) -> bool {
+    let other = own.other_names.iter().any(|name| name == want);
+    own.name == want || other || own.label() == want || in_namespace(own, want)
+}
+
+fn bears(own: &Container, want: &str) -> bool {
+    own.id == want || is_named(own, want)
+}
+
+fn begins_with(own: &Container, want: &str) -> bool {
+    let prefix = want.len() >= 3 && want.bytes().all(|byte| byte.is_ascii_hexdigit());
+    prefix && short(&own.id) != own.id && own.id.starts_with(&want.to_ascii_lowercase())
+}
+
 fn container<'a>(all: &'a [Container], want: &str) -> Result<&'a Container, Failure> {
-    let named = |own: &&Container| {
-        own.name == want || own.id == want || own.label() == want || in_namespace(own, want)
-    };
-    let mut found: Vec<&Container> = all.iter().filter(named).collect();
-    if found.is_empty() && want.len() >= 3 && want.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        let want = want.to_ascii_lowercase();
-        found = all.iter().filter(|own| short(&own.id) != own.id && own.id.starts_with(&want)).collect();
+    let mut found: Vec<&Container> = all.iter().filter(|own| bears(own, want)).collect();
+    if found.is_empty() {
+        found = all.iter().filter(|own| begins_with(own, want)).collect();
     }
-    match found.as_slice() {
+    match of_the_host(&found).as_slice() {
         [one] => Ok(one),
         [] if all.is_empty() => Err(Failure::Usage(format!(
             "no container matches '{}': no containers run here (`profiler targets` lists them); --cgroup, --unit and --pid need none",
@@ -77,15 +93,28 @@ fn container<'a>(all: &'a [Container], want: &str) -> Result<&'a Container, Fail
 }
 
 fn in_namespace(own: &Container, want: &str) -> bool {
-    !own.namespace.is_empty() && want == format!("{}/{}", own.namespace, own.label())
+    let named = |pod: String| want == pod || want == own.inside(pod);
+    !own.pod.is_empty()
+        && (named(format!("{}/{}", own.pod, own.name))
+            || named(format!("{}/{}/{}", own.namespace, own.pod, own.name)))
+}
+
+/// Those that no other container is around, if there are any: what runs inside may call itself what it likes.
+fn of_the_host<'a>(found: &[&'a Container]) -> Vec<&'a Container> {
+    let outermost: Vec<_> = found.iter().copied().filter(|own| own.outer.is_empty()).collect();
+    if outermost.is_empty() { found.to_vec() } else { outermost }
 }
 
 fn candidates<'a>(found: impl Iterator<Item = &'a Container>) -> String {
     list(found.map(|own| {
-        let pod =
-            if own.pod.is_empty() { String::new() } else { format!("  pod {}/{}", own.namespace, own.pod) };
+        let pod = if own.pod.is_empty() { String::new() } else { format!("  pod {}", own.pod_name()) };
         let image = if own.image.is_empty() { "-" } else { &own.image };
-        clean(&format!("{}  {}  {image}{pod}  pids {}", own.name, short(&own.id), pids(&own.pids, 4)))
+        clean(&format!(
+            "{}  {}  {image}{pod}  pids {}",
+            own.inside(own.name.clone()),
+            short(&own.id),
+            pids(&own.pids, 4)
+        ))
     }))
 }
 
@@ -122,16 +151,19 @@ fn container_details(found: &Container) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Whether a container is in a pod of that name, `namespace/name` or uid.
+pub(super) fn is_pod(own: &Container, want: &str) -> bool {
+    let by_name = !own.pod.is_empty()
+        && (own.pod == want || format!("{}/{}", own.namespace, own.pod) == want || own.pod_name() == want);
+    by_name || (!own.pod_uid.is_empty() && own.pod_uid == want)
+}
+
 /// Pods by name, `namespace/name` or uid.
 pub(super) fn pods(survey: &Survey, wanted: &[String]) -> Result<Part, Failure> {
     let mut part = Part::default();
     for want in wanted {
-        let is = |own: &&Container| {
-            let by_name = !own.pod.is_empty()
-                && (own.pod == *want || format!("{}/{}", own.namespace, own.pod) == *want);
-            by_name || (!own.pod_uid.is_empty() && own.pod_uid == *want)
-        };
-        let found: Vec<&Container> = survey.containers.iter().filter(is).collect();
+        let found =
+            of_the_host(&survey.containers.iter().filter(|own| is_pod(own, want)).collect::<Vec<_>>());
         let pods = pod_names(found.iter().copied());
         match pods.as_slice() {
             [one] => part.label.push(format!("pod {one}")),
@@ -160,14 +192,8 @@ pub(super) fn pods(survey: &Survey, wanted: &[String]) -> Result<Part, Failure> 
 
 /// Distinct pods: name where known, else uid.
 fn pod_names<'a>(of: impl Iterator<Item = &'a Container>) -> Vec<String> {
-    let mut names: Vec<String> = of
-        .filter(|own| !own.pod.is_empty() || !own.pod_uid.is_empty())
-        .map(|own| match (own.pod.as_str(), own.namespace.as_str()) {
-            ("", _) => own.pod_uid.clone(),
-            (pod, "") => pod.to_owned(),
-            (pod, namespace) => format!("{namespace}/{pod}"),
-        })
-        .collect();
+    let mut names: Vec<String> =
+        of.filter(|own| !own.pod.is_empty() || !own.pod_uid.is_empty()).map(Container::pod_name).collect();
     names.sort_unstable();
     names.dedup();
     names

@@ -18,7 +18,12 @@ pub(super) struct Shape<'a> {
 
 /// The innermost container in a path.
 pub(super) fn container_in(path: &str) -> Option<Shape<'_>> {
-    let mut found = None;
+    containers_in(path).pop()
+}
+
+/// The containers in a path, the outermost first.
+pub(super) fn containers_in(path: &str) -> Vec<Shape<'_>> {
+    let mut found = Vec::new();
     let mut end = 0;
     let mut parent = "";
     for name in path.split('/') {
@@ -28,7 +33,7 @@ pub(super) fn container_in(path: &str) -> Option<Shape<'_>> {
         if let Some((runtime, id)) = container_of(parent, name, above)
             && let Some(dir) = path.get(..end)
         {
-            found = Some(Shape { runtime, id, dir, pod_uid: pod_uid(parent) });
+            found.push(Shape { runtime, id, dir, pod_uid: pod_uid(parent) });
         }
         parent = name;
         end += 1;
@@ -103,6 +108,28 @@ pub(super) fn pod_uid(component: &str) -> String {
 /// The innermost systemd service or scope in a path.
 pub(super) fn unit_in(path: &str) -> Option<&str> {
     path.rsplit('/').find(|name| name.ends_with(".service") || name.ends_with(".scope"))
+}
+
+/// The innermost container over the paths of one process: hierarchies may go down to different depths, where a runtime
+/// inside a container may make cgroups in some of them only. With its place, and the container around it.
+pub(super) fn innermost(paths: &[(usize, String)]) -> Option<(usize, Shape<'_>, Option<Shape<'_>>)> {
+    let mut best: Option<(usize, Vec<Shape<'_>>)> = None;
+    for (place, path) in paths {
+        let shapes = containers_in(path);
+        if shapes.len() > best.as_ref().map_or(0, |(_, best)| best.len()) {
+            best = Some((*place, shapes));
+        }
+    }
+    let (place, mut shapes) = best?;
+    let inner = shapes.pop()?;
+    Some((place, inner, shapes.pop()))
+}
+
+/// The path that tells most of a process: down to its innermost container, else the first that is no root.
+pub(super) fn telling(paths: &[(usize, String)]) -> Option<&(usize, String)> {
+    let shaped = innermost(paths).map(|(place, ..)| place);
+    let of_place = shaped.and_then(|shaped| paths.iter().find(|(place, _)| *place == shaped));
+    of_place.or_else(|| paths.iter().find(|(_, path)| path != "/")).or(paths.first())
 }
 
 /// True for a component that systemd made.
@@ -212,6 +239,27 @@ mod tests {
         let path = format!("/docker/{ID}/docker/{inner}/x");
         let shape = container_in(&path).unwrap();
         assert_eq!((shape.id.as_str(), shape.dir), (inner.as_str(), &path[..path.len() - 2]));
+    }
+
+    #[test]
+    fn the_innermost_is_sought_in_every_hierarchy() {
+        let inner = ID.replace('b', "c");
+        let paths = [
+            (0, format!("/docker/{ID}")),
+            (1, "/".to_owned()),
+            (2, format!("/docker/{ID}/docker/{inner}/x")),
+            (3, format!("/docker/{ID}/docker/{inner}")),
+        ];
+        let (place, found, outer) = innermost(&paths).unwrap();
+        assert_eq!((place, found.id.as_str(), outer.unwrap().id.as_str()), (2, inner.as_str(), ID));
+        assert_eq!(telling(&paths), Some(&paths[2]));
+        let (place, found, outer) = innermost(&paths[..2]).unwrap();
+        assert_eq!((place, found.id.as_str(), outer), (0, ID, None));
+        let plain = [(0, "/".to_owned()), (1, "/a".to_owned())];
+        assert_eq!(
+            (innermost(&plain), telling(&plain), telling(&plain[..1])),
+            (None, Some(&plain[1]), Some(&plain[0]))
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Containers that a bare `runc run` or `crun run` recorded.
 //!
-//! In: `/run/runc/*/state.json`, `/run/crun/*/status` (root's own; users' files are not believed).
+//! In: `/run/runc/*/state.json`, `/run/crun/*/status` (only files that belong to root).
 //! Out: name and cgroup of each. Other `--root` directories cannot be known; their containers are
 //! found by their pid namespace instead.
 
@@ -42,7 +42,7 @@ pub(super) fn records(host: &Host) -> Vec<Record> {
 }
 
 /// runc names absolute directories per controller, crun one path for all hierarchies.
-fn area_of(host: &Host, state: &Value) -> Area {
+pub(super) fn area_of(host: &Host, state: &Value) -> Area {
     let absolute: Vec<&str> = state["cgroup_paths"]
         .as_object()
         .into_iter()

@@ -6,7 +6,8 @@
 use std::io::{self, Write};
 
 use super::survey::{Container, short};
-use super::text::{clean, fit, steers};
+use super::text::{clean, fit};
+use crate::hostile::acts;
 
 /// Heading, greatest width, and whether the end tells more than the start.
 const COLUMNS: [(&str, usize, bool); 6] = [
@@ -42,18 +43,10 @@ pub fn write_list(containers: &[Container], json: bool, out: &mut dyn Write) -> 
 }
 
 fn row(container: &Container) -> [String; 6] {
-    let pod = match (container.namespace.as_str(), container.pod.as_str()) {
-        ("", pod) => pod.to_owned(),
-        (namespace, pod) => format!("{namespace}/{pod}"),
-    };
-    let cells = [
-        &container.runtime,
-        &container.name,
-        short(&container.id),
-        &container.image,
-        &pod,
-        &pids(&container.pids, 1),
-    ];
+    let pod = if container.pod.is_empty() { String::new() } else { container.pod_name() };
+    let name = container.inside(container.name.clone());
+    let cells =
+        [&container.runtime, &name, short(&container.id), &container.image, &pod, &pids(&container.pids, 1)];
     let mut columns = COLUMNS.iter();
     cells.map(|cell| {
         let cell = clean(cell);
@@ -74,7 +67,7 @@ fn write_json(containers: &[Container], out: &mut dyn Write) -> io::Result<()> {
     let text = serde_json::to_string_pretty(containers)?;
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter != '\n' && steers(letter) {
+        if letter != '\n' && acts(letter) {
             let mut units = [0; 2];
             safe.extend(letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
         } else {
@@ -108,7 +101,7 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-        assert!(!text.chars().any(|letter| letter != '\n' && steers(letter)), "{text}");
+        assert!(!text.chars().any(|letter| letter != '\n' && acts(letter)), "{text}");
         assert!(text.contains("ath/app:1.2"), "{text}");
     }
 
@@ -117,7 +110,7 @@ mod tests {
         let mut out = Vec::new();
         write_list(&[nasty()], true, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(!text.chars().any(|letter| letter != '\n' && steers(letter)));
+        assert!(!text.chars().any(|letter| letter != '\n' && acts(letter)));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value[0]["namespace"], "production\u{202e}");
         assert_eq!(value[0]["name"], nasty().name);

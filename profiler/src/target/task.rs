@@ -1,7 +1,7 @@
-//! One process as procfs tells it.
+//! One process, read from procfs.
 //!
 //! In: `/proc/PID/status` and `/proc/PID/cgroup`. Out: name, parent, pid namespace depth and cgroup
-//! paths; `None` for a process that went away meanwhile.
+//! paths; `None` if the process ended meanwhile.
 
 use super::host::Host;
 use super::read;
@@ -27,7 +27,7 @@ impl Task {
     /// Reads a process.
     pub(super) fn read(host: &Host, pid: u32) -> Option<Self> {
         let mut task = parse_status(&read::procfs(host.process(pid).join("status"))?)?;
-        task.cgroups = cgroups(host, pid)?;
+        task.cgroups = host.cgroups(pid)?;
         Some(task)
     }
 
@@ -37,26 +37,13 @@ impl Task {
     }
 }
 
-/// The cgroup paths of a process, preferred hierarchy first.
-pub(super) fn cgroups(host: &Host, pid: u32) -> Option<Vec<(usize, String)>> {
-    let text = read::procfs(host.process(pid).join("cgroup"))?;
-    let lines: Vec<(Vec<&str>, &str)> = text.lines().filter_map(parse_cgroup_line).collect();
-    let located = host.hierarchies().iter().enumerate().filter_map(|(place, hierarchy)| {
-        let same = |names: &[&str]| {
-            names.len() == hierarchy.controllers.len()
-                && names.iter().all(|name| hierarchy.controllers.iter().any(|own| own == name))
-        };
-        let (_, path) = lines.iter().find(|(names, _)| same(names))?;
-        Some((place, hierarchy.locate(path)?))
-    });
-    Some(located.collect())
-}
-
-/// `N:a,b:/path` as controllers and path; no controllers: cgroup2.
-fn parse_cgroup_line(line: &str) -> Option<(Vec<&str>, &str)> {
-    let mut fields = line.splitn(3, ':');
-    let (_, names, path) = (fields.next()?, fields.next()?, fields.next()?);
-    Some((names.split(',').filter(|name| !name.is_empty()).collect(), path))
+impl Host {
+    /// All processes, in pid order.
+    pub(super) fn tasks(&self) -> Vec<Task> {
+        let mut pids = self.pids();
+        pids.sort_unstable();
+        pids.into_iter().filter_map(|pid| Task::read(self, pid)).collect()
+    }
 }
 
 fn parse_status(text: &str) -> Option<Task> {
@@ -103,12 +90,5 @@ mod tests {
         assert_eq!(task.comm, "a\nb \\ c");
         assert!(parse_status("").is_none());
         assert!(parse_status("Name:\tx\nTgid:\tmany\n").is_none());
-    }
-
-    #[test]
-    fn cgroup_lines() {
-        assert_eq!(parse_cgroup_line("0::/a:b"), Some((vec![], "/a:b")));
-        assert_eq!(parse_cgroup_line("4:cpu,cpuacct:/"), Some((vec!["cpu", "cpuacct"], "/")));
-        assert_eq!(parse_cgroup_line("junk"), None);
     }
 }

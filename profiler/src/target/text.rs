@@ -3,23 +3,19 @@
 //! In: names that a container's owner chose. Out: the same without control characters, without letters
 //! that turn or hide text, and cut to a width.
 
+use crate::hostile::acts;
+
 /// Replaces what could steer a terminal by visible escapes.
 pub(super) fn clean(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for letter in name.chars() {
-        if steers(letter) {
+        if acts(letter) {
             out.extend(letter.escape_unicode());
         } else {
             out.push(letter);
         }
     }
     out
-}
-
-/// Control characters, bidirectional controls, invisible joiners.
-pub(super) fn steers(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Cuts to `width` characters, keeping the end where `keep_end` says that it tells more.

@@ -56,3 +56,11 @@ fn remove(value: &mut Value, field: &str) {
 pub fn cpu_time() -> std::time::Duration {
     rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).try_into().unwrap()
 }
+
+/// The next of a row of random numbers (xorshift).
+pub fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}

@@ -3,6 +3,7 @@
 //! In: the stacks of a session. Out: hooks with and without modules, in a call, in none, in an interrupt;
 //! stacks that stand for a part of the time, one with a trampoline in it.
 
+use profiler::profile::chunk::Interval;
 use profiler::profile::rows::{LsmKey, LsmRow, LsmStackKey};
 use profiler::profile::{LsmSite, Pid, ProbePlan, StackId};
 
@@ -29,6 +30,14 @@ pub fn sites() -> Vec<LsmSite> {
         site("sock_rcv_skb", "", "security_sock_rcv_skb"),
         site("file_open", HOSTILE, "x;y"),
     ]
+}
+
+/// A hook that took so many ms of the sends of a process, which took hardly longer.
+pub fn one(interval: &mut Interval, pid: u32, ms: u64) {
+    let mut row = LsmRow::default();
+    (0..ms).for_each(|_| row.time.record(MS));
+    interval.lsm.rows.insert(LsmKey { pid: Pid(pid), site: 0, nr: Some(44) }, row);
+    super::calls(interval, pid, 44, &[(MS + MS / 10, ms)]);
 }
 
 pub fn add(stacks: &mut Stacks) {

@@ -1,6 +1,5 @@
-//! A session made by hand, chunk by chunk, as a capture would hold it.
-//!
-//! In: nothing. Out: [`session`], with hostile names, and what other scenes are made of.
+//! A session made by hand, chunk by chunk, as a capture would hold it. In: nothing. Out: [`session`], with hostile names,
+//! and what other scenes are made of.
 
 #[path = "layer.rs"]
 mod layer;
@@ -11,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use profiler::profile::chunk::{Chunk, End, Header, Interval};
+use profiler::profile::estimate::TimedWindow;
 use profiler::profile::ledger::Population;
 use profiler::profile::parts::{Part, PartKey, Parts};
 use profiler::profile::rows::{
@@ -82,6 +82,7 @@ pub fn header() -> Header {
         started_unix_s: 1_700_000_000,
         slow_ns: 10 * MS,
         frequency_hz: 99,
+        limits: Vec::new(),
         cpus: vec![],
         target: TargetNote {
             label: "container web".into(),
@@ -176,6 +177,7 @@ pub fn processes() -> Vec<Process> {
             container: container.into(),
             cgroup: String::new(),
             label: if pid == 812 { "docker-default (enforce)".into() } else { String::new() },
+            ..Process::default()
         })
         .into()
 }
@@ -207,6 +209,11 @@ pub fn slow(
         let row = interval.syscall.parts.entry(PartKey { pid: Pid(pid), nr, part, kernel }).or_default();
         (row.ns, row.calls) = (row.ns + parts.get(part), row.calls + count);
     }
+}
+
+/// A hook of one process that took so many ms of its sends.
+pub fn layer_of(interval: &mut Interval, pid: u32, ms: u64) {
+    layer::one(interval, pid, ms);
 }
 
 pub fn lock(interval: &mut Interval, key: LockKey, waits: &[(u64, u64)]) {
@@ -327,6 +334,9 @@ fn in_flight() -> Vec<InFlightCall> {
         age_ns,
         at_least,
         kernel: StackId(kernel),
+        user: StackId::NONE,
+        wait: None,
+        held_by: None,
     };
     vec![
         call(812, 815, "api-io", 0, 35_000 * MS, true, 1),
@@ -352,6 +362,9 @@ fn end() -> End {
             recursion_misses: 1,
         }],
         window_ns: 300 * MS,
+        windows: [(100, 900_000, 40), (100, 1_500_000, 90), (100, 600_000, 10)]
+            .map(|(ms, run_ns, events)| TimedWindow { length_ns: ms * MS, run_ns, events })
+            .to_vec(),
         cpus: 2,
         user_ns: 30 * MS,
         system_ns: 20 * MS,
@@ -363,6 +376,13 @@ fn end() -> End {
 }
 
 pub fn session() -> Profile {
+    let mut profile = Profile::default();
+    chunks().into_iter().for_each(|chunk| profile.apply(chunk));
+    profile
+}
+
+/// The session as a capture holds it.
+pub fn chunks() -> Vec<Chunk> {
     let mut stacks = Stacks::default();
     stacks.interval.modules = vec![Module { path: "/usr/lib/libshop.so.6".into(), build_id: String::new() }];
     stacks.interval.processes = processes();
@@ -371,10 +391,10 @@ pub fn session() -> Profile {
     locks(&mut stacks);
     layer::add(&mut stacks);
     cpu(&mut stacks);
-    let mut profile = Profile::default();
-    profile.apply(Chunk::Header(Box::new(header())));
-    profile.apply(Chunk::Interval(Box::new(stacks.interval)));
-    profile.apply(Chunk::Symbols(stacks.symbols));
-    profile.apply(Chunk::End(Box::new(end())));
-    profile
+    vec![
+        Chunk::Header(Box::new(header())),
+        Chunk::Interval(Box::new(stacks.interval)),
+        Chunk::Symbols(stacks.symbols),
+        Chunk::End(Box::new(end())),
+    ]
 }

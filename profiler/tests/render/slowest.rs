@@ -32,6 +32,29 @@ pub fn calls(disk: StackId, futex: StackId, hostile: StackId) -> Vec<SlowestCall
             ..SlowestCall::default()
         },
         SlowestCall {
+            pid: Pid(812),
+            nr: 257,
+            start_ns: 2_000 * MS,
+            wall_ns: 30 * MS,
+            ret: 3,
+            parts: Parts::new([MS, 0, 0, 0, 29 * MS, 0, 0, 0, 0, 0]),
+            path: format!("conf.d/{HOSTILE}\"; rm -rf"),
+            path_is_cut: true,
+            object: "/etc/nginx".to_owned(),
+            ..SlowestCall::default()
+        },
+        SlowestCall {
+            pid: Pid(812),
+            nr: 1,
+            start_ns: 2_500 * MS,
+            wall_ns: 25 * MS,
+            ret: 3,
+            parts: Parts::new([MS, 0, 0, 0, 24 * MS, 0, 0, 0, 0, 0]),
+            object_unknown: "process gone".to_owned(),
+            file_kind: "file on ext4".to_owned(),
+            ..SlowestCall::default()
+        },
+        SlowestCall {
             pid: Pid(33),
             nr: 202,
             wall_ns: 900 * MS,

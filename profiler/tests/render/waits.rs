@@ -8,6 +8,7 @@ use profiler::profile::waits::{
     NeighbourKey, NeighbourRow, QueueKey, WaitKey, WaitStackKey, WaitStackRow, Waker,
 };
 use profiler::profile::{Pid, ProbePlan, Process, Profile, StackId, Wait, WaitRows};
+use profiler::render::{Format, Idle, Rendering};
 
 use super::session::{HOSTILE, MS, Stacks, header, processes, with_entry};
 
@@ -172,4 +173,25 @@ pub fn random(seed: u64) -> Profile {
         }
     }
     Profile { waits, ..Profile::default() }
+}
+
+#[test]
+fn idle_waits_stand_among_the_others_when_asked() {
+    let profile = waits();
+    let write = |idle| {
+        let mut out = Vec::new();
+        Rendering::new(&profile).with_idle(idle).write(Format::Text, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let (apart, among) = (write(Idle::Apart), write(Idle::Among));
+    let headings = |text: &str| text.lines().filter(|line| line.starts_with("OFF THE CPU")).count();
+    assert!(apart.contains("OFF THE CPU idle") && !among.contains("OFF THE CPU idle"), "{among}");
+    assert!(headings(&among) < headings(&apart), "{among}");
+    // Each row names its class, and the longest is first, whatever its class.
+    let rows = among.lines().skip_while(|line| !line.starts_with("OFF THE CPU")).skip(2);
+    let is_class = |word: &&str| ["work", "user-lock", "idle"].contains(word);
+    let classes: Vec<_> =
+        rows.take_while(|line| !line.is_empty()).filter_map(|row| row.split(' ').find(is_class)).collect();
+    assert_eq!(classes[..3], ["idle", "idle", "work"], "60 s and 9 s of idle waits are most of it: {among}");
+    assert_eq!(classes.iter().filter(|class| **class == "idle").count(), 2, "{among}");
 }

@@ -1,53 +1,76 @@
-//! What the host of this virtual machine does to a witness: while it has the CPU, the wall clock runs and the scheduler's
-//! clock does not, and only the kernel's count of stolen time tells of it.
+//! Measurements that the host of this virtual machine can make wrong: while it has the CPU, the wall clock runs and the
+//! scheduler's clock does not, and only the kernel's count of stolen time tells of it.
 //!
-//! In: a measurement that may be off, and by how much. Out: one that held, a failure, or a skip that is counted.
+//! In: a measurement that may be off, and by how much. Out: one that held, a failure, or a skip that is counted; every run
+//! that was off is told in a line that begins with `FLAKED`.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "each test file uses a part of it; figures of a run that is measured again are worth reading"
-)]
+#![allow(dead_code, clippy::panic, reason = "each test file uses a part of it; a test that is off fails")]
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use judge::bounds::Off;
+use judge::runs::{self, Verdict};
 
 use super::skipped;
 
-/// What a witness and the profiler disagree about.
-pub struct Off {
-    /// Both figures, and the bound.
-    pub what: String,
-    /// How far beyond the bound, ns.
-    pub by_ns: u64,
-}
-
-/// A run whose times are off is measured again, and said: what is off by itself is off every time. If it is off every time
-/// and the host took at least that much of the CPUs every time, then the witness knows no better and the test is skipped.
-pub fn measured(test: &str, measure: impl Fn() -> Result<(), Off>) {
-    const RUNS: usize = 4;
-    let run = |_| {
-        let before_ns = stolen_ns();
-        let off = measure().err()?;
-        let taken_ns = stolen_ns() - before_ns;
-        println!("off by {} ns while the host took {taken_ns} ns: {}", off.by_ns, off.what);
-        Some((off, taken_ns))
-    };
-    let offs: Vec<(Off, u64)> = (0..RUNS).map_while(run).collect();
-    if offs.len() < RUNS {
-        return;
+/// CPU time that this machine takes to spell, sort and count that many different stacks of so many names, seconds: what
+/// our own work on stacks is compared with, where its absolute time would say how fast the CPU is.
+pub fn yardstick_s(stacks: u64, depth: u64) -> f64 {
+    let begin = cpu_ns();
+    let mut folded = BTreeMap::new();
+    for stack in 0..stacks {
+        let mut line = String::new();
+        for level in 0..depth {
+            let _ = write!(line, "workload::burn::branch_{};", (stack >> (3 * level)) % 8);
+        }
+        *folded.entry(line).or_insert(0_u64) += 1;
     }
-    let own = offs.iter().find(|(off, taken_ns)| off.by_ns > *taken_ns);
-    assert!(own.is_none(), "{}, and the host took {} ns only", own.unwrap().0.what, own.unwrap().1);
-    let told: Vec<String> = offs.iter().map(|(off, ns)| format!("{} ({ns} ns)", off.what)).collect();
-    skipped(test, &format!("the host took more of the CPUs each time than was off: {}", told.join("; ")));
+    assert_eq!(std::hint::black_box(&folded).len() as u64, stacks);
+    drop(folded);
+    (cpu_ns() - begin) as f64 / 1e9
 }
 
-/// Time in which CPUs had work and the host did not run them, over all CPUs since boot, ns. The kernel tells ticks: what it has of
-/// one that is not whole yet is not told.
-fn stolen_ns() -> u64 {
-    const NS_PER_TICK: u64 = 10_000_000;
-    let stat = fs::read_to_string("/proc/stat").unwrap();
-    let ticks = stat.lines().next().unwrap().split_whitespace().nth(8).unwrap();
-    ticks.parse::<u64>().unwrap() * NS_PER_TICK
+/// CPU time of a `getppid`, the middle of many: what a program of a few hundred instructions is compared with.
+pub fn call_ns() -> f64 {
+    const CALLS: u64 = 1000;
+    let mut times: Vec<u64> = (0..201)
+        .map(|_| {
+            let begin = cpu_ns();
+            for _ in 0..CALLS {
+                // SAFETY: takes nothing and cannot fail.
+                unsafe { libc::syscall(libc::SYS_getppid) };
+            }
+            cpu_ns() - begin
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2] as f64 / CALLS as f64
+}
+
+/// The calling thread's CPU time.
+fn cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Holds a measurement to the rule for live tests; see `judge::runs`.
+pub fn measured(test: &str, measure: impl Fn() -> Result<(), Off>) {
+    let flaked = |told: &[String]| {
+        for what in told {
+            let _ = writeln!(std::io::stdout(), "\nFLAKED {test}: {what}");
+        }
+    };
+    match super::live::told(runs::judge(runs::TEST, || Ok(measure()?))) {
+        Verdict::Right((), told) => flaked(&told),
+        Verdict::Wrong(told) => {
+            flaked(&told);
+            panic!("{}", told.join("; "));
+        }
+        Verdict::Untold(told) => {
+            let why = format!("no more was off than was taken from the CPUs: {}", told.join("; "));
+            skipped(test, &why);
+        }
+    }
 }

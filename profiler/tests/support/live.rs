@@ -13,16 +13,12 @@
     reason = "each test file uses a part of it; a set-up that fails fails the test"
 )]
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 
+use judge::summary;
 use serde_json::Value;
-
-use super::lines::Lines;
-use super::{Process, wait_for};
 
 /// The profiler under test.
 pub fn profiler() -> PathBuf {
@@ -31,18 +27,26 @@ pub fn profiler() -> PathBuf {
 
 /// The program that knows the answer.
 pub fn workload() -> PathBuf {
-    let built = "../target/workload/x86_64-unknown-linux-gnu/release/workload";
-    let path = std::env::var_os("WORKLOAD_BIN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(built), PathBuf::from);
-    assert!(path.is_file(), "{}: no workload; `cargo xtask test` builds it", path.display());
+    built("WORKLOAD_BIN", "workload")
+}
+
+/// The profiler whose kernel side ignores switches on purpose when it is told to.
+fn profiler_lab() -> PathBuf {
+    built("PROFILER_LAB_BIN", "profiler-lab")
+}
+
+fn built(variable: &str, name: &str) -> PathBuf {
+    let directory = "../target/static/x86_64-unknown-linux-gnu/release";
+    let path = std::env::var_os(variable)
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join(name), PathBuf::from);
+    assert!(path.is_file(), "{}: no {name}; `cargo xtask test` builds it", path.display());
     path
 }
 
-/// `profiler record` while it runs; killed when it drops.
+/// `profiler record` while it runs, in a directory of its own; killed when it drops.
 pub struct Recording {
-    child: Process,
+    recording: judge::recording::Recording,
     dir: tempfile::TempDir,
-    held: BpfIds,
 }
 
 /// What a recording left.
@@ -65,45 +69,20 @@ impl Recording {
     /// calls in flight are seeded.
     pub fn start(arguments: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("prof-live-").tempdir().unwrap();
-        let output = dir.path().join("out");
-        let file = |name: &str| fs::File::create(dir.path().join(name)).unwrap();
-        let mut command = Command::new(profiler());
-        command.args(["record", "--json", "-o"]).arg(&output).args(arguments);
-        command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr"));
-        let mut recording = Self { child: Process(command.spawn().unwrap()), dir, held: BpfIds::default() };
-        // The header is the first chunk, written when everything is attached, in one go.
-        let partial = output.join("capture.partial");
-        wait_for("the recording to be attached", || {
-            let ended = recording.child.0.try_wait().unwrap();
-            assert!(ended.is_none(), "profiler record ended: {}", recording.text("stderr"));
-            let bytes = fs::read(&partial).ok()?;
-            let magic = bytes.iter().position(|byte| *byte == b'\n')?;
-            (bytes.len() > magic + 1).then_some(())
-        });
-        recording.held = BpfIds::held_by(recording.pid());
-        assert!(!recording.held.programs.is_empty(), "an attached recording holds BPF programs");
-        recording
+        let ignores = arguments.iter().any(|argument| argument.starts_with("--ignore-"));
+        let program = if ignores { profiler_lab() } else { profiler() };
+        let recording = judge::recording::Recording::start(&program, arguments, dir.path());
+        Self { recording: told(recording), dir }
     }
 
     /// The profiler's pid.
     pub fn pid(&self) -> u32 {
-        self.child.pid()
+        self.recording.pid()
     }
 
     /// The output directory.
     pub fn output(&self) -> PathBuf {
-        self.dir.path().join("out")
-    }
-
-    /// The highest resident memory so far; 0 when it has ended.
-    fn peak_rss(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10)
-    }
-
-    fn text(&self, name: &str) -> String {
-        String::from_utf8_lossy(&fs::read(self.dir.path().join(name)).unwrap_or_default()).into_owned()
+        self.recording.output()
     }
 
     /// Ctrl-C; the recording must succeed and leave nothing attached.
@@ -113,27 +92,43 @@ impl Recording {
     }
 
     /// Waits for a recording that ends by itself (`-d`, `-- CMD`); it must succeed.
-    pub fn ended(mut self) -> Recorded {
-        let mut peak_rss = 0;
-        let status = wait_for("the recording to end", || {
-            peak_rss = peak_rss.max(self.peak_rss());
-            self.child.0.try_wait().unwrap()
-        });
-        let (stdout, stderr) = (self.text("stdout"), self.text("stderr"));
-        assert!(status.success(), "profiler record: {status}\n{stderr}");
-        self.held.assert_gone();
-        let summary = fs::read(self.output().join("summary.json")).unwrap();
-        let summary = serde_json::from_slice(&summary).unwrap();
-        Recorded { summary, stdout, stderr, status, peak_rss, dir: self.dir }
+    pub fn ended(self) -> Recorded {
+        let ended = told(self.recording.ended());
+        let text = |name: &str| {
+            String::from_utf8_lossy(&fs::read(self.dir.path().join(name)).unwrap_or_default()).into_owned()
+        };
+        Recorded {
+            summary: told(judge::recording::summary(&self.dir.path().join("out"))),
+            stdout: text("stdout"),
+            stderr: text("stderr"),
+            status: ended.status,
+            peak_rss: ended.peak_rss,
+            dir: self.dir,
+        }
+    }
+
+    /// Waits for a recording whose results nobody waited for: it succeeds, says so, or a third signal ended it once its capture was
+    /// whole (128 + SIGINT or SIGTERM). Returns the directory with what is left.
+    pub fn ended_impatiently(self) -> tempfile::TempDir {
+        if let Err(error) = self.recording.ended() {
+            let text = format!("{error:#}");
+            let told =
+                ["ended by a second Ctrl-C before all results were written", "status: 130", "status: 143"];
+            assert!(told.iter().any(|told| text.contains(told)), "{text}");
+        }
+        self.dir
     }
 
     /// SIGKILL: what the kernel must clean up by itself. Returns the directory with what is left.
-    pub fn kill(mut self) -> tempfile::TempDir {
-        self.child.0.kill().unwrap();
-        self.child.0.wait().unwrap();
-        self.held.assert_gone();
+    pub fn kill(self) -> tempfile::TempDir {
+        told(told(self.recording.kill()).await_gone());
         self.dir
     }
+}
+
+/// What must work, with the whole story where it did not.
+pub fn told<T>(result: anyhow::Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 impl Recorded {
@@ -149,40 +144,35 @@ impl Recorded {
 
     /// Rows of a probe, of one process.
     pub fn rows(&self, probe: &str, pid: u32) -> Vec<&Value> {
-        of_pid(&self.summary["probes"][probe]["rows"], pid)
+        summary::rows(&self.summary, probe, pid)
     }
 
     /// The row of a process and call, if there is one.
     pub fn find_call(&self, pid: u32, syscall: &str) -> Option<&Value> {
-        self.rows("syscall", pid).into_iter().find(|row| row["syscall"] == syscall)
+        summary::call(&self.summary, pid, syscall).ok()
     }
 
     /// The row of a process and call.
     pub fn call(&self, pid: u32, syscall: &str) -> &Value {
-        self.find_call(pid, syscall).unwrap_or_else(|| {
-            let rows = self.rows("syscall", pid);
-            panic!("no row of {syscall} by {pid}, but {rows:#?}\n{}", self.stderr)
-        })
+        let row = summary::call(&self.summary, pid, syscall);
+        row.unwrap_or_else(|error| panic!("{error}\n{}", self.stderr))
     }
 
     /// Rows of slow calls of a process and call.
     pub fn slow(&self, pid: u32, syscall: &str) -> Vec<&Value> {
-        let mut rows = of_pid(&self.summary["probes"]["syscall"]["slow"], pid);
+        let mut rows = summary::of_pid(&self.summary["probes"]["syscall"]["slow"], pid);
         rows.retain(|row| row["syscall"] == syscall);
         rows
     }
 
     /// Calls in flight of one process at the end.
     pub fn in_flight(&self, pid: u32) -> Vec<&Value> {
-        of_pid(&self.summary["in_flight"], pid)
+        summary::of_pid(&self.summary["in_flight"], pid)
     }
 
     /// Events of a loss or class of the ledger.
     pub fn counted(&self, class: &str) -> u64 {
-        let lists = [&self.summary["losses"], &self.summary["classes"]];
-        let mut entries = lists.iter().flat_map(|list| list.as_array().unwrap());
-        let entry = entries.find(|entry| entry["class"] == class);
-        entry.unwrap_or_else(|| panic!("no class {class} in the ledger"))["count"].as_u64().unwrap()
+        told(summary::counted(&self.summary, class))
     }
 
     /// Losses that occurred, of the kinds that lose or invent calls, samples and waits. Without what the
@@ -193,6 +183,7 @@ impl Recorded {
         // What the guard skipped of other probes says nothing of the calls.
         let others = [
             "lock_recursion_miss",
+            "lock_unmatched_end",
             "sample_recursion_miss",
             "switch_missed",
             "wakeup_missed",
@@ -208,31 +199,20 @@ impl Recorded {
         occurred.map(|loss| format!("{} {}", loss["count"], loss["text"])).collect()
     }
 
-    /// Exact means: counted + recorded as missed == truth. Misses are counted for all processes, so they
-    /// bound what may lack; nothing may be too many.
+    /// Exact means: counted + recorded as missed == truth.
     pub fn assert_counted(&self, what: &str, counted: u64, truth: u64) {
-        let missed = self.missed_by("sys_enter") + self.missed_by("sys_exit");
-        assert!(
-            counted <= truth && truth - counted <= missed,
-            "{what}: {counted} counted of {truth}, {missed} recorded as missed"
-        );
+        told(summary::exact(what, counted, truth, self.missed_by("sys_enter") + self.missed_by("sys_exit")));
     }
 
     /// Events that one program missed because it ran already on that CPU.
     pub fn missed_by(&self, program: &str) -> u64 {
-        let programs = self.summary["cost"]["programs"].as_array().unwrap();
-        let program = programs.iter().find(|cost| cost["program"] == program);
-        program.map_or(0, |cost| cost["recursion_misses"].as_u64().unwrap())
+        summary::missed(&self.summary, &[program])
     }
-}
-
-fn of_pid(rows: &Value, pid: u32) -> Vec<&Value> {
-    rows.as_array().unwrap().iter().filter(|row| row["pid"] == pid).collect()
 }
 
 /// A number of a row.
 pub fn number(row: &Value, field: &str) -> u64 {
-    row[field].as_u64().unwrap_or_else(|| panic!("no number {field} in {row:#}"))
+    told(summary::number(row, field))
 }
 
 /// The frames of a row's stack, the root first.
@@ -268,11 +248,7 @@ pub fn bucket(ns: u64) -> i64 {
 }
 
 /// A workload that waits for its start; killed when it drops.
-pub struct Workload {
-    child: Process,
-    stdin: Option<ChildStdin>,
-    lines: Lines,
-}
+pub struct Workload(judge::workload::Workload);
 
 impl Workload {
     /// Starts `workload --wait ARGUMENTS`; returns when it is ready.
@@ -282,43 +258,49 @@ impl Workload {
 
     /// Starts a command that runs a waiting workload; returns when it is ready.
     pub fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (stdin, lines) = (child.stdin.take(), Lines::of(child.stdout.take().unwrap()));
-        let mut workload = Self { child: Process(child), stdin, lines };
-        assert_eq!(workload.line(), "ready", "{command:?}");
-        workload
+        Self(told(judge::workload::Workload::spawn(command)))
+    }
+
+    /// On one CPU only, that of this place among those we may run on; it lingers.
+    pub fn pinned(place: usize, arguments: &[&str]) -> Self {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &super::cpus()[place].to_string()]).arg(workload());
+        Self::spawn(command.args(["--wait", "--linger"]).args(arguments))
     }
 
     /// Its pid.
     pub fn pid(&self) -> u32 {
-        self.child.pid()
+        self.0.pid()
+    }
+
+    /// How long one of its calls takes here, where they are sized by time.
+    pub fn unit_ns(&self) -> u64 {
+        self.0.unit_ns().expect("its calls are not sized by time")
+    }
+
+    /// `--slow` with what makes each of those calls slow; nothing where they are not sized by time.
+    pub fn slow(&self) -> Vec<String> {
+        self.0.slow().map_or_else(Vec::new, |slow| vec!["--slow".to_owned(), slow])
     }
 
     /// Lets it begin, or, when it lingers, end.
     pub fn go(&mut self) {
-        self.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        told(self.0.go());
     }
 
     /// The next line it prints.
     pub fn line(&mut self) -> String {
-        self.lines.take().unwrap_or_default()
+        told(self.0.line())
     }
 
     /// The next line it prints, as JSON.
     pub fn report(&mut self) -> Value {
-        let line = self.line();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("workload said {line:?}: {error}"))
+        told(self.0.truth())
     }
 
     /// Lets it run to its end; what it knows.
-    pub fn finish(mut self) -> Value {
-        self.go();
-        let report = self.report();
-        drop(self.stdin.take());
-        while self.lines.take().is_some() {}
-        let status = wait_for("the workload to end", || self.child.0.try_wait().unwrap());
-        assert!(status.success(), "workload: {status}");
-        report
+    pub fn finish(self) -> Value {
+        told(self.0.finish())
     }
 }
 
@@ -326,47 +308,4 @@ impl Workload {
 pub fn send(pid: u32, signal: &str) {
     let sent = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap();
     assert!(sent.success(), "kill -{signal} {pid}");
-}
-
-/// BPF programs and links by their kernel ids.
-#[derive(Debug, Default)]
-struct BpfIds {
-    programs: BTreeSet<u32>,
-    links: BTreeSet<u32>,
-}
-
-impl BpfIds {
-    /// Those a process holds descriptors of.
-    fn held_by(pid: u32) -> Self {
-        let mut held = Self::default();
-        for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap().flatten() {
-            let text = fs::read_to_string(entry.path()).unwrap_or_default();
-            let field = |name: &str| {
-                text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok())
-            };
-            held.programs.extend(field("prog_id:"));
-            held.links.extend(field("link_id:"));
-        }
-        held
-    }
-
-    /// All there are in the kernel.
-    fn loaded() -> Self {
-        Self {
-            programs: aya::programs::loaded_programs()
-                .filter_map(|program| Some(program.ok()?.id()))
-                .collect(),
-            links: aya::programs::loaded_links().filter_map(|link| Some(link.ok()?.id())).collect(),
-        }
-    }
-
-    /// The kernel frees programs a grace period after their last user: a moment is granted.
-    fn assert_gone(&self) {
-        wait_for("the recording's programs and links to be gone", || {
-            let loaded = Self::loaded();
-            let left = self.programs.intersection(&loaded.programs).next().is_some()
-                || self.links.intersection(&loaded.links).next().is_some();
-            (!left).then_some(())
-        });
-    }
 }

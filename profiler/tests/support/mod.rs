@@ -6,29 +6,30 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     reason = "each test file uses a part of it; a set-up that fails fails the test"
 )]
 
+pub mod fuse;
 pub mod host;
 pub mod limits;
-pub mod lines;
 pub mod live;
 pub mod pod;
 pub mod scope;
+pub mod server;
 pub mod session;
 pub mod witness;
+
+pub use limits::{cpus, has_two_cpus};
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-
-/// How long daemons and containers may take to start or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// True when `test` can run; else says loudly why not. `tools` are looked up in PATH.
 pub fn can_run(test: &str, tools: &[&str]) -> bool {
@@ -60,14 +61,7 @@ fn in_path(tool: &str) -> bool {
 
 /// Waits until `ready` gives a value.
 pub fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = ready() {
-            return value;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    live::told(judge::wait::until(what, judge::wait::USUAL, || Ok(ready())))
 }
 
 /// Builds a busybox root directory: `bin/busybox` and a link per applet.

@@ -13,7 +13,7 @@ use super::Process;
 /// A shim as containerd runs it: its working directory is the sandbox's bundle, the containers'
 /// bundles lie beside it, and all processes are its children.
 pub struct Shim {
-    _shim: Process,
+    shim: Process,
     /// The containers' first processes, in the bundles' order.
     pub children: Vec<u32>,
 }
@@ -22,6 +22,9 @@ impl Shim {
     /// Starts a shim below `dir` with one sleeping process per bundle: its id and annotations. The first
     /// bundle is the sandbox's.
     pub fn start(dir: &Path, bundles: &[(&str, serde_json::Value)]) -> Self {
+        // The directory's name is containerd's namespace.
+        let dir = &dir.join("k8s.io");
+        fs::create_dir(dir).unwrap();
         for (id, annotations) in bundles {
             fs::create_dir(dir.join(id)).unwrap();
             let config = serde_json::json!({ "ociVersion": "1.0.2", "annotations": annotations });
@@ -36,7 +39,12 @@ impl Shim {
         let mut shim = Process(shim.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
         let lines = BufReader::new(shim.0.stdout.take().unwrap()).lines();
         let children = lines.map(|line| line.unwrap().parse().unwrap()).collect();
-        Self { _shim: shim, children }
+        Self { shim, children }
+    }
+
+    /// The shim's own process.
+    pub fn pid(&self) -> u32 {
+        self.shim.pid()
     }
 }
 

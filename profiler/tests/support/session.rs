@@ -124,9 +124,7 @@ fn programs() -> BTreeSet<u32> {
 
 /// Characters that a terminal would obey or that hide others; newlines are no such.
 pub fn acting(text: &str) -> Option<char> {
-    text.chars().find(|character| {
-        character.is_control() && *character != '\n' || profiler::render::clean::acts(*character)
-    })
+    text.chars().find(|character| *character != '\n' && profiler::hostile::acts(*character))
 }
 
 /// A file's name, as text.

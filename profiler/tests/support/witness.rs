@@ -10,11 +10,11 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use judge::lines::{Lines, Next};
 use serde_json::Value;
 
 use super::Process;
-use super::lines::{Lines, Next};
-use super::live::send;
+use super::live::{send, told};
 
 /// bpftrace over the contention tracepoints of one process, in a mount namespace of its own.
 pub struct Witness {
@@ -74,7 +74,7 @@ impl Witness {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = Lines::of(child.stdout.take().unwrap());
-        while !lines.take().expect("bpftrace ended before it attached").contains("attached\\n") {}
+        while !told(lines.take()).expect("bpftrace ended before it attached").contains("attached\\n") {}
         Self { child: Process(child), lines, _script: dir }
     }
 

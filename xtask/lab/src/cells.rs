@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: [`CELLS`]. A new backend is a row; which kernels have it is a column of that row.
 
-use crate::judge::{self, Judge, memory, parts, security};
+use crate::verdict::{self, Judge, blame, crash, disk, memory, parts, security};
 
 /// One probe, or a part of one, by one backend against one workload.
 pub struct Cell {
@@ -25,6 +25,10 @@ pub struct Cell {
     pub since: Option<((u32, u32), &'static str)>,
     /// What else counts, beside the workload.
     pub witness: Witness,
+    /// Judged by the recording of the cell before it, which has the same workload: attaching takes longer than most of these.
+    pub joins: bool,
+    /// No kernel makes a difference to it: the whole matrix measures it on [`ENDS`] alone.
+    pub ends: bool,
     pub judge: Judge,
 }
 
@@ -59,17 +63,18 @@ pub enum Witness {
 pub enum Guest {
     /// Four CPUs.
     Usual,
-    /// Four CPUs of [`MANY`] possible ones.
+    /// Four CPUs of [`crate::kernel::MANY`] possible ones.
     ManyCpus,
 }
 
-/// Possible CPUs of [`Guest::ManyCpus`].
-pub const MANY: u32 = 64;
+/// The oldest and the newest kernel.
+pub const ENDS: [(u32, u32); 2] = [(5, 10), (7, 2)];
 
 /// Of CPU samples. A frequency that shares no beat with the kernel's own timer.
 pub const HERTZ: &str = "499";
 
 const CONTENTION: Option<((u32, u32), &str)> = Some(((5, 19), "no contention tracepoints before 5.19"));
+const REQUEST_START: Option<((u32, u32), &str)> = Some(((6, 5), "no block_io_start before 6.5"));
 const GUARD: Option<((u32, u32), &str)> = Some(((5, 12), "no recursion guard for fentry before 5.12"));
 
 const SYSCALL: Cell = Cell {
@@ -83,21 +88,17 @@ const SYSCALL: Cell = Cell {
     module: None,
     since: None,
     witness: Witness::None,
-    judge: judge::late_reads,
+    joins: false,
+    ends: false,
+    judge: verdict::late_reads,
 };
-const MUTEX: Cell = Cell {
+const SLEEP: Cell = Cell {
     place: "lock.sleep",
     backend: "contention",
-    load: "a mutex held",
-    words: &["stalled-pipe", "10", "100"],
-    judge: judge::pipe_mutex,
+    load: "a mutex, then an rwsem held",
+    words: &["stalled-both", "8", "100"],
+    judge: verdict::mutex_and_rwsem,
     ..SYSCALL
-};
-const RWSEM: Cell = Cell {
-    load: "an rwsem held",
-    words: &["stalled-inode", "10", "100"],
-    judge: judge::inode_rwsem,
-    ..MUTEX
 };
 const SPIN: Cell = Cell {
     place: "lock.spin",
@@ -105,7 +106,7 @@ const SPIN: Cell = Cell {
     load: "spinning threads",
     words: &["dup-close", "4", "3000"],
     witness: Witness::Spins,
-    judge: judge::spins_by_slow_path,
+    judge: verdict::spins_by_slow_path,
     ..SYSCALL
 };
 
@@ -114,7 +115,6 @@ const DATAGRAMS: Cell =
 const CONFINED: Cell = Cell {
     place: "lsm",
     load: "datagrams sent under a profile of AppArmor",
-    arguments: &["--lsm-hooks", "socket_sendmsg"],
     module: Some("apparmor"),
     witness: Witness::Unconfined,
     judge: security::confined,
@@ -122,11 +122,12 @@ const CONFINED: Cell = Cell {
 };
 const MIXED: Cell = Cell {
     load: "slow calls that sleep, compute and queue",
-    words: &["mixed-reads", "12", "20", "128"],
+    words: &["mixed-reads", "12", "20"],
     arguments: &["--slow", "1ms"],
     judge: parts::witnessed,
     ..SYSCALL
 };
+const JOINED: Cell = Cell { arguments: &[], joins: true, ..MIXED };
 const MANY_CPUS: Cell = Cell {
     guest: Guest::ManyCpus,
     load: "many fast calls, 64 possible CPUs",
@@ -137,47 +138,84 @@ const MANY_CPUS: Cell = Cell {
     ..SYSCALL
 };
 
+const DISK: Cell = Cell {
+    place: "block",
+    backend: "getrq",
+    load: "reads and writes of a disk of known speed",
+    words: &["disk-requests", "100", "50", "0", "16"],
+    judge: disk::requests,
+    ..SYSCALL
+};
+
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
     SYSCALL,
     Cell {
-        load: "many fast calls",
-        words: &["getppid-loop", "20000", "2"],
-        judge: judge::fast_calls,
-        ..SYSCALL
-    },
-    Cell {
-        load: "calls that fail",
-        words: &["failing-opens", "2000"],
-        judge: judge::failing_opens,
+        load: "many fast calls, then some that fail",
+        words: &["fast-and-failing", "20000", "2", "2000"],
+        ends: true,
+        judge: verdict::fast_and_failing,
         ..SYSCALL
     },
     MIXED,
+    Cell { place: "offcpu", backend: "btf-tracepoint", judge: parts::blocked, ..JOINED },
+    Cell { place: "runq", backend: "btf-tracepoint", judge: parts::queued, ..JOINED },
     Cell {
         load: "calls preempted by SCHED_FIFO",
-        words: &["preempted-reads", "15", "128"],
-        arguments: &["--slow", "5ms"],
+        words: &["preempted-reads", "15", "60"],
         judge: parts::preempted,
         ..SYSCALL
     },
     MANY_CPUS,
-    Cell { load: "threads of one id", words: &["heir-threads", "100", "3"], judge: judge::heirs, ..SYSCALL },
-    Cell { load: "execs by threads", words: &["heir-execs", "20"], judge: judge::execs, ..SYSCALL },
-    Cell { since: CONTENTION, ..MUTEX },
-    Cell { since: CONTENTION, ..RWSEM },
-    Cell { backend: "fentry", ..MUTEX },
-    Cell { backend: "fentry", ..RWSEM },
-    Cell { backend: "kprobe", ..MUTEX },
-    Cell { backend: "kprobe", ..RWSEM },
-    Cell { since: CONTENTION, judge: judge::spins_by_tracepoint, ..SPIN },
+    Cell {
+        load: "threads of one id",
+        words: &["heir-threads", "100", "3"],
+        ends: true,
+        judge: verdict::heirs,
+        ..SYSCALL
+    },
+    Cell {
+        load: "execs by threads",
+        words: &["heir-execs", "20"],
+        ends: true,
+        judge: verdict::execs,
+        ..SYSCALL
+    },
+    Cell {
+        load: "reads left by a jump",
+        words: &["left-reads", "20", "20", "0"],
+        ends: true,
+        judge: verdict::left_reads,
+        ..SYSCALL
+    },
+    Cell { since: CONTENTION, ..SLEEP },
+    Cell { backend: "fentry", ..SLEEP },
+    Cell { backend: "kprobe", ..SLEEP },
+    Cell { since: CONTENTION, judge: verdict::spins_by_tracepoint, ..SPIN },
     Cell { backend: "fentry", since: GUARD, ..SPIN },
     Cell { backend: "kprobe", ..SPIN },
-    Cell { place: "lsm", backend: "fentry", ..DATAGRAMS },
-    Cell { place: "lsm", backend: "kprobe", ..DATAGRAMS },
     Cell { backend: "fentry", ..CONFINED },
+    Cell { place: "lsm", backend: "fentry", joins: true, ..DATAGRAMS },
     Cell { backend: "kprobe", ..CONFINED },
-    Cell { place: "offcpu", backend: "btf-tracepoint", judge: parts::blocked, arguments: &[], ..MIXED },
-    Cell { place: "runq", backend: "btf-tracepoint", judge: parts::queued, arguments: &[], ..MIXED },
+    Cell {
+        place: "offcpu",
+        backend: "btf-tracepoint",
+        load: "a mutex that a thread holds",
+        words: &["held-mutex", "0", "20", "20"],
+        judge: blame::holders,
+        ..SYSCALL
+    },
+    Cell {
+        place: "offcpu",
+        backend: "btf-tracepoint",
+        load: "a chain of four threads",
+        words: &["chain", "12", "40"],
+        judge: blame::chain,
+        ..SYSCALL
+    },
+    Cell { place: "lsm", backend: "kprobe", joins: true, ..DATAGRAMS },
+    DISK,
+    Cell { backend: "io-start", since: REQUEST_START, ..DISK },
     Cell {
         place: "cpu",
         backend: "cpu-clock",
@@ -185,7 +223,8 @@ pub const CELLS: &[Cell] = &[
         words: &["burn-70-30", "6000"],
         arguments: &["-F", HERTZ],
         witness: Witness::Ticks,
-        judge: judge::shares,
+        judge: verdict::shares,
         ..SYSCALL
     },
+    Cell { place: "crash", load: "each way to die", words: &["deaths", "2"], judge: crash::told, ..SYSCALL },
 ];

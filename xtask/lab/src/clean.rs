@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{bpf::Objects, kernel, wait};
+use judge::{bpf::Objects, wait};
+
+use crate::kernel;
 
 /// The kernel counts open files on each CPU apart, in batches of 32: what it tells is off by up to that for each of two
 /// CPUs, at the beginning and at the end.

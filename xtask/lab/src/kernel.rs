@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+/// Possible CPUs of the guest that has many.
+pub const MANY: u32 = 64;
 const TRACEFS: &str = "/sys/kernel/tracing";
 /// What a healthy kernel does not write.
 const COMPLAINTS: [&str; 8] = [

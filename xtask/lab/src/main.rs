@@ -4,19 +4,18 @@
 //! PATH. Out: a line beginning with `@cell` for each result;
 //! exit code 0 if all is well, 1 if something failed, 2 for wrong usage.
 
-mod bpf;
 mod cells;
 mod clean;
 mod clock;
 mod confine;
-mod judge;
+mod disk;
 mod kernel;
 mod matrix;
 mod price;
 mod recording;
 mod soak;
 mod story;
-mod wait;
+mod verdict;
 
 use std::{
     io::{self, Write},

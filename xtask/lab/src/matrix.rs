@@ -1,21 +1,26 @@
 //! In: the table of cells and the guest's kernel. Out: one line per cell, `@cell` and its fields by tabs: what was
-//! measured, what this kernel cannot have, what failed. A cell that fails leaves the others.
+//! measured, what this kernel cannot have, what failed. A cell that fails leaves the others, but for those judged by the
+//! same recording.
 
 use std::{collections::BTreeSet, io::Write, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
+use judge::{
+    bpf::{self, Objects},
+    runs::{self, Verdict},
+};
 use serde_json::Value;
 
 use crate::{
-    bpf::{self, Objects},
-    cells::{CELLS, Cell, Guest, HERTZ, MANY, Witness},
+    cells::{CELLS, Cell, ENDS, Guest, HERTZ, Witness},
     clock::Clock,
-    confine,
-    judge::{Memory, Off, Run, Spins},
+    confine, disk,
     kernel::{self, Counter, Kprobe},
-    recording::{Recording, Workload},
+    recording::{self, Recording, Workload},
+    verdict::{Memory, Run, Spins},
 };
 
+const FAILED: &str = "FAILED";
 const DIRECTORY: &str = "/tmp/cell";
 /// The slow path of spinlocks without a paravirtual host.
 const SLOW_PATH: &str = "native_queued_spin_lock_slowpath";
@@ -28,16 +33,27 @@ const SPINS: &str = "flags == 1";
 /// When the output is closed, or `profiler check` cannot be read.
 pub fn run(only: &str, out: &mut dyn Write) -> Result<bool> {
     let (version, offered) = (kernel::version()?, offered()?);
-    let guest = if kernel::possible_cpus()? < MANY { Guest::Usual } else { Guest::ManyCpus };
+    let guest = if kernel::possible_cpus()? < kernel::MANY { Guest::Usual } else { Guest::ManyCpus };
     let mut well = true;
-    for cell in CELLS.iter().filter(|cell| cell.guest == guest) {
+    let chosen = CELLS.iter().filter(|cell| {
         let names = [cell.place, cell.backend, cell.load];
-        if !names.iter().any(|name| name.contains(only)) {
-            continue;
+        let here = !only.is_empty() || !cell.ends || ENDS.contains(&version);
+        here && cell.guest == guest && names.iter().any(|name| name.contains(only))
+    });
+    let chosen: Vec<_> = chosen.map(|cell| (cell, absence(cell, version, &offered))).collect();
+    let groups = chosen.chunk_by(|(before, absence), (cell, next)| {
+        cell.joins && cell.words == before.words && absence.is_none() && next.is_none()
+    });
+    for group in groups {
+        let cells: Vec<&Cell> = group.iter().map(|(cell, _)| *cell).collect();
+        let (state, details) = match group {
+            [(_, Some((state, why)))] => (*state, vec![why.clone()]),
+            _ => by_the_rule(&cells),
+        };
+        well &= state != FAILED;
+        for (cell, detail) in cells.iter().zip(details) {
+            tell(out, (cell.place, cell.backend, cell.load), (state, &detail))?;
         }
-        let (state, detail) = outcome(cell, version, &offered);
-        well &= state != "FAILED";
-        tell(out, (cell.place, cell.backend, cell.load), (state, &detail))?;
     }
     if guest == Guest::ManyCpus {
         return Ok(well);
@@ -45,29 +61,22 @@ pub fn run(only: &str, out: &mut dyn Write) -> Result<bool> {
     for choice in offered.iter().filter(|choice| CELLS.iter().all(|cell| cell.choice() != **choice)) {
         well = false;
         let (place, backend) = choice.split_once('=').unwrap_or((choice, ""));
-        tell(
-            out,
-            (place, backend, "any"),
-            ("FAILED", "offered by `profiler check`, but no cell measures it"),
-        )?;
+        tell(out, (place, backend, "any"), (FAILED, "offered by `profiler check`, but no cell measures it"))?;
     }
     Ok(well)
 }
 
-fn outcome(cell: &Cell, version: (u32, u32), offered: &BTreeSet<String>) -> (&'static str, String) {
-    let absent = cell.since.filter(|(since, _)| version < *since);
-    match absent {
+/// Why this kernel cannot have a cell, if so.
+fn absence(cell: &Cell, version: (u32, u32), offered: &BTreeSet<String>) -> Option<(&'static str, String)> {
+    match cell.since.filter(|(since, _)| version < *since) {
         Some((_, why)) if offered.contains(&cell.choice()) => {
-            ("FAILED", format!("`profiler check` offers it, but the table of cells says: {why}"))
+            Some((FAILED, format!("`profiler check` offers it, but the table of cells says: {why}")))
         }
-        Some((_, why)) => ("none", why.to_owned()),
-        None if cell.module.is_some_and(|module| !kernel::has_module(module)) => {
-            ("none", format!("{} is not active", cell.module.unwrap_or_default()))
-        }
-        None => match measure_twice(cell) {
-            Ok(found) => ("ok", found),
-            Err(error) => ("FAILED", format!("{error:#}")),
-        },
+        Some((_, why)) => Some(("none", why.to_owned())),
+        None => cell
+            .module
+            .filter(|module| !kernel::has_module(module))
+            .map(|module| ("none", format!("{module} is not active"))),
     }
 }
 
@@ -101,20 +110,33 @@ pub fn offered() -> Result<BTreeSet<String>> {
     Ok(candidates.filter_map(|candidate| candidate.as_str().map(str::to_owned)).collect())
 }
 
-/// An emulator that shares its CPU stalls a thread between its own clock and the kernel's function. So a time that is
-/// off is measured once more, and said; a count that is off is wrong at once.
-fn measure_twice(cell: &Cell) -> Result<String> {
-    match measure(cell) {
-        Err(error) if error.is::<Off>() => Ok(format!("{}; first {error}", measure(cell)?)),
-        found => found,
+/// An emulator that shares its CPU stalls a thread between its own clock and the kernel's function. So a time that is off is
+/// measured again, by the lab's rule, and said; a count that is off is wrong at once.
+fn by_the_rule(group: &[&Cell]) -> (&'static str, Vec<String>) {
+    let after = |told: Vec<String>| told.iter().map(|what| format!("; {what}")).collect::<String>();
+    let failed = |why: String| (FAILED, vec![why; group.len()]);
+    match runs::judge(runs::CELL, || measure(group)) {
+        Ok(Verdict::Right(mut found, told)) => {
+            if let Some(first) = found.first_mut() {
+                first.push_str(&after(told));
+            }
+            ("ok", found)
+        }
+        // Nothing here tells what an emulator takes, so nothing excuses a run either.
+        Ok(Verdict::Wrong(told) | Verdict::Untold(told)) => failed(told.join("; ")),
+        Err(error) => failed(format!("{error:#}")),
     }
 }
 
-fn measure(cell: &Cell) -> Result<String> {
+/// What one recording found for each cell of a group.
+fn measure(group: &[&Cell]) -> Result<Vec<String>> {
     let (before, complaints) = (Objects::now(), kernel::complaints().len());
-    let run = record(cell)?;
-    require_backend(cell, &run.summary)?;
-    let found = (cell.judge)(&run)?;
+    let run = record(group)?;
+    let mut found = Vec::new();
+    for cell in group {
+        require_backend(cell, &run.summary)?;
+        found.push((cell.judge)(&run)?);
+    }
     before.await_gone_since()?;
     let logged = kernel::complaints();
     ensure!(logged.len() <= complaints, "the kernel complained: {}", logged[complaints]);
@@ -123,29 +145,40 @@ fn measure(cell: &Cell) -> Result<String> {
 
 /// The workload; where the cell asks for it, a confined one, and one beside it that nobody confines. These take turns on
 /// one CPU: what slows one of them slows the other.
-fn workloads(cell: &Cell, directory: &Path) -> Result<(Workload, Option<Workload>)> {
+fn workloads(cell: &Cell) -> Result<(Workload, Option<Workload>)> {
     if cell.witness != Witness::Unconfined {
-        return Ok((Workload::start("workload", cell.words, directory)?, None));
+        return Ok((Workload::start("workload", cell.words)?, None));
     }
-    let confined = Workload::start(confine::workload()?, cell.words, directory)?;
-    let free = Workload::start("workload", cell.words, &directory.join("free"))?;
+    let confined = Workload::start(confine::workload()?, cell.words)?;
+    let free = Workload::start("workload", cell.words)?;
     confined.pin(0)?;
     free.pin(0)?;
     Ok((confined, Some(free)))
 }
 
-fn record(cell: &Cell) -> Result<Run> {
+/// Records the first cell's workload with the probes of all.
+fn record(group: &[&Cell]) -> Result<Run> {
+    let cell = group.first().context("no cell")?;
     let directory = Path::new(DIRECTORY);
     let spins = cell.witness == Witness::Spins;
     let kprobe = spins.then(|| Kprobe::place(SLOW_PATH)).transpose()?;
-    let (mut workload, mut free) = workloads(cell, directory)?;
+    if cell.probe() == "block" {
+        disk::make()?;
+    }
+    let (mut workload, mut free) = workloads(cell)?;
     let pid = workload.pid();
     let pids = free.iter().fold(pid.to_string(), |pids, free| format!("{pids},{}", free.pid()));
-    let (choice, probes) = (cell.choice(), [cell.probe(), cell.beside].concat());
-    let mut arguments = vec!["--pid", &pids, "--probe", &probes, "--backend", &choice];
+    let choices: Vec<String> = group.iter().map(|cell| cell.choice()).collect();
+    let probes = probes(group);
+    let mut arguments = vec!["--pid", &pids, "--probe", &probes];
+    arguments.extend(choices.iter().flat_map(|choice| ["--backend", choice]));
     arguments.extend(cell.arguments);
+    let slow = workload.slow();
+    if let Some(slow) = slow.as_deref().filter(|_| !cell.arguments.contains(&"--slow")) {
+        arguments.extend(["--slow", slow]);
+    }
     let per_cpu = kernel::per_cpu_bytes()?;
-    let recording = Recording::start(&arguments, directory)?;
+    let recording = recording::start(&arguments, directory)?;
     let memory = (cell.witness == Witness::Memory).then(|| memory(&recording, per_cpu)).transpose()?;
     let counters = kprobe.as_ref().map(|_| Counters::start(pid)).transpose()?;
     let clock = (cell.witness == Witness::Ticks).then(|| Clock::start(pid, HERTZ.parse()?)).transpose()?;
@@ -155,8 +188,15 @@ fn record(cell: &Cell) -> Result<Run> {
     let free = free.as_ref().map(|free| Ok::<_, anyhow::Error>((free.pid(), free.truth()?))).transpose()?;
     let spins = kprobe.as_ref().zip(counters).map(|(kprobe, counters)| counters.stop(kprobe)).transpose()?;
     let ticks = clock.as_ref().map(Clock::count);
-    let (summary, folded) = recording.stop(cell.probe())?;
+    let (summary, folded) = recording::stop(recording, cell.probe())?;
     Ok(Run { summary, folded, truth, pid, spins, ticks, memory, free })
+}
+
+/// The probes of a group, each once.
+fn probes(group: &[&Cell]) -> String {
+    let mut names: Vec<&str> = group.iter().map(|cell| cell.probe()).collect();
+    names.dedup();
+    names.join(",") + group.first().map_or("", |cell| cell.beside)
 }
 
 fn memory(recording: &Recording, before: u64) -> Result<Memory> {

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{
     clean::Clean,
     matrix::{offered, tell},
-    recording::{Recording, Workload},
+    recording::{self, Workload},
 };
 
 const DIRECTORY: &str = "/tmp/soak";
@@ -48,7 +48,7 @@ impl Soak {
 
     fn under_load(&self, work: impl FnOnce(&[Vec<String>], &Clean) -> Result<String>) -> Result<String> {
         let (clean, ways) = (Clean::now(self.shared)?, ways()?);
-        let mut load = Workload::start("workload", SPINNERS, Path::new(DIRECTORY))?;
+        let mut load = Workload::start("workload", SPINNERS)?;
         // The least of all, so that the profiler is not the one that waits for a CPU.
         load.be_nice();
         load.go()?;
@@ -128,18 +128,18 @@ fn report(out: &mut dyn Write, names: (&str, &str, &str), found: &Result<String>
 fn once(way: &[String], clean: &Clean) -> Result<u64> {
     let arguments: Vec<&str> = way.iter().map(String::as_str).collect();
     let begin = Instant::now();
-    let recording = Recording::start(&arguments, Path::new(DIRECTORY))?;
+    let recording = recording::start(&arguments, Path::new(DIRECTORY))?;
     let took = u64::try_from(begin.elapsed().as_millis())?;
     let held = recording.held();
     let probe = arguments.get(1).and_then(|probes| probes.split(',').next()).unwrap_or_default();
-    recording.stop(probe)?;
+    recording::stop(recording, probe)?;
     clean.require(&held)?;
     Ok(took)
 }
 
 fn kill_after(way: &[String], life: u64, clean: &Clean) -> Result<()> {
     let arguments: Vec<&str> = way.iter().map(String::as_str).collect();
-    let recording = Recording::launch(&arguments, Path::new(DIRECTORY))?;
+    let recording = recording::launch(&arguments, Path::new(DIRECTORY))?;
     thread::sleep(Duration::from_millis(life));
     let held = recording.kill()?;
     clean.require(&held)

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::{
     confine, matrix,
-    recording::{Recording, Workload},
+    recording::{self, Workload},
 };
 
 /// Four threads: each sends a datagram, opens a file and looks at another, so many times.
-const SERVER: &[&str] = &["serve", "1500", "4"];
+const SERVER: &[&str] = &["serve", "6000", "4"];
 /// Calls of a millisecond are slow here; an emulated CPU is.
 const ARGUMENTS: &[&str] = &["--slow", "1ms", "-F", "499"];
 
@@ -39,12 +39,12 @@ fn scene(name: &str, confined: bool) -> Result<String> {
     let program = if confined { confine::workload()? } else { "workload" };
     // `/out` comes back from the guest.
     let directory = Path::new("/out").join(name);
-    let mut server = Workload::start(program, SERVER, &directory)?;
+    let mut server = Workload::start(program, SERVER)?;
     let pid = server.pid().to_string();
-    let recording = Recording::start(&[&["--pid", &pid], ARGUMENTS].concat(), &directory)?;
+    let recording = recording::start(&[&["--pid", &pid], ARGUMENTS].concat(), &directory)?;
     server.go()?;
     let truth = server.truth()?;
-    let (summary, _) = recording.stop("lsm")?;
+    let (summary, _) = recording::stop(recording, "lsm")?;
     let label = summary["probes"]["lsm"]["rows"][0]["label"].as_str().unwrap_or_default();
     ensure!(!confined || label == confine::LABEL, "the server is labelled {label:?}");
     sends(&summary, &truth)

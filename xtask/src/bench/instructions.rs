@@ -6,7 +6,10 @@ use std::{fmt::Write as _, fs, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::place::Place;
-use crate::vm::{self, image::Job};
+use crate::{
+    statics::Binaries,
+    vm::{self, image::Job},
+};
 
 pub const KERNEL: &str = "6.1";
 /// An instruction takes `2^SHIFT` ns of the guest's clock.
@@ -39,10 +42,11 @@ pub struct Prices {
 /// # Errors
 /// When the guest cannot be had, or says nothing.
 pub fn measure(place: &Place<'_>, order: Order) -> Result<Prices> {
-    let mut files = vm::binaries(place.workspace)?;
+    let mut files = vm::files(&Binaries::build(place.workspace)?);
     files.extend(order.files);
     let job = Job { command: ["lab", "price", order.operation].map(str::to_owned).to_vec(), files };
-    let mut guest = vm::prepare(place.workspace, KERNEL, false, &job)?;
+    let mut guest =
+        vm::prepare(place.workspace, (KERNEL, false), &job, &vm::directory(place.workspace, KERNEL))?;
     guest.smp = "1".to_owned();
     guest.memory = order.memory.to_owned();
     guest.arguments = vec!["-icount".to_owned(), format!("shift={SHIFT}")];

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 use super::{rounds::Variant, tracer::Ready};
-use crate::{command, workload, workspace::Workspace};
+use crate::{command, statics, workspace::Workspace};
 
 /// Where and with what to measure.
 pub struct Place<'a> {
@@ -28,8 +28,7 @@ impl<'a> Place<'a> {
     pub fn new(workspace: &'a Workspace, rounds: usize) -> Result<Self> {
         let scratch = workspace.target().join(format!("bench/recordings-{}", std::process::id()));
         fs::create_dir_all(&scratch).with_context(|| format!("creating {}", scratch.display()))?;
-        let workload =
-            workspace.target().join("workload").join(workload::STATIC_TARGET).join("release/workload");
+        let workload = statics::binary(workspace, "workload");
         Ok(Self { workspace, rounds, scratch, workload })
     }
 
@@ -41,14 +40,11 @@ impl<'a> Place<'a> {
         Variant { name, words, ready: Ready::Capture(output), beside: None }
     }
 
-    /// A program of the profiler's own object, so that loader, flags and hooks are the same.
+    /// A program of the object that is built with the floors, so that compiler, loader and hooks are the profiler's.
     pub fn floor(&self, name: &'static str, kind: &str) -> Variant {
-        Variant {
-            name,
-            words: self.profiler(&["bench-floor", "--kind", kind]),
-            ready: Ready::Says,
-            beside: None,
-        }
+        let program = statics::binary(self.workspace, "profiler-lab").display().to_string();
+        let words = vec![program, "floor".to_owned(), kind.to_owned()];
+        Variant { name, words, ready: Ready::Says, beside: None }
     }
 
     fn profiler(&self, words: &[&str]) -> Vec<String> {

@@ -29,7 +29,7 @@ pub enum Ready {
     Says,
     /// The capture in this directory, which it wants to be new each time, has its header.
     Capture(PathBuf),
-    /// Likewise, but its first window of own cost is wanted, not waited for.
+    /// The same, but its first window of own cost is wanted, not waited for.
     OwnCost(PathBuf),
     /// It does not tell: it has once been quiet.
     Quiet,

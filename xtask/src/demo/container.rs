@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::{command, workspace::Workspace};
+use crate::{command, statics, workspace::Workspace};
 
 const NAME: &str = "profiler-demo";
 
@@ -49,7 +49,7 @@ impl Drop for Container {
 /// # Errors
 /// When neither runc nor a cgroup will take it.
 pub fn start(workspace: &Workspace, arguments: &[&str]) -> Result<Container> {
-    let workload = workspace.target().join("workload/x86_64-unknown-linux-gnu/release/workload");
+    let workload = statics::binary(workspace, "workload");
     if command::on_path("runc").is_some() {
         match in_runc(workspace, &workload, arguments) {
             Ok(container) => return Ok(container),

@@ -6,7 +6,8 @@ use std::{fs, time::Duration};
 use anyhow::{Result, anyhow, bail};
 
 use crate::{
-    test::tally::Tally,
+    statics::Binaries,
+    test::{tally::Tally, voice::Voice},
     vm::{
         self,
         guest::{Ending, Guest},
@@ -17,6 +18,9 @@ use crate::{
 
 /// With fewer, few threads wait for a spinlock.
 const CPUS: &str = "4";
+/// What an emulated machine pays for and no cell needs: a clock that is a device of the emulator, pages cleared twice.
+/// What the kernel does around its own code for faults of real processors stays: there the probes hook it.
+pub const CLOCK: &str = "clocksource=tsc tsc=reliable init_on_alloc=0";
 
 /// What one kernel gave.
 pub struct Column {
@@ -66,7 +70,11 @@ impl Cell {
 }
 
 /// What the driver is to do in one guest.
+#[derive(Clone)]
 pub struct Task {
+    pub kernel: String,
+    /// Of its directory under `target/vm`: guests that run beside each other have different ones.
+    pub name: String,
     pub job: Job,
     pub limit: Duration,
     /// CPUs as QEMU spells them.
@@ -76,21 +84,26 @@ pub struct Task {
 }
 
 impl Task {
-    /// `lab WORDS`, with this checkout's binaries.
-    ///
-    /// # Errors
-    /// When they cannot be built.
-    pub fn new(workspace: &Workspace, words: &[&str], limit: Duration) -> Result<Self> {
+    /// `lab WORDS` on one kernel, with this checkout's binaries.
+    pub fn new(kernel: &str, binaries: &Binaries, words: &[&str], limit: Duration) -> Self {
         let command = ["lab"].iter().chain(words).map(|word| (*word).to_owned()).collect();
-        let job = Job { command, files: vm::binaries(workspace)? };
-        Ok(Self { job, limit, smp: CPUS.to_owned(), cmdline: String::new() })
+        let job = Job { command, files: vm::files(binaries) };
+        Self {
+            kernel: kernel.to_owned(),
+            name: kernel.to_owned(),
+            job,
+            limit,
+            smp: CPUS.to_owned(),
+            cmdline: CLOCK.to_owned(),
+        }
     }
 }
 
 /// Boots one guest and counts what it says.
-pub fn run(workspace: &Workspace, kernel: &str, task: &Task, tally: &mut Tally) -> Column {
-    println!("\n== {kernel}: {}", task.job.command.join(" "));
-    counted(kernel, tally, |column| measure(workspace, task, column))
+pub fn run(workspace: &Workspace, task: &Task, tally: &mut Tally) -> Column {
+    let voice = tally.voice().clone();
+    voice.say(&format!("== {}: {}", task.kernel, task.job.command.join(" ")));
+    counted(&task.kernel, tally, |column| measure(workspace, task, column, &voice))
 }
 
 /// A column by whatever fills it, counted cell by cell, and as a whole if it did not end well.
@@ -118,8 +131,9 @@ fn counted(kernel: &str, tally: &mut Tally, fill: impl FnOnce(&mut Column) -> Re
     column
 }
 
-fn measure(workspace: &Workspace, task: &Task, column: &mut Column) -> Result<u8> {
-    let mut guest = vm::prepare(workspace, &column.kernel, false, &task.job)?;
+fn measure(workspace: &Workspace, task: &Task, column: &mut Column, voice: &Voice) -> Result<u8> {
+    let directory = vm::directory(workspace, &task.name);
+    let mut guest = vm::prepare(workspace, (&task.kernel, false), &task.job, &directory)?;
     guest.smp.clone_from(&task.smp);
     guest.cmdline.clone_from(&task.cmdline);
     guest.limit = Some(task.limit);
@@ -129,28 +143,22 @@ fn measure(workspace: &Workspace, task: &Task, column: &mut Column) -> Result<u8
         pending.extend_from_slice(bytes);
         while let Some(end) = pending.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = pending.drain(..=end).collect();
-            take_line(&String::from_utf8_lossy(&line), column);
+            take_line(&String::from_utf8_lossy(&line), column, voice);
         }
     });
     let _ = fs::remove_file(&guest.initrd);
     judge(&ending?, &guest)
 }
 
-fn take_line(line: &str, column: &mut Column) {
+fn take_line(line: &str, column: &mut Column, voice: &Voice) {
     let cell = line.starts_with("@cell\t").then(|| Cell::parse(line)).flatten();
     match cell {
         Some(cell) => {
-            println!(
-                "{:8} {} by {}, {}: {}",
-                format!("{:?}", cell.state),
-                cell.probe,
-                cell.backend,
-                cell.load,
-                cell.detail
-            );
+            let Cell { probe, backend, load, state, detail } = &cell;
+            voice.say(&format!("{:8} {probe} by {backend}, {load}: {detail}", format!("{state:?}")));
             column.cells.push(cell);
         }
-        None => print!("{line}"),
+        None => voice.say(line.trim_end()),
     }
 }
 
@@ -183,7 +191,8 @@ mod tests {
         let columns = ["4.19", "6.1"].map(|kernel| {
             counted(kernel, &mut tally, |column| {
                 column.release = on_mirror(&packages, kernel)?;
-                take_line("@cell\tlock\tkprobe\ta mutex held\tok\t30 waits\n", column);
+                let line = "@cell\tlock\tkprobe\ta mutex held\tok\t30 waits\n";
+                take_line(line, column, &Voice::default());
                 Ok(0)
             })
         });

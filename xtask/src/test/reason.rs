@@ -38,6 +38,12 @@ impl Reasons {
         }
     }
 
+    /// Adds those of another run.
+    pub fn absorb(&mut self, mut other: Self) {
+        self.said.append(&mut other.said);
+        self.open = false;
+    }
+
     /// What a test said, a line each; nothing when it did not panic.
     pub fn of(&self, test: &str) -> impl Iterator<Item = &str> {
         let of_it = self.said.iter().filter(move |(name, _)| name == test);

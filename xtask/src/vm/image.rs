@@ -13,7 +13,7 @@ use crate::vm::{cpio::Archive, kernel::Cache, mirror::Mirror};
 const INIT: &str = include_str!("init.sh");
 
 /// What a guest runs beside what every guest has.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Job {
     /// Program and arguments; none is a shell for a person.
     pub command: Vec<String>,

@@ -9,18 +9,25 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::vm::mirror::Mirror;
+use crate::vm::{mirror::Mirror, modules};
 
 /// What the project promises to run on; any other version the mirror has boots as well.
 pub const PROMISED: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7.2"];
 const FLAVOUR: &str = "-amd64";
 const PACKAGE: &str = "linux-image-";
+/// Modules that are kept beside the kernel, each after what it needs.
+const MODULES: [&str; 2] = ["configfs", "null_blk"];
+
+/// Is there once the modules were looked for: a kernel may have one of them built in.
+const MODULES_KNOWN: &str = "modules-known";
 
 /// A kernel that can be booted.
 pub struct Kernel {
     /// The full name, `6.1.0-56-amd64`.
     pub release: String,
     pub image: PathBuf,
+    /// Modules of it, in the order in which they are loaded: a disk whose speed is known.
+    pub modules: Vec<PathBuf>,
 }
 
 /// What is kept between runs: outside the checkout, so that every worktree has it.
@@ -76,7 +83,11 @@ impl Cache {
     pub fn kept(&self, version: &str) -> Option<Kernel> {
         let directory = self.root.join("kernels").join(version);
         let release = fs::read_to_string(directory.join("release")).ok()?;
-        Some(Kernel { release, image: directory.join("vmlinuz") })
+        let modules = MODULES.map(|name| directory.join(format!("{name}.ko")));
+        // A cache of before has none of them.
+        let known = directory.join(MODULES_KNOWN).is_file();
+        let modules = modules.into_iter().filter(|path| path.is_file()).collect();
+        known.then(|| Kernel { release, image: directory.join("vmlinuz"), modules })
     }
 
     /// From 7.2 on the named package is empty, and the image is in one it depends on.
@@ -84,20 +95,27 @@ impl Cache {
         let package = format!("{PACKAGE}{release}");
         let mut candidates = vec![package.clone()];
         candidates.extend(mirror.depends(&package)?.into_iter().filter(|name| name.contains(release)));
-        for candidate in candidates {
-            let unpacked = mirror.unpacked(&candidate)?;
-            let image = places(&unpacked, release).into_iter().find(|path| path.is_file());
-            if let Some(image) = image {
-                let directory = self.root.join("kernels").join(version);
-                fs::create_dir_all(&directory)?;
-                fs::copy(&image, directory.join("vmlinuz"))?;
-                fs::write(directory.join("release"), release)?;
-                mirror.forget(&candidate);
-                return Ok(());
+        let directory = self.root.join("kernels").join(version);
+        fs::create_dir_all(&directory)?;
+        let (mut image, mut modules) = (false, false);
+        // The image and the modules may be in packages of their own.
+        for candidate in &candidates {
+            if image && modules {
+                break;
             }
-            mirror.forget(&candidate);
+            let unpacked = mirror.unpacked(candidate)?;
+            if let Some(found) = places(&unpacked, release).into_iter().find(|path| path.is_file()) {
+                fs::copy(&found, directory.join("vmlinuz"))?;
+                image = true;
+            }
+            modules |= modules::keep(&unpacked, &directory, &MODULES)?;
+            mirror.forget(candidate);
         }
-        bail!("no image in {package} nor in what it depends on")
+        if !image {
+            bail!("no image in {package} nor in what it depends on");
+        }
+        fs::write(directory.join(MODULES_KNOWN), "")?;
+        Ok(fs::write(directory.join("release"), release)?)
     }
 }
 

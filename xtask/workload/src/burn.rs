@@ -4,13 +4,14 @@ use std::{hint::black_box, io, thread};
 
 use crate::{
     report::Report,
-    system::{self, Random, cpu_time},
+    system::{self, Random, cpu_time, now},
+    unit,
 };
 
 /// Two functions burning 70 to 30, in slices of random length, for that much CPU time.
 pub fn seventy_thirty(ms: u64) -> Report {
     let mut random = Random::new();
-    let (mut seventy, mut thirty) = (0, 0);
+    let (mut seventy, mut thirty, begin) = (0, 0, now());
     while seventy + thirty < ms * 1_000_000 {
         // 0.1 to 2.1 ms: no beat with any sampling frequency.
         let slice = 100_000 + random.next() % 2_000_000;
@@ -21,14 +22,15 @@ pub fn seventy_thirty(ms: u64) -> Report {
             thirty += burn_thirty(slice);
         }
     }
-    Report::new().with("seventy_ns", seventy).with("thirty_ns", thirty)
+    Report::new().with("seventy_ns", seventy).with("thirty_ns", thirty).with("wall_ns", now() - begin)
 }
 
 #[inline(never)]
 fn burn_seventy(nanoseconds: u64) -> u64 {
     let (begin, mut value) = (cpu_time(), 1_u64);
+    let steps = unit::scaled(20_000);
     while cpu_time() - begin < nanoseconds {
-        for step in 0..20_000_u64 {
+        for step in 0..steps {
             value = black_box(value.wrapping_mul(31) ^ step);
         }
     }
@@ -38,8 +40,9 @@ fn burn_seventy(nanoseconds: u64) -> u64 {
 #[inline(never)]
 fn burn_thirty(nanoseconds: u64) -> u64 {
     let (begin, mut value) = (cpu_time(), 1_u64);
+    let steps = unit::scaled(20_000);
     while cpu_time() - begin < nanoseconds {
-        for step in 0..20_000_u64 {
+        for step in 0..steps {
             value = black_box(value.wrapping_add(17).rotate_left(5) ^ step);
         }
     }
@@ -146,9 +149,9 @@ branches! {
 fn leaf(walk: &Walk) {
     black_box(system::getppid());
     if walk.nanoseconds > 0 {
-        let begin = cpu_time();
+        let (begin, steps) = (cpu_time(), unit::scaled(2_000));
         while cpu_time() - begin < walk.nanoseconds {
-            for step in 0..2_000_u64 {
+            for step in 0..steps {
                 black_box(step.wrapping_mul(31));
             }
         }

@@ -13,6 +13,7 @@ use crate::{
     report::Report,
     system::{self, now},
     timed,
+    unit::{self, Unit},
 };
 
 /// Threads duplicating and closing one descriptor: the spin lock of the descriptor table.
@@ -45,17 +46,48 @@ fn dup_and_close(fd: i32) {
     }
 }
 
-/// A thread duplicating and closing a descriptor of a table that another thread copies, again and again:
-/// the copy holds the table's spin lock while it visits `descriptors` of them, so that waits are long
-/// beside the distance of two clock reads.
-pub fn dup_copied(descriptors: u64, ms: u64) -> io::Result<Report> {
+/// A table of so many descriptors that to copy it takes `us`: the copy holds the table's spin lock while it visits them.
+///
+/// # Errors
+/// When the kernel gives too few.
+pub fn long_table(us: u64) -> io::Result<Unit> {
     let ends = system::pipe(0)?;
-    for _ in 0..descriptors {
-        // SAFETY: duplicates a descriptor that stays open; the copies stay open, too.
-        if unsafe { system::call(libc::SYS_dup, [ends[0] as usize, 0, 0, 0, 0, 0]) } < 0 {
-            return Err(io::Error::other("no descriptors left: ask for fewer, or raise `ulimit -n`"));
+    let most = raise_descriptors() - 64;
+    let mut there = Vec::new();
+    unit::lasting(us, (1000.min(most), most), |wanted| {
+        while (there.len() as u64) < wanted {
+            // SAFETY: duplicates a descriptor that stays open; the copies stay open, too.
+            let copy = unsafe { system::call(libc::SYS_dup, [ends[0] as usize, 0, 0, 0, 0, 0]) };
+            if copy < 0 {
+                return Err(io::Error::other("no descriptors left"));
+            }
+            there.push(copy as i32);
+        }
+        there.drain(wanted as usize..).for_each(system::close);
+        thread::spawn(|| unit::spent(copy_table)).join().map_err(|_| io::Error::other("a thread died"))
+    })
+}
+
+/// As many descriptors as the kernel allows this user; how many.
+fn raise_descriptors() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let open = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap_or_default();
+    // SAFETY: the kernel reads and writes one record each time; a refusal leaves the limit as it is.
+    unsafe {
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        let most = open.trim().parse().unwrap_or(limit.rlim_max);
+        let raised = libc::rlimit { rlim_cur: most, rlim_max: most };
+        match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) {
+            0 => most,
+            _ => limit.rlim_cur,
         }
     }
+}
+
+/// A thread duplicating and closing a descriptor of such a table while another thread copies it, again and again: waits are
+/// long beside the distance of two clock reads.
+pub fn dup_copied(table: Unit, ms: u64) -> io::Result<Report> {
+    let ends = system::pipe(0)?;
     let stop = AtomicBool::new(false);
     let begin = now();
     let (operations, copies) = thread::scope(|scope| {
@@ -65,7 +97,12 @@ pub fn dup_copied(descriptors: u64, ms: u64) -> io::Result<Report> {
         stop.store(true, Ordering::Relaxed);
         (dup.join().unwrap_or(0), copy.join().unwrap_or(0))
     });
-    let report = Report::new().with("threads", 2).with("operations", operations).with("copies", copies);
+    let report = Report::new()
+        .with("threads", 2)
+        .with("operations", operations)
+        .with("copies", copies)
+        .with("copy_ns", table.ns)
+        .with("descriptors", table.amount);
     Ok(report.with("wall_ns", now() - begin))
 }
 

@@ -54,6 +54,26 @@ extern "C" fn stand(_: usize) {
     }
 }
 
+/// Threads that only sleep, `naps` times `ms` each.
+pub fn sleepers(count: u64, naps: u64, ms: u64) -> io::Result<Report> {
+    let threads = Threads::new(count as usize)?;
+    let nap = (nap as extern "C" fn(usize), (naps << 32 | ms) as usize);
+    for place in 0..count as usize {
+        threads.start(place, None, nap)?;
+    }
+    (0..count as usize).for_each(|place| threads.wait(place));
+    Ok(Report::new()
+        .with("threads", count)
+        .with("naps", count * naps)
+        .with("least_total_ns", count * naps * ms * 1_000_000))
+}
+
+extern "C" fn nap(times: usize) {
+    for _ in 0..times >> 32 {
+        system::nanosleep((times as u64 & u64::from(u32::MAX)) * 1_000_000);
+    }
+}
+
 /// Processes, so many at a time, each with calls and one `nanosleep` of 2 ms.
 pub fn processes(count: u64, at_once: u64) -> io::Result<Report> {
     let mut alive = 0;

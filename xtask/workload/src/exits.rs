@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     report,
-    report::Report,
-    system::{self, now},
+    report::{Report, Timed},
+    system::{self, timed},
     timed::Answerer,
 };
 
@@ -58,6 +58,30 @@ pub fn exit_in_call(ms: u64) -> io::Result<Report> {
     Ok(Report::new())
 }
 
+/// Bytes that one `readv` takes at most, in so many pieces.
+const MOST: usize = 0x7fff_f000;
+const PIECES: usize = 1024;
+
+/// One `readv` of random bytes, 2 GiB at most, which is on the CPU until SIGUSR1 ends it; then it waits to be killed.
+pub fn run_in_call() -> io::Result<Report> {
+    catch(0);
+    // SAFETY: the name is a C string.
+    let random = unsafe { libc::open(c"/dev/urandom".as_ptr(), libc::O_RDONLY) };
+    let mut bytes = vec![0_u8; MOST / PIECES + 1];
+    let piece = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    let pieces = [piece; PIECES];
+    report::line("ready")?;
+    let arguments = [random as usize, pieces.as_ptr() as usize, PIECES, 0, 0, 0];
+    // SAFETY: the pieces live until the call returns.
+    let read = unsafe { system::call(libc::SYS_readv, arguments) };
+    let whole = u64::from(read >= MOST as isize);
+    report::line(&Report::new().with("whole", whole).finish("run-in-call"))?;
+    loop {
+        // SAFETY: takes nothing.
+        unsafe { system::call(libc::SYS_pause, [0; 6]) };
+    }
+}
+
 /// N opens of a file that is not there.
 pub fn failing_opens(count: u64) -> io::Result<Report> {
     let name = c"/nowhere/at/all";
@@ -72,12 +96,16 @@ pub fn failing_opens(count: u64) -> io::Result<Report> {
 
 /// N calls that a seccomp filter answers itself: they end without ever having begun.
 pub fn refused(count: u64) -> io::Result<Report> {
-    refuse_getppid()?;
+    refuse(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32)?;
     let refused = (0..count).filter(|_| system::getppid() == -libc::EPERM as isize).count();
     Ok(Report::new().with("calls", count).with("refused", refused as u64))
 }
 
-fn refuse_getppid() -> io::Result<()> {
+/// Has seccomp answer each `getppid` of this process so.
+///
+/// # Errors
+/// When the kernel takes no filter.
+pub fn refuse(action: u32) -> io::Result<()> {
     let load_number = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let if_equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let answer = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -85,7 +113,7 @@ fn refuse_getppid() -> io::Result<()> {
     let mut filter = [
         step(load_number, 0, 0, 0),
         step(if_equal, 0, 1, libc::SYS_getppid as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(answer, 0, 0, action),
         step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
@@ -104,16 +132,21 @@ extern "C" fn handle(_signal: libc::c_int) {
     HANDLED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// N answers, each read while a signal comes half way. With `restart` the kernel resumes the read and it
-/// is one call; without, it fails with `EINTR` and the program reads again.
-pub fn signalled_reads(count: u64, ms: u64, restart: bool) -> io::Result<Report> {
+/// Counts SIGUSR1, by an action with these flags.
+fn catch(flags: libc::c_int) {
     // SAFETY: the handler touches an atomic only; the record is plain and fully set.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handle as *const () as usize;
-        action.sa_flags = if restart { libc::SA_RESTART } else { 0 };
+        action.sa_flags = flags;
         libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
     }
+}
+
+/// N answers, each read while a signal comes half way. With `restart` the kernel resumes the read and it
+/// is one call; without, it fails with `EINTR` and the program reads again.
+pub fn signalled_reads(count: u64, ms: u64, restart: bool) -> io::Result<Report> {
+    catch(if restart { libc::SA_RESTART } else { 0 });
     let parent = std::process::id() as i32;
     let [answers, answering] = system::pipe(0)?;
     let answerer = Answerer::start(ms / 2, || {
@@ -122,12 +155,12 @@ pub fn signalled_reads(count: u64, ms: u64, restart: bool) -> io::Result<Report>
         system::nanosleep(ms / 2 * 1_000_000);
         system::write(answering, b"!");
     })?;
-    let (mut durations, mut interrupted) = (Vec::new(), 0_u64);
+    let (mut calls, mut interrupted) = (Vec::new(), 0_u64);
     for _ in 0..count {
         answerer.ask();
         loop {
-            let (duration, result) = read_signalled(answers);
-            durations.push(duration);
+            let (call, result) = read_signalled(answers);
+            calls.push(call);
             if result == 1 {
                 break;
             }
@@ -136,13 +169,12 @@ pub fn signalled_reads(count: u64, ms: u64, restart: bool) -> io::Result<Report>
     }
     answerer.end();
     let handled = HANDLED.load(Ordering::Relaxed);
-    Ok(Report::new().with("handled", handled).with("interrupted", interrupted).with_calls(durations))
+    Ok(Report::new().with("handled", handled).with("interrupted", interrupted).with_timed(&calls))
 }
 
 #[inline(never)]
-fn read_signalled(fd: i32) -> (u64, isize) {
-    let mut byte = [0];
-    let begin = now();
-    let result = system::read(fd, &mut byte);
-    (now() - begin, result)
+fn read_signalled(fd: i32) -> (Timed, isize) {
+    let (mut byte, mut result) = ([0], 0);
+    let call = timed(|| result = system::read(fd, &mut byte));
+    (call, result)
 }

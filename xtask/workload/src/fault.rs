@@ -7,7 +7,7 @@ use std::{
     os::fd::AsRawFd,
 };
 
-use crate::{parts::Witness, report::Report};
+use crate::{parts::Witness, report::Report, steady, unit};
 
 const PAGE: usize = 4096;
 
@@ -15,6 +15,7 @@ const PAGE: usize = 4096;
 /// touches each of its pages once, without read-ahead.
 pub fn disk_faults(mebibytes: u64) -> io::Result<Report> {
     let mut file = nameless()?;
+    let mebibytes = unit::scaled(mebibytes);
     let length = (mebibytes as usize) << 20;
     for _ in 0..mebibytes {
         file.write_all(&[7; 1 << 20])?;
@@ -48,7 +49,13 @@ pub fn disk_faults(mebibytes: u64) -> io::Result<Report> {
     let faults = (after.ru_majflt - before.ru_majflt) as u64;
     // A page that is there by the time it is waited for makes nobody leave the CPU.
     let waits = (after.ru_nvcsw - before.ru_nvcsw) as u64;
-    Ok(witness.report().with("major_faults", faults).with("waits", waits).with("sum", sum))
+    let switch_ns = steady::switch_ns()?;
+    Ok(witness
+        .report()
+        .with("switch_ns", switch_ns)
+        .with("major_faults", faults)
+        .with("waits", waits)
+        .with("sum", sum))
 }
 
 /// A file without a name: gone with its descriptor.

@@ -4,7 +4,6 @@
 //! In: how many reads, of how much. Out: the calls' wall time, and how long a thread of a higher rank had their CPU.
 
 use std::{
-    fs::File,
     io,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -12,15 +11,16 @@ use std::{
 };
 
 use crate::{
-    parts::{self, pin},
+    long_read::LongRead,
     report::Report,
-    system::{self, now},
+    system::{self, now, pin},
 };
 
 /// Ranks of this class; a higher one goes first.
 pub const LOW: i32 = 1;
 pub const HIGH: i32 = 10;
-/// The kernel gives threads of this class 95 % of each second; between two calls others have their turn.
+/// The kernel gives threads of this class 95 % of each second: between two calls others have their turn, at least this long,
+/// and half as long as the call was.
 const GAP: Duration = Duration::from_millis(15);
 /// A turn of the thread that goes first.
 const TURN_NS: u64 = 5_000_000;
@@ -77,26 +77,26 @@ pub fn take_turns(stop: &AtomicBool, turn_ns: u64) -> io::Result<Spans> {
     Ok(turns)
 }
 
-/// N reads of that many MiB of zeros that nobody interrupts: all of their time they run.
+/// N long reads that nobody interrupts: all of their time they run.
 ///
 /// # Errors
 /// When the user may not go first.
-pub fn first_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
+pub fn first_reads(count: u64, ms: u64, read: LongRead) -> io::Result<Report> {
     go_first(LOW)?;
-    let calls = zero_reads(count, mebibytes)?;
+    let calls = long_reads((count, ms), read)?;
     Ok(report(&calls, 0))
 }
 
 /// N such reads on a CPU that a thread of a higher rank takes again and again: what it has of their time they wait.
 ///
 /// # Errors
-/// When the user may not go first, or there is no CPU 0.
-pub fn outranked_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
+/// When the user may not go first.
+pub fn outranked_reads(count: u64, ms: u64, read: LongRead) -> io::Result<Report> {
     pin(0)?;
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let other = scope.spawn(|| take_turns(&stop, TURN_NS));
-        let calls = go_first(LOW).and_then(|()| zero_reads(count, mebibytes));
+        let calls = go_first(LOW).and_then(|()| long_reads((count, ms), read));
         stop.store(true, Ordering::Relaxed);
         let turns = other.join().map_err(|_| io::Error::other("the thread that goes first died"))??;
         let calls = calls?;
@@ -104,16 +104,16 @@ pub fn outranked_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
     })
 }
 
-fn zero_reads(count: u64, mebibytes: u64) -> io::Result<Spans> {
-    let source = File::open("/dev/zero")?;
-    let mut block = vec![1; (mebibytes << 20) as usize];
-    let mut calls = Spans::default();
-    for _ in 0..count {
-        thread::sleep(GAP);
+fn long_reads(numbers: (u64, u64), mut read: LongRead) -> io::Result<Spans> {
+    let (mut calls, mut took) = (Spans::default(), Duration::ZERO);
+    read.make_some(numbers, |read| {
+        thread::sleep(GAP.max(took / 2));
         let begin = now();
-        parts::zero(&source, &mut block);
+        read.make();
         calls.0.push((begin, now()));
-    }
+        took = Duration::from_nanos(now() - begin);
+        Ok(())
+    })?;
     Ok(calls)
 }
 

@@ -109,8 +109,9 @@ pub fn processes(count: u64, ms: u64) -> io::Result<Report> {
     let (shared, answerer) = answered(ms)?;
     let [silent, _kept] = system::pipe(0)?;
     shared.silent = silent as u64;
-    let mut id = None;
+    let (mut id, mut killed_ns, mut longest_ns) = (None, 0, 0);
     for _ in 0..count {
+        let begin = now();
         let pid = bare::process(id, || {
             shared.live();
             system::read(shared.silent as i32, &mut [0]);
@@ -119,10 +120,14 @@ pub fn processes(count: u64, ms: u64) -> io::Result<Report> {
         // SAFETY: a child of ours that is not reaped yet.
         unsafe { libc::kill(pid as i32, libc::SIGKILL) };
         system::reap(pid as i32);
+        // The read that ends with it is within that.
+        let lived = now() - begin;
+        (killed_ns, longest_ns) = (killed_ns + lived, longest_ns.max(lived));
         id = Some(pid);
     }
     answerer.end();
-    Ok(shared.report(id.unwrap_or(0), count))
+    let report = shared.report(id.unwrap_or(0), count).with("killed", count);
+    Ok(report.with("killed_total_ns", killed_ns).with("killed_max_ns", longest_ns))
 }
 
 /// Until a process is blocked in a read of that descriptor.

@@ -4,7 +4,10 @@
 use std::{fs, io, net::UdpSocket, thread, time::Duration};
 
 use crate::timed::Answerer;
-use crate::{report::Report, system::now};
+use crate::{
+    report::Report,
+    system::{cpu_time, now},
+};
 
 /// Datagrams over loopback, per thread.
 pub fn udp_send(count: u64, threads: u64) -> io::Result<Report> {
@@ -15,6 +18,15 @@ pub fn udp_send(count: u64, threads: u64) -> io::Result<Report> {
         durations.extend(other.join().map_err(|_| io::Error::other("a thread died"))??);
     }
     Ok(Report::new().with("elapsed_ns", now() - begin).with_calls(durations))
+}
+
+/// Datagrams over loopback until the thread's CPU clock has moved by MS; how many.
+pub fn udp_send_for(ms: u64) -> io::Result<Report> {
+    let (begin, mut calls) = (cpu_time(), 0);
+    while cpu_time() - begin < ms * 1_000_000 {
+        calls += send(ROUND)?.len() as u64;
+    }
+    Ok(Report::new().with("calls", calls).with("cpu_ns", cpu_time() - begin))
 }
 
 /// N receives, each of a datagram that a child sends late: the softirq of its send is what wakes.

@@ -1,21 +1,22 @@
-//! In: how long each call takes. Out: one slow call on each kind of object, with what only its maker knows of it:
+//! In: how long each call takes, a read that computes. Out: one slow call on each kind of object, with what only its maker knows of it:
 //! descriptors, ports, inodes, addresses, pids.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     net::{TcpListener, TcpStream},
     os::{fd::AsRawFd, unix::fs::MetadataExt as _},
 };
 
-use crate::{report::Report, system, timed::Answerer};
-
-/// Bytes of random numbers that take some hundred milliseconds.
-const RANDOM: usize = 64 << 20;
+use crate::{
+    long_read::LongRead,
+    report::Report,
+    system::{self, now},
+    timed::Answerer,
+};
 
 /// A slow call on a TCP connection, a pipe, a file, a futex, a descriptor that is closed then, and by a process
 /// that is gone then.
-pub fn each(ms: u64) -> io::Result<Report> {
+pub fn each(ms: u64, mut read: LongRead) -> io::Result<Report> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let client = TcpStream::connect(listener.local_addr()?)?;
     let (server, _) = listener.accept()?;
@@ -33,11 +34,11 @@ pub fn each(ms: u64) -> io::Result<Report> {
     })?;
     system::reap(gone);
 
-    let source = File::open("/dev/urandom")?;
-    let mut block = vec![1; RANDOM];
-    system::read(source.as_raw_fd(), &mut block);
+    read.make();
     let word = 0_u32;
+    let begin = now();
     wait_in_vain(&word, ms);
+    let waited_ns = now() - begin;
     let pipe = fs::metadata(format!("/proc/self/fd/{reading}"))?.ino();
     let report = Report::new()
         .with("tcp_fd", client.as_raw_fd() as u64)
@@ -47,10 +48,11 @@ pub fn each(ms: u64) -> io::Result<Report> {
         .with("pipe_inode", pipe)
         .with("closed_fd", closed as u64)
         .with("gone_pid", gone as u64)
-        .with("file_fd", source.as_raw_fd() as u64)
-        .with("futex", &raw const word as u64);
+        .with("file_fd", read.descriptor())
+        .with("futex", &raw const word as u64)
+        .with("futex_ns", waited_ns);
     // They stay open until the process ends: their names are asked for after the calls.
-    std::mem::forget((client, server, source));
+    std::mem::forget((client, server, read));
     Ok(report)
 }
 

@@ -5,7 +5,6 @@ use std::{
     fs::File,
     hint::black_box,
     io,
-    os::fd::AsRawFd,
     os::unix::fs::FileExt as _,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -13,8 +12,9 @@ use std::{
 
 use crate::{
     fifo,
+    long_read::LongRead,
     report::Report,
-    system::{self, cpu_time, now},
+    system::{self, cpu_time, losses_of_cpu, now, pin},
     timed::Answerer,
 };
 
@@ -29,8 +29,15 @@ pub struct Witness {
     doubt_ns: u64,
     /// Time from each call's end until its CPU time was read, at most: caches are cold then.
     look_ns: u64,
-    /// What looking at the clocks takes of the thread's own CPU time, with warm ones.
+    /// What looking at the clocks takes of the thread's own CPU time, and of the wall clock's, with warm caches: a look
+    /// before a call makes sure of itself by one more after its clock was read.
     own_ns: u64,
+    own_wall_ns: u64,
+    /// The shortest call.
+    min_ns: u64,
+    /// Waits for a CPU that may lie between a call's end and the clock after it: kernels that preempt lazily (since Linux
+    /// 6.13) do so where a call returns. At most one of a call's preemptions, of their mean length.
+    edge_ns: u64,
 }
 
 /// All three clocks at one moment, and how long after that the CPU time was read, at most.
@@ -39,6 +46,16 @@ struct Look {
     cpu: u64,
     time: u64,
     late: u64,
+    preemptions: u64,
+}
+
+/// Looks with nothing between them, of which the middle counts.
+const LOOKS: usize = 65;
+
+fn middle(values: impl Iterator<Item = u64>) -> u64 {
+    let mut values: Vec<u64> = values.collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
 impl Witness {
@@ -57,17 +74,21 @@ impl Witness {
             doubt_ns: 0,
             look_ns: 0,
             own_ns: 0,
+            own_wall_ns: 0,
+            min_ns: u64::MAX,
+            edge_ns: 0,
         };
-        let mut looks: Vec<u64> = (0..65).map(|_| witness.own()).collect();
-        looks.sort_unstable();
-        witness.own_ns = looks[looks.len() / 2];
+        let looks: Vec<(u64, u64)> = (0..LOOKS).map(|_| witness.own()).collect();
+        witness.own_ns = middle(looks.iter().map(|(cpu, _)| *cpu));
+        witness.own_wall_ns = middle(looks.iter().map(|(_, wall)| *wall));
         Ok(witness)
     }
 
-    /// CPU time between two looks with nothing between them.
-    fn own(&self) -> u64 {
+    /// CPU and wall time between two looks with nothing between them.
+    fn own(&self) -> (u64, u64) {
         let before = self.before();
-        self.after().cpu - before.cpu
+        let after = self.after();
+        (after.cpu - before.cpu, after.time - before.time)
     }
 
     /// Time this thread has waited for a CPU: the second number.
@@ -93,27 +114,35 @@ impl Witness {
         let before = self.before();
         let counts = call();
         let after = self.after();
-        let wall_ns = after.time - before.time;
+        let wall_ns = (after.time - before.time).saturating_sub(self.own_wall_ns);
         if !counts || wall_ns < least_ns {
             return;
         }
         self.calls += 1;
         self.wall_ns += wall_ns;
+        self.min_ns = self.min_ns.min(wall_ns);
         self.cpu_ns += (after.cpu - before.cpu).saturating_sub(self.own_ns);
         let delay = after.delay - before.delay;
         // What kept the look at the clocks waiting kept none of the call.
         let apart = now() - after.time;
-        let outside = if apart > 200_000 { apart.min(delay) } else { 0 };
+        let outside = if apart > self.long_look_ns() { apart.min(delay) } else { 0 };
         self.delay_ns += delay - outside;
         self.doubt_ns += outside;
-        self.look_ns += after.late.min(200_000);
+        self.look_ns += after.late.min(self.long_look_ns());
+        self.edge_ns += (delay - outside).checked_div(after.preemptions - before.preemptions).unwrap_or(0);
+    }
+
+    /// A look that takes longer lost its CPU, whatever the caches had.
+    fn long_look_ns(&self) -> u64 {
+        256 * self.own_wall_ns
     }
 
     /// Before a call, without a wait for the CPU between the clocks.
     #[inline(always)]
     fn before(&self) -> Look {
         loop {
-            let look = Look { delay: self.delay(), cpu: cpu_time(), time: now(), late: 0 };
+            let preemptions = losses_of_cpu();
+            let look = Look { delay: self.delay(), cpu: cpu_time(), time: now(), late: 0, preemptions };
             if self.delay() == look.delay {
                 return look;
             }
@@ -124,7 +153,7 @@ impl Witness {
     #[inline(always)]
     fn after(&self) -> Look {
         let (time, cpu, later) = (now(), cpu_time(), now());
-        Look { time, cpu, delay: self.delay(), late: later - time }
+        Look { time, cpu, delay: self.delay(), late: later - time, preemptions: losses_of_cpu() }
     }
 
     /// Calls that were long enough.
@@ -142,27 +171,14 @@ impl Witness {
             .with("delay_ns", self.delay_ns)
             .with("asleep_ns", asleep)
             .with("doubt_ns", self.doubt_ns)
+            .with("edge_ns", self.edge_ns)
             .with("look_ns", self.look_ns)
+            .with("own_wall_ns", self.own_wall_ns)
+            .with("min_ns", self.min_ns)
     }
 }
 
-/// Pins the calling thread to a CPU.
-///
-/// # Errors
-/// When there is no such CPU.
-pub fn pin(cpu: usize) -> io::Result<()> {
-    // SAFETY: a zeroed set is an empty one; the kernel reads as many bytes as said.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(cpu, &mut set);
-        match libc::sched_setaffinity(0, size_of_val(&set), &set) {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-}
-
-/// Runs `work` on CPU 0, when `crowded` beside a thread that never gives the CPU up.
+/// Runs `work` on the first CPU, when `crowded` beside a thread that never gives the CPU up.
 fn beside(crowded: bool, work: impl FnOnce() -> io::Result<Report>) -> io::Result<Report> {
     if !crowded {
         return work();
@@ -181,21 +197,14 @@ fn beside(crowded: bool, work: impl FnOnce() -> io::Result<Report>) -> io::Resul
     })
 }
 
-/// N reads of that many MiB of zeros: nothing but running in the kernel, and waiting for the CPU.
-pub fn zero_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
-    let source = File::open("/dev/zero")?;
-    let mut block = vec![1; (mebibytes << 20) as usize];
+/// N long reads: nothing but running in the kernel, and waiting for the CPU.
+pub fn long_reads(count: u64, ms: u64, mut read: LongRead) -> io::Result<Report> {
     let mut witness = Witness::new()?;
-    for _ in 0..count {
-        witness.watch(0, || zero(&source, &mut block));
-    }
+    read.make_some((count, ms), |read| {
+        witness.watch(0, || read.make());
+        Ok(())
+    })?;
     Ok(witness.report())
-}
-
-/// Reads zeros into all of it.
-#[inline(never)]
-pub fn zero(source: &File, block: &mut [u8]) {
-    black_box(system::read(source.as_raw_fd(), block));
 }
 
 /// N reads of a pipe whose other end answers late: nothing but sleep, and waiting for the CPU.
@@ -218,11 +227,9 @@ pub fn late_reads(count: u64, ms: u64, crowded: bool) -> io::Result<Report> {
     report
 }
 
-/// N rounds beside a thread that never sleeps: a read of a pipe answered after MS, then one of that many MiB of zeros.
+/// N rounds beside a thread that never sleeps: a read of a pipe answered after MS, then a long one.
 /// Sleep, waiting for the CPU and the kernel's own work, in rows of one call.
-pub fn mixed_reads(count: u64, ms: u64, mebibytes: u64) -> io::Result<Report> {
-    let source = File::open("/dev/zero")?;
-    let mut block = vec![1; (mebibytes << 20) as usize];
+pub fn mixed_reads(count: u64, ms: u64, mut read: LongRead) -> io::Result<Report> {
     let [answers, answering] = system::pipe(0)?;
     let answerer = Answerer::start(ms, || {
         system::write(answering, b"!");
@@ -234,7 +241,7 @@ pub fn mixed_reads(count: u64, ms: u64, mebibytes: u64) -> io::Result<Report> {
             witness.watch(0, || {
                 black_box(system::read(answers, &mut [0]));
             });
-            witness.watch(0, || zero(&source, &mut block));
+            witness.watch(0, || read.make());
         }
         Ok(witness.report())
     });
@@ -242,26 +249,25 @@ pub fn mixed_reads(count: u64, ms: u64, mebibytes: u64) -> io::Result<Report> {
     report
 }
 
-/// N rounds of a read of that many MiB of zeros and a thousand getppid, on a CPU that a thread of SCHED_FIFO takes for
-/// 2 ms every few ms, with a getppid of its own each time.
-pub fn preempted_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
+/// N rounds of a long read and a thousand getppid, on a CPU that a thread of SCHED_FIFO takes for 2 ms every few ms, with a
+/// getppid of its own each time.
+pub fn preempted_reads(count: u64, ms: u64, mut read: LongRead) -> io::Result<Report> {
     const SHORT: u64 = 1000;
-    let source = File::open("/dev/zero")?;
-    let mut block = vec![1; (mebibytes << 20) as usize];
     pin(0)?;
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let preempting = scope.spawn(|| fifo::take_turns(&stop, 2_000_000));
         let mut witness = Witness::new()?;
-        for _ in 0..count {
-            witness.watch(0, || zero(&source, &mut block));
+        read.make_some((count, ms), |read| {
+            witness.watch(0, || read.make());
             for _ in 0..SHORT {
                 black_box(system::getppid());
             }
-        }
+            Ok(())
+        })?;
         stop.store(true, Ordering::Relaxed);
         let turns = preempting.join().map_err(|_| io::Error::other("the preempting thread died"))??;
-        let bursts = turns.count();
-        Ok(witness.report().with("bursts", bursts).with("short_calls", count * SHORT + bursts))
+        let short = witness.calls() * SHORT + turns.count();
+        Ok(witness.report().with("bursts", turns.count()).with("short_calls", short))
     })
 }

@@ -1,4 +1,4 @@
-//! In: how many waits, and how many sleepers make them long. Out: calls that do nothing but spin, for
+//! In: how many waits, and how long a visit shall last that makes them long. Out: calls that do nothing but spin, for
 //! milliseconds, by the caller's own clock. In a child, the sleepers wait for a futex and a thread that wakes none
 //! of them visits all of them, under the lock of their hash bucket, again and again. Here, a wait for that futex
 //! with the wrong value takes the same lock, sees that, and returns.
@@ -11,9 +11,10 @@ use std::{
 use crate::{
     bare::Threads,
     fifo::{self, go_first},
-    parts::{Witness, pin},
+    parts::Witness,
     report::Report,
-    system::{self, now},
+    system::{self, now, pin},
+    unit,
 };
 
 /// The sleepers' reason to wait, and another one.
@@ -29,48 +30,97 @@ const PATIENCE: u64 = 30_000_000_000;
 struct Shared {
     futex: AtomicU32,
     sleepers: AtomicU64,
+    /// What a visit to all of them takes, ns.
+    visit_ns: AtomicU64,
     /// 1: the sleepers are visited.
     visited: AtomicU32,
 }
 
-/// N waits of `us` and more behind visits to so many sleepers.
-pub fn futex_waits(count: u64, sleepers: u64, us: u64) -> io::Result<Report> {
-    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-    // SAFETY: a new mapping, nothing replaced.
-    let page = unsafe { libc::mmap(ptr::null_mut(), 4096, access, flags, -1, 0) };
-    if page == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
+/// Sleepers that are there, and what a visit to them takes.
+pub struct Crowd {
+    shared: &'static Shared,
+    visitor: i32,
+}
+
+impl Crowd {
+    /// So many sleepers that a visit lasts `ms`; no more than `most`.
+    ///
+    /// # Errors
+    /// When there are fewer than two CPUs to run on, or no memory that two processes share.
+    pub fn gather(ms: u64, most: u64) -> io::Result<Self> {
+        if system::allowed_cpus().len() < 2 {
+            return Err(io::Error::other("this needs two CPUs"));
+        }
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        // SAFETY: a new mapping, nothing replaced.
+        let page = unsafe { libc::mmap(ptr::null_mut(), 4096, access, flags, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: zeroed, which is a value of every field; aligned; never unmapped.
+        let shared: &'static Shared = unsafe { &*page.cast() };
+        let visitor = system::fork(|| {
+            let _ = visit(shared, ms * 1000, most);
+        })?;
+        let ended = || {
+            // SAFETY: a child of ours; no status is asked for.
+            unsafe { libc::waitpid(visitor, ptr::null_mut(), libc::WNOHANG) == visitor }
+        };
+        while shared.visit_ns.load(Ordering::SeqCst) == 0 {
+            if ended() {
+                return Err(io::Error::other("the kernel refuses the sleepers"));
+            }
+            system::nanosleep(1_000_000);
+        }
+        Ok(Self { shared, visitor })
     }
-    // SAFETY: zeroed, which is a value of every field; aligned; never unmapped.
-    let shared: &'static Shared = unsafe { &*page.cast() };
-    let visitor = system::fork(|| {
-        let _ = visit(shared, sleepers);
-    })?;
-    while shared.sleepers.load(Ordering::SeqCst) < sleepers {
-        system::nanosleep(1_000_000);
+
+    /// Waits of that and more, ns, are long: a quarter of a visit.
+    pub fn long_ns(&self) -> u64 {
+        self.shared.visit_ns.load(Ordering::SeqCst) / 4
     }
+}
+
+/// N long waits behind visits to the sleepers.
+pub fn futex_waits(count: u64, crowd: &Crowd) -> io::Result<Report> {
+    let shared = crowd.shared;
     pin(0)?;
     go_first(fifo::LOW)?;
     let alone_ns = alone(shared);
     shared.visited.store(1, Ordering::SeqCst);
     let (mut witness, end) = (Witness::new()?, now() + PATIENCE);
     while witness.calls() < count && now() < end {
-        witness.watch(us * 1000, || wait_for_wrong_value(shared));
+        witness.watch(crowd.long_ns(), || wait_for_wrong_value(shared));
     }
     // SAFETY: a child of ours that is not reaped yet.
-    unsafe { libc::kill(visitor, libc::SIGKILL) };
-    system::reap(visitor);
-    Ok(witness.report().with("alone_ns", alone_ns).with("sleepers", sleepers))
+    unsafe { libc::kill(crowd.visitor, libc::SIGKILL) };
+    system::reap(crowd.visitor);
+    let sleepers = shared.sleepers.load(Ordering::SeqCst);
+    Ok(witness
+        .report()
+        .with("alone_ns", alone_ns)
+        .with("sleepers", sleepers)
+        .with("long_ns", crowd.long_ns()))
 }
 
 /// The child's life: it ends by a signal.
-fn visit(shared: &Shared, sleepers: u64) -> io::Result<()> {
-    let threads = Threads::new(sleepers as usize)?;
-    for place in 0..sleepers as usize {
-        threads.start(place, None, (sleep, ptr::from_ref(shared) as usize))?;
-    }
+fn visit(shared: &Shared, us: u64, most: u64) -> io::Result<()> {
+    let threads = Threads::new(most as usize)?;
+    let mut made = 0;
+    // The sleepers may be anywhere, visits are made where the waiter is not.
+    let unit = unit::lasting(us, (1000.min(most), most), |wanted| {
+        while made < wanted {
+            threads.start(made as usize, None, (sleep, ptr::from_ref(shared) as usize))?;
+            made += 1;
+        }
+        while shared.sleepers.load(Ordering::SeqCst) < wanted {
+            system::nanosleep(1_000_000);
+        }
+        Ok(unit::spent(|| visit_sleepers(shared)))
+    })?;
     pin(1)?;
     go_first(fifo::LOW)?;
+    shared.visit_ns.store(unit.ns.max(1), Ordering::SeqCst);
     while shared.visited.load(Ordering::SeqCst) == 0 {
         system::nanosleep(1_000_000);
     }

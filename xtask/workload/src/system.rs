@@ -3,6 +3,8 @@
 
 use std::io;
 
+use crate::report::Timed;
+
 /// One system call by number; negative results are `-errno`.
 ///
 /// # Safety
@@ -77,6 +79,56 @@ pub fn cpu_time() -> u64 {
     // SAFETY: the kernel writes one timespec.
     unsafe { call(libc::SYS_clock_gettime, [id, place, 0, 0, 0, 0]) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// How often the calling thread lost its CPU while it had work.
+#[inline(always)]
+pub fn losses_of_cpu() -> u64 {
+    // SAFETY: all zero is a value of this struct, which the kernel fills.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let (who, place) = (libc::RUSAGE_THREAD as usize, (&raw mut usage) as usize);
+    // SAFETY: the kernel writes one rusage.
+    unsafe { call(libc::SYS_getrusage, [who, place, 0, 0, 0, 0]) };
+    usage.ru_nivcsw as u64
+}
+
+/// Times a call. The CPU may have been lost within it or around it: then nothing is known of it but the most.
+#[inline(always)]
+pub fn timed(call: impl FnOnce()) -> Timed {
+    let before = losses_of_cpu();
+    let begin = now();
+    call();
+    let ns = now() - begin;
+    Timed { ns, least_ns: if losses_of_cpu() == before { ns } else { 0 } }
+}
+
+/// CPUs that this thread may run on.
+pub fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: all zero is the empty set, which the call fills by its size.
+    unsafe {
+        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut allowed);
+        (0..libc::CPU_SETSIZE as usize).filter(|&cpu| libc::CPU_ISSET(cpu, &allowed)).collect()
+    }
+}
+
+/// Pins the calling thread to the CPU of that place among those it may run on.
+///
+/// # Errors
+/// When there are fewer.
+pub fn pin(place: usize) -> io::Result<()> {
+    let cpus = allowed_cpus();
+    let few = || io::Error::other(format!("this needs {} CPUs and may run on {}", place + 1, cpus.len()));
+    let cpu = *cpus.get(place).ok_or_else(few)?;
+    // SAFETY: a zeroed set is an empty one; the kernel reads as many bytes as said.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        match libc::sched_setaffinity(0, size_of_val(&set), &set) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
 }
 
 /// A pipe's reading and writing ends.

@@ -4,8 +4,9 @@
 use std::io;
 
 use crate::{
-    report::Report,
-    system::{self, now},
+    long_read::LongRead,
+    report::{Report, Timed},
+    system::{self, timed},
 };
 
 const MILLISECOND: u64 = 1_000_000;
@@ -63,7 +64,7 @@ pub fn pipe_reads(count: u64, ms: u64) -> io::Result<Report> {
         answerer.ask();
         read_answered_late(answers)
     });
-    let report = Report::new().with_calls(durations.collect());
+    let report = Report::new().with_timed(&durations.collect::<Vec<_>>());
     answerer.end();
     system::close(answers);
     system::close(answering);
@@ -71,23 +72,24 @@ pub fn pipe_reads(count: u64, ms: u64) -> io::Result<Report> {
 }
 
 #[inline(never)]
-fn read_answered_late(fd: i32) -> u64 {
+fn read_answered_late(fd: i32) -> Timed {
     let mut byte = [0];
-    let begin = now();
-    system::read(fd, &mut byte);
-    now() - begin
+    timed(|| {
+        system::read(fd, &mut byte);
+    })
 }
 
 /// N sleeps.
 pub fn nanosleep(count: u64, ms: u64) -> io::Result<Report> {
-    Ok(Report::new().with_calls((0..count).map(|_| sleep_once(ms)).collect()))
+    Ok(Report::new().with_timed(&(0..count).map(|_| sleep_once(ms)).collect::<Vec<_>>()))
 }
 
 #[inline(never)]
-fn sleep_once(ms: u64) -> u64 {
-    let begin = now();
-    system::nanosleep(ms * MILLISECOND);
-    now() - begin
+fn sleep_once(ms: u64) -> Timed {
+    let call = timed(|| {
+        system::nanosleep(ms * MILLISECOND);
+    });
+    Timed { least_ns: call.least_ns.max(ms * MILLISECOND), ..call }
 }
 
 /// N waits on a word shared with a child that changes and wakes it after a delay.
@@ -102,22 +104,22 @@ pub fn futex(count: u64, ms: u64) -> io::Result<Report> {
             durations.push(wait_on_futex(&word, before));
         }
     }
-    let report = Report::new().with_calls(durations);
+    let report = Report::new().with_timed(&durations);
     answerer.end();
     Ok(report)
 }
 
 #[inline(never)]
-fn wait_on_futex(word: &Word, expected: u32) -> u64 {
-    let begin = now();
-    // SAFETY: the word's page stays mapped; no time limit is given.
-    unsafe {
-        system::call(
-            libc::SYS_futex,
-            [word.0 as *const _ as usize, libc::FUTEX_WAIT as usize, expected as usize, 0, 0, 0],
-        );
-    }
-    now() - begin
+fn wait_on_futex(word: &Word, expected: u32) -> Timed {
+    timed(|| {
+        // SAFETY: the word's page stays mapped; no time limit is given.
+        unsafe {
+            system::call(
+                libc::SYS_futex,
+                [word.0 as *const _ as usize, libc::FUTEX_WAIT as usize, expected as usize, 0, 0, 0],
+            );
+        }
+    })
 }
 
 /// A futex word on a page shared with children.
@@ -165,22 +167,18 @@ pub fn interrupted_sleep(count: u64, ms: u64) -> io::Result<Report> {
         interrupter.ask();
         sleep_once(ms)
     });
-    let report = Report::new().with_calls(durations.collect());
+    let report = Report::new().with_timed(&durations.collect::<Vec<_>>());
     interrupter.end();
     Ok(report)
 }
 
-/// N reads of that many MiB of random numbers: calls that are long because the kernel computes.
-pub fn random_reads(count: u64, mebibytes: u64) -> io::Result<Report> {
-    let source = std::fs::File::open("/dev/urandom")?;
-    let mut block = vec![1; (mebibytes << 20) as usize];
-    let durations = (0..count).map(|_| compute_in_kernel(&source, &mut block));
-    Ok(Report::new().with_calls(durations.collect()))
+/// N reads that each compute in the kernel for as long as was measured.
+pub fn random_reads(count: u64, mut read: LongRead) -> Report {
+    let durations: Vec<_> = (0..count).map(|_| compute_in_kernel(&mut read)).collect();
+    Report::new().with_timed(&durations)
 }
 
 #[inline(never)]
-fn compute_in_kernel(source: &std::fs::File, block: &mut [u8]) -> u64 {
-    let begin = now();
-    system::read(std::os::fd::AsRawFd::as_raw_fd(source), block);
-    now() - begin
+fn compute_in_kernel(read: &mut LongRead) -> Timed {
+    timed(|| read.make())
 }

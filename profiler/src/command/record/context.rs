@@ -30,6 +30,15 @@ pub fn context(kernel: &KernelSymbols, addresses: &[u64]) -> LockContext {
     addresses.iter().find_map(entry).unwrap_or(LockContext::Task)
 }
 
+/// The kernel's symbols; none where they cannot be read, which is told.
+pub fn kernel_symbols() -> KernelSymbols {
+    KernelSymbols::read().unwrap_or_else(|error| {
+        let limit = crate::machine::limit::of(&error).map_or_else(String::new, |limit| format!(": {limit}"));
+        tracing::warn!("kernel functions have no names: /proc/kallsyms: {error}{limit}");
+        KernelSymbols::parse(b"")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

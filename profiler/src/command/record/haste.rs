@@ -1,7 +1,7 @@
-//! Being in time on a machine that has none: processes and containers that are gone before they are
-//! looked at have no names.
+//! A higher priority for the profiler: on a busy machine it would look at short-lived processes and containers too
+//! late to name them.
 //!
-//! In: nothing. Out: this thread, and those it starts, scheduled before ordinary ones until the value drops.
+//! In: nothing. Out: this thread, and those it starts, run before ordinary threads until the value drops.
 
 use rustix::process::{getpriority_process, setpriority_process};
 

@@ -1,7 +1,7 @@
 //! `-- CMD…`: a command that starts when measuring has begun.
 //!
 //! In: the command line. Out: its pid before it runs, then its end. The child waits between fork
-//! and exec for one byte, so nothing of the command itself goes unmeasured; it tells a failed exec.
+//! and exec for one byte, so the whole command is measured. The child reports a failed exec.
 
 use std::ffi::{CString, OsString};
 use std::io::{self, Read as _, Write as _};
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 
 use anyhow::{Context as _, anyhow};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus, pidfd_open, waitpid};
 use tokio::io::unix::AsyncFd;
 
 use crate::failure::Failure;
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 pub struct Launched {
     pid: Pid,
     program: OsString,
-    /// One byte goes out; what comes back is an errno, or nothing when the command runs.
+    /// Carries one byte to the child, and back an errno, or nothing if the command runs.
     line: UnixStream,
 }
 
@@ -126,19 +126,38 @@ fn findable(program: &OsString) -> bool {
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| runnable(&dir.join(program))))
 }
 
-/// Ready when the command has ended; never without one.
+/// Ready when the command has ended; never without one. Its exit code, or 128 and its signal's number.
 ///
 /// # Errors
 /// The wait itself failed.
-pub async fn ended(running: &mut Option<Running>) -> Result<(), Failure> {
+pub async fn ended(running: &mut Option<Running>) -> Result<u8, Failure> {
     let Some(child) = running else { return std::future::pending().await };
     let _ = child.end.readable().await.context("waiting for the command")?;
     let ended = waitpid(Some(child.pid), WaitOptions::empty()).context("waiting for the command")?;
-    match ended.map(|(_, status)| (status.exit_status(), status.terminating_signal())) {
-        Some((Some(code), _)) if code != 0 => tracing::warn!("the command ended with exit code {code}"),
-        Some((_, Some(signal))) => tracing::warn!("the command was ended by signal {signal}"),
-        _ => {}
-    }
     *running = None;
-    Ok(())
+    Ok(ended.map_or(0, |(_, status)| {
+        match status.terminating_signal() {
+            Some(signal) => tracing::warn!("the command was ended by signal {signal}"),
+            None => {
+                let failed = status.exit_status().filter(|code| *code != 0);
+                failed.iter().for_each(|code| tracing::warn!("the command ended with exit code {code}"));
+            }
+        }
+        code(status)
+    }))
+}
+
+/// The code of a command that has ended by now, also of one that ended after the recording: Ctrl-C ends both.
+pub fn ended_by_now(running: Option<&Running>) -> Option<u8> {
+    let (_, status) = waitpid(Some(running?.pid), WaitOptions::NOHANG).ok()??;
+    Some(code(status))
+}
+
+/// As a shell tells it.
+fn code(status: WaitStatus) -> u8 {
+    let number = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code,
+        (None, signal) => 128 + signal.unwrap_or(0),
+    };
+    u8::try_from(number).unwrap_or(u8::MAX)
 }

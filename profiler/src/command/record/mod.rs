@@ -3,57 +3,74 @@
 //! In: validated settings. Out: the summary on stdout, files in the output directory.
 
 mod context;
+mod copied;
+mod death;
+mod disks;
+mod dying;
+mod ended;
+mod fault;
+mod follow;
 mod haste;
 mod header;
 mod identity;
 mod launch;
+mod limits;
 mod losses;
 mod nameless;
 mod output;
+mod overrun;
 mod progress;
 mod recorder;
 mod scope;
 mod stop;
+mod stream;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use crate::attach::{Attached, LSM_HOOKS, LsmRequest, Object, Request};
 use crate::cli::settings::RecordSettings;
 use crate::collect::Meter;
 use crate::failure::Failure;
-use crate::probe::{LSM_HOOKS, LsmRequest, Probes, Request};
+use crate::probe::Probe;
 use haste::Haste;
 use header::Plan;
 use launch::Launched;
+use limits::Limits;
 use output::Output;
 use progress::Progress;
 use recorder::Recorder;
-use stop::Stop;
+use stop::{Impatience, Stop};
 
 /// Rows are drained this often.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Events that come within this time of others share a wake-up.
-const COALESCE: Duration = Duration::from_millis(2);
 /// Processes without a name are asked for again after this.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
-/// Program run time is measured in one window of this length …
-const WINDOW: Duration = Duration::from_millis(200);
-/// … out of this many intervals.
+/// CPUs that come and go are looked for this often.
+const LOOK_FOR_CPUS: Duration = Duration::from_millis(100);
+/// Program run time is measured in one window of so many intervals.
 const WINDOW_EVERY: u32 = 4;
 
-/// Runs `profiler record`.
+/// Runs `profiler record`; its exit code, which is the command's if that was asked for.
 ///
 /// # Errors
 /// See [`Failure`]: usage when the target matches nothing, privilege when the kernel refuses.
-pub fn run(settings: &RecordSettings) -> Result<(), Failure> {
-    crate::probe::object()?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
-    runtime.block_on(record(settings))
+pub fn run(settings: &RecordSettings) -> Result<u8, Failure> {
+    run_with(settings, Object::own()?)
 }
 
-async fn record(settings: &RecordSettings) -> Result<(), Failure> {
+/// Runs it with another kernel side than the tool's own.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(settings: &RecordSettings, object: Object) -> Result<u8, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    runtime.block_on(record(settings, object)).map_err(limits::explain)
+}
+
+async fn record(settings: &RecordSettings, object: Object) -> Result<u8, Failure> {
     online(settings.cpus.as_deref())?;
     // Before anything is attached: what is typed wrongly is told at once.
     header::forced(settings)?;
@@ -63,49 +80,92 @@ async fn record(settings: &RecordSettings) -> Result<(), Failure> {
     let scope = scope::resolve(settings, launched.as_ref())?;
     let mut stop = Stop::new()?;
     // Before the output: who may not measure at all is told that, and not about a directory.
-    let mut probes = Probes::start(request(settings, &scope))?;
+    let limits = Limits::read(settings);
+    let mut probes = Attached::start(request(settings, &scope, (&limits, object)))?;
     let output = Output::create(settings)?;
-    let plan = Plan::new(settings)?;
+    let plan = Plan::new(settings, limits)?;
     probes.complete(&plan.assessments)?;
     let meter = Meter::new(online_cpus(), possible_cpus());
     let mut recorder = Recorder::new(settings, scope, (probes, plan), meter, output)?;
+    let mut progress = Progress::new(settings);
+    if settings.wait && !recorder.has_target() {
+        wait(&mut recorder, &mut stop, &progress).await?;
+        recorder.begin(true)?;
+    } else {
+        recorder.begin(false)?;
+    }
     let mut launched = launched.map(Launched::start).transpose()?;
     stop.start(settings.duration);
-    let mut progress = Progress::new(settings);
     let finished = measure(&mut recorder, &mut stop, &mut launched, &mut progress).await;
     progress.clear();
     launch::tell_running(launched.as_ref());
+    let told = recorder.tell_last_deaths().await;
     drop(haste);
     // Whatever ended the loop, what was measured is kept.
-    let result = recorder.finish(settings).await;
-    finished?;
-    result
+    let result = recorder.finish(settings, Impatience::watch()).await;
+    let ended = finished?.or_else(|| launch::ended_by_now(launched.as_ref()));
+    result.and(told)?;
+    if settings.exit_code && ended.is_none() {
+        tracing::warn!("--exit-code: the command goes on, and has no exit code yet");
+    }
+    Ok(ended.filter(|_| settings.exit_code).unwrap_or(0))
 }
 
-/// The recording loop: drains until something says stop.
+/// Waits until the target is there.
+async fn wait(recorder: &mut Recorder, stop: &mut Stop, progress: &Progress) -> Result<(), Failure> {
+    progress.waiting(&recorder.awaited());
+    while !recorder.has_target() {
+        tokio::select! {
+            biased;
+            () = stop.wait() => {
+                progress.clear();
+                let line = format!("nothing measured: {} did not come", crate::render::clean::name(&recorder.awaited()));
+                return Err(Failure::Usage(line));
+            }
+            result = recorder.events() => result?,
+            () = tokio::time::sleep(ASK_AGAIN), if recorder.awaits_names() => recorder.ask_again(),
+        }
+    }
+    Ok(())
+}
+
+/// The recording loop: drains until something says stop; the command's code if its end did.
 async fn measure(
     recorder: &mut Recorder,
     stop: &mut Stop,
     launched: &mut Option<launch::Running>,
     progress: &mut Progress,
-) -> Result<(), Failure> {
+) -> Result<Option<u8>, Failure> {
     let start = Instant::now();
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + INTERVAL, INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut look = tokio::time::interval(LOOK_FOR_CPUS);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    recorder.interval().await?;
     let mut window_end = recorder.open_window();
     let mut intervals = 0u32;
     loop {
         tokio::select! {
             biased;
-            () = stop.wait() => return Ok(()),
-            result = launch::ended(launched) => { result?; return Ok(()) }
-            result = recorder.events() => result?,
-            () = tokio::time::sleep_until(window_end.into()), if recorder.window_open() => recorder.close_window(),
+            () = stop.wait() => return Ok(None),
+            result = launch::ended(launched) => return result.map(Some),
+            result = recorder.events() => {
+                result?;
+                if recorder.has_deaths_to_tell() {
+                    progress.clear();
+                    recorder.tell_deaths().await?;
+                }
+            }
+            () = tokio::time::sleep_until(window_end.into()), if recorder.window_open() => recorder.close_window().await?,
             () = tokio::time::sleep(ASK_AGAIN), if recorder.awaits_names() => recorder.ask_again(),
+            _ = look.tick() => recorder.look(),
             _ = tick.tick() => {
                 recorder.interval().await?;
+                if recorder.is_full() {
+                    return Ok(None);
+                }
                 intervals += 1;
-                if intervals.is_multiple_of(WINDOW_EVERY) {
+                if intervals < WINDOW_EVERY || intervals.is_multiple_of(WINDOW_EVERY) {
                     window_end = recorder.open_window();
                 }
                 progress.show(start.elapsed(), recorder.profile());
@@ -114,19 +174,16 @@ async fn measure(
     }
 }
 
-fn request(settings: &RecordSettings, scope: &scope::Scope) -> Request {
+fn request(settings: &RecordSettings, scope: &scope::Scope, (limits, object): (&Limits, Object)) -> Request {
     Request {
-        syscall: settings.probes.syscall,
-        lock: settings.probes.lock,
-        lsm: settings.probes.lsm.then(|| lsm_request(settings, scope)),
-        offcpu: settings.probes.offcpu,
-        runq: settings.probes.runq,
-        cpu: settings.probes.cpu,
+        probes: settings.probes,
+        lsm: settings.probes.has(Probe::Lsm).then(|| lsm_request(settings, scope)),
         slow: settings.slow,
-        frequency_hz: settings.frequency_hz,
+        frequency_hz: limits.frequency_hz,
+        stack_frames: limits.stack_frames,
+        copy_bytes: settings.copies(),
         cpus: settings.cpus.clone(),
-        ignore_switches: settings.ignore_switches,
-        ignore_arrivals: settings.ignore_arrivals,
+        object,
         filter: scope.filter.clone(),
         verbose: settings.verbosity > 0,
         log: settings.verbosity > 1,
@@ -157,7 +214,9 @@ fn online(asked: Option<&[u32]>) -> Result<(), Failure> {
     match asked.unwrap_or_default().iter().find(|cpu| !online.contains(cpu)) {
         Some(cpu) => Err(Failure::Usage(format!(
             "--cpu: there is no CPU {cpu} here, or it is offline; online: {}",
-            crate::machine::fact("/sys/devices/system/cpu/online").known().map_or("?", |list| list.trim())
+            crate::machine::fact("/sys/devices/system/cpu/online")
+                .known()
+                .map_or("unknown (not readable)", |list| list.trim())
         ))),
         None => Ok(()),
     }

@@ -1,7 +1,7 @@
-//! Processes whose container is not known yet, for one interval.
+//! Processes whose container is not known yet, during one interval.
 //!
-//! In: processes that came into view too early (their runtime had not described the container) or too late (they
-//! were gone). Out: the same with their owners, as soon as somebody knows them.
+//! In: processes that were seen too early (their runtime had not described the container) or too late (they
+//! were gone). Out: the same processes with their containers, as soon as these are known.
 
 use crate::profile::{Pid, Process};
 use crate::target::{Owner, Owners};

@@ -1,4 +1,4 @@
-//! The progress line: elapsed time, events, slow calls so far. Nothing on a pipe.
+//! The progress line: elapsed time, events, slow calls so far. Without a terminal: nothing.
 //!
 //! In: the profile as it grows. Out: one line on a terminal, rewritten in place.
 
@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cli::settings::RecordSettings;
 use crate::profile::Profile;
 use crate::profile::ledger::Population;
+use crate::render::clean;
 
 /// The line, if there is a terminal to show it on.
 pub struct Progress {
@@ -38,6 +39,13 @@ impl Progress {
             "\r\x1b[Krecording {} s{end} · {calls} calls, {slow} slow · {waits} lock waits · {samples} samples",
             elapsed.as_secs()
         );
+    }
+
+    /// Says what is waited for.
+    pub fn waiting(&self, what: &str) {
+        if self.shown {
+            let _ = write!(stderr(), "\r\x1b[Kwaiting for {} · Ctrl-C ends", clean::name(what));
+        }
     }
 
     /// Removes the line.

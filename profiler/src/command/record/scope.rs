@@ -1,14 +1,14 @@
 //! Who is measured: the resolved target as the kernel side wants it.
 //!
 //! In: settings, the launched command. Out: [`Scope`]: the filter, the note for the capture, and
-//! the way to name owners.
+//! the way to find the container of a process.
 
+use crate::attach::{Filter, Hierarchy, Place};
 use crate::cli::settings::RecordSettings;
 use crate::environment::{self, Watch};
 use crate::failure::Failure;
-use crate::probe::{Filter, Hierarchy};
 use crate::profile::{Environment, TargetNote};
-use crate::target::{self, CgroupFilter, Host, Owners, Resolved, Selection};
+use crate::target::{self, CgroupFilter, Finder, Host, Owners, Resolved, Seek, Selection};
 
 use super::launch::Launched;
 
@@ -18,6 +18,10 @@ pub struct Scope {
     pub filter: Filter,
     /// For the capture.
     pub note: TargetNote,
+    /// The filter's cgroups by their names, in its order.
+    pub seeks: Vec<Seek>,
+    /// Tells whose a new cgroup is.
+    pub finder: Finder,
     /// Names containers of pids.
     pub owners: Owners,
     /// The machine before our own programs are loaded.
@@ -33,17 +37,26 @@ pub struct Scope {
 pub fn resolve(settings: &RecordSettings, launched: Option<&Launched>) -> Result<Scope, Failure> {
     let host = Host::discover()?;
     let selection = selection(settings);
-    let mut resolved = target::resolve(&host, &selection)?;
+    let resolve = if settings.wait { target::resolve_or_wait } else { target::resolve };
+    let mut resolved = resolve(&host, &selection)?;
     if let Some(launched) = launched {
         follow(&mut resolved, &selection, launched, settings);
     }
     let hierarchy = hierarchy(&resolved, &host);
     one_hierarchy(&resolved.cgroups)?;
+    let controller = match &hierarchy {
+        Hierarchy::V2 => None,
+        Hierarchy::V1(controller) => Some(controller.as_str()),
+    };
+    let finder = Finder::new(host.clone(), controller);
     let filter = Filter {
         tgids: resolved.pids.clone().unwrap_or_default(),
-        cgroups: resolved.cgroups.iter().map(id_and_level).collect(),
-        hierarchy,
+        cgroups: resolved.seeks.iter().map(place).collect(),
+        hierarchy_number: controller.map_or(0, target::hierarchy_number),
+        by_name: resolved.seeks.iter().any(Seek::is_by_name),
+        hierarchy: hierarchy.clone(),
         comms: resolved.comms.clone(),
+        threads: resolved.threads.clone(),
     };
     let owners = match &filter.hierarchy {
         Hierarchy::V2 => Owners::new(host),
@@ -51,7 +64,8 @@ pub fn resolve(settings: &RecordSettings, launched: Option<&Launched>) -> Result
     };
     let environment = environment::read(&resolved.places);
     let watch = Watch::new(resolved.places, resolved.one);
-    Ok(Scope { filter, note: resolved.note, owners, environment, watch })
+    let seeks = resolved.seeks;
+    Ok(Scope { filter, note: resolved.note, seeks, finder, owners, environment, watch })
 }
 
 fn selection(settings: &RecordSettings) -> Selection {
@@ -62,6 +76,7 @@ fn selection(settings: &RecordSettings) -> Selection {
         units: settings.units.clone(),
         pids: settings.pids.clone(),
         comms: settings.comms.clone(),
+        threads: settings.threads.clone(),
     }
 }
 
@@ -93,10 +108,10 @@ fn one_hierarchy(cgroups: &[CgroupFilter]) -> Result<(), Failure> {
     )))
 }
 
-fn id_and_level(filter: &CgroupFilter) -> (u64, u32) {
-    match filter {
-        CgroupFilter::V2 { id, level, .. } | CgroupFilter::V1 { id, level, .. } => (*id, *level),
-    }
+/// A cgroup of the target as the kernel side wants it.
+pub fn place(seek: &Seek) -> Place {
+    let (id, level) = seek.identity;
+    Place { id, level, path: seek.path.clone(), begins: seek.begins }
 }
 
 /// The hierarchy the target's cgroups are in; without any, the one that tells containers apart.
@@ -104,7 +119,10 @@ fn hierarchy(resolved: &Resolved, host: &Host) -> Hierarchy {
     match resolved.cgroups.first() {
         Some(CgroupFilter::V2 { .. }) => Hierarchy::V2,
         Some(CgroupFilter::V1 { controller, .. }) => Hierarchy::V1(controller.clone()),
-        None if host.layout() == "v2" => Hierarchy::V2,
-        None => Hierarchy::V1("memory".into()),
+        None => match target::controller_to_come(host, &resolved.seeks) {
+            Some(controller) => controller.map_or(Hierarchy::V2, Hierarchy::V1),
+            None if host.layout() == "v2" => Hierarchy::V2,
+            None => Hierarchy::V1("memory".into()),
+        },
     }
 }

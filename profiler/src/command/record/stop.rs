@@ -1,7 +1,10 @@
 //! When recording ends: the duration, Ctrl-C, SIGTERM, a terminal that goes away.
 //!
-//! In: an optional duration. Out: a future that is ready when it is time. Ctrl-C is no failure.
+//! In: an optional duration. Out: a future that is ready when it is time, and later whether somebody does not want to wait
+//! for the results. Ctrl-C is no failure.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -19,7 +22,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Takes the signals over, for good: a second Ctrl-C does not cut the writing of the capture.
+    /// Takes the signals over, for good: they no longer end the process. [`Impatience`] watches for a second Ctrl-C.
     ///
     /// # Errors
     /// The signals could not be taken over.
@@ -53,6 +56,42 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = received(&mut self.hangup) => {}
         }
+    }
+}
+
+/// Ctrl-C or SIGTERM after the recording has ended: whoever sends it does not want to wait for the results.
+#[derive(Clone, Debug, Default)]
+pub struct Impatience {
+    /// One came.
+    pub came: Arc<AtomicBool>,
+    /// The capture is whole: one more ends the process, which something holds up that cannot be told to stop, such as a
+    /// reader of stdout that does not read.
+    pub expendable: Arc<AtomicBool>,
+}
+
+impl Impatience {
+    /// Watches from now on.
+    pub fn watch() -> Self {
+        let impatience = Self::default();
+        for signal in [libc::SIGINT, libc::SIGTERM] {
+            let Self { came, expendable } = impatience.clone();
+            let act = move || {
+                if came.swap(true, Ordering::Relaxed) && expendable.load(Ordering::Relaxed) {
+                    // SAFETY: `_exit` may be called in a signal handler, and what is being written is expendable.
+                    unsafe { libc::_exit(128 + signal) }
+                }
+            };
+            // SAFETY: the action touches atomics or ends the process, which a signal handler may do.
+            if let Err(error) = unsafe { signal_hook_registry::register(signal, act) } {
+                tracing::warn!("signal {signal} does not end the writing of results: {error}");
+            }
+        }
+        impatience
+    }
+
+    /// Whether one came.
+    pub fn has_come(&self) -> bool {
+        self.came.load(Ordering::Relaxed)
     }
 }
 

@@ -3,18 +3,16 @@
 //! In: the counters at the start and at the end. Out: one finding per rule whose threshold is passed;
 //! each threshold stands beside its rule, and in the finding. Shares are of the recorded time.
 
-use super::{Confidence, Finding, Rule, Window, rank};
-use crate::profile::Profile;
+use super::limits::{self, share_at_least, us};
+use crate::render::rule::{Confidence, Finding, Rule, rank};
+use crate::render::window::Window;
 use crate::render::{clean, humane};
-
-/// The rule about CPU quotas.
-pub const THROTTLED: &str = "throttled";
 
 /// All rules about counters.
 pub const RULES: &[Rule] = &[
     |profile, _| killed(&Window::new(profile)),
-    |profile, _| throttled(&Window::new(profile)),
-    |profile, _| memory_limit(&Window::new(profile)),
+    |profile, ranked| limits::throttled(&Window::new(profile), limits::throttled_ns(ranked)),
+    |profile, ranked| limits::memory(&Window::new(profile), limits::memory_ns(ranked)),
     |profile, _| pressure(&Window::new(profile)),
     |profile, _| steal(&Window::new(profile)),
     |profile, _| reclaim(&Window::new(profile)),
@@ -25,27 +23,20 @@ pub const RULES: &[Rule] = &[
     |profile, _| context_switches(&Window::new(profile)),
 ];
 
-fn share_at_least(part: u64, whole: u64, permille: u64) -> bool {
-    part > 0 && whole > 0 && u128::from(part) * 1000 >= u128::from(whole) * u128::from(permille)
-}
-
-fn us(us: u64) -> String {
-    humane::duration(us.saturating_mul(1000))
-}
-
 /// Apply: at least one process was killed. There is no harmless one.
 fn killed(window: &Window<'_>) -> Option<Finding> {
     let (own, all) = (window.of("cgroup_memory_oom_kill"), window.of("oom_kills"));
     let sentence = match (own, all) {
         (0, 0) => return None,
-        (0, all) => format!("For want of memory, {} on this machine.", killed_processes(all)),
-        (own, _) => format!("At its memory limit, {} of the target.", killed_processes(own)),
+        (0, all) => format!("Out of memory: {} on this machine.", killed_processes(all)),
+        (own, _) => format!("At its memory limit: {} of the target.", killed_processes(own)),
     };
     Some(Finding {
         rule: "oom_kill",
         rank: rank::KILLED,
         sentence,
         confidence: Confidence::High,
+        cost_ns: None,
         threshold: "≥ 1 process",
         evidence: window.evidence(&["cgroup_memory_oom_kill", "oom_kills"]),
     })
@@ -53,81 +44,6 @@ fn killed(window: &Window<'_>) -> Option<Finding> {
 
 fn killed_processes(number: u64) -> String {
     format!("the kernel killed {} process{}", humane::count(number), if number == 1 { "" } else { "es" })
-}
-
-/// Apply: throttled in 5 % of the periods in which it ran, or for 1 % of the time: a period is
-/// 100 ms as a rule, so either is a wait of tens of ms in every second or so.
-fn throttled(window: &Window<'_>) -> Option<Finding> {
-    let of = |prefix: &str| {
-        let value = |name: &str| window.of(&format!("{prefix}_{name}"));
-        (value("throttled_us"), value("throttled_periods"), value("periods"))
-    };
-    let (own, above) = (of("cgroup"), of("cgroup_above"));
-    let (whose, (stopped_us, hits, periods)) =
-        if own.0 >= above.0 { ("its CPU quota", own) } else { ("the CPU quota of a cgroup above it", above) };
-    if !share_at_least(hits, periods, 50) && !share_at_least(stopped_us, window.us(), 10) {
-        return None;
-    }
-    let sentence = format!(
-        "The target was stopped by {whose}{} in {} of {} periods ({}), {} in all, summed over CPUs.",
-        quota(window.profile, own.0 < above.0),
-        humane::count(hits),
-        humane::count(periods),
-        humane::part(hits, periods),
-        us(stopped_us),
-    );
-    Some(Finding {
-        rule: THROTTLED,
-        rank: rank::THROTTLED,
-        sentence,
-        confidence: Confidence::High,
-        threshold: "≥ 5 % of periods or ≥ 1 % of the time",
-        evidence: window.evidence(&[
-            "cgroup_throttled_us",
-            "cgroup_throttled_periods",
-            "cgroup_periods",
-            "cgroup_above_throttled_us",
-            "cgroup_above_throttled_periods",
-            "cgroup_above_periods",
-        ]),
-    })
-}
-
-/// The quota as the kernel says it, where the capture holds it.
-fn quota(profile: &Profile, above: bool) -> String {
-    let cgroups = profile.header.environment.cgroups.iter().filter(|cgroup| cgroup.above == above);
-    let found = cgroups
-        .flat_map(|cgroup| ["cpu.max", "cpu.cfs_quota_us"].map(|file| (file, cgroup.limits.get(file))));
-    let mut found = found.filter_map(|(file, value)| Some(format!(" ({file} {})", clean::line(value?, 32))));
-    found.next().unwrap_or_default()
-}
-
-/// Apply: the limit was reached 10 times. Each time the thread that allocates frees memory first;
-/// a page cache that lives at its limit does so without being slow, hence the pressure beside it.
-fn memory_limit(window: &Window<'_>) -> Option<Finding> {
-    let hits = window.of("cgroup_memory_max").saturating_add(window.of("cgroup_memory_high"));
-    if hits < 10 {
-        return None;
-    }
-    let stalled = window.delta("cgroup_pressure_memory_some_us");
-    let felt = stalled.is_some_and(|stalled| share_at_least(stalled, window.us(), 10));
-    let stalled = stalled.map_or_else(String::new, |stalled| format!(", {} stalled on it", us(stalled)));
-    Some(Finding {
-        rule: "memory_limit",
-        rank: rank::MEMORY_LIMIT,
-        sentence: format!(
-            "The target reached its memory limit {} times and had to free memory each time{stalled}.",
-            humane::count(hits)
-        ),
-        confidence: if felt { Confidence::High } else { Confidence::Medium },
-        threshold: "≥ 10 times",
-        evidence: window.evidence(&[
-            "cgroup_memory_max",
-            "cgroup_memory_high",
-            "cgroup_pressure_memory_some_us",
-            "cgroup_direct_reclaim_pages",
-        ]),
-    })
 }
 
 /// A resource, its counters (the target's, the machine's), and what share of the time is too much, ‰.
@@ -159,6 +75,7 @@ fn pressure(window: &Window<'_>) -> Option<Finding> {
             us(waited)
         ),
         confidence: Confidence::Medium,
+        cost_ns: None,
         threshold: "some: CPU ≥ 20 %, I/O ≥ 10 %, memory ≥ 2 % of the time",
         evidence: vec![(name, waited)],
     })
@@ -171,11 +88,12 @@ fn steal(window: &Window<'_>) -> Option<Finding> {
         rule: "steal",
         rank: rank::STEAL,
         sentence: format!(
-            "The hypervisor kept {} of the CPU time from this machine ({}).",
+            "The hypervisor took {} of this machine's CPU time ({}).",
             humane::part(stolen, window.cpu_ms()),
             us(stolen.saturating_mul(1000))
         ),
         confidence: Confidence::High,
+        cost_ns: None,
         threshold: "≥ 2 % of the CPUs' time",
         evidence: window.evidence(&["steal_ms"]),
     })
@@ -195,6 +113,7 @@ fn reclaim(window: &Window<'_>) -> Option<Finding> {
             humane::count(window.of("swap_ins")),
         ),
         confidence: Confidence::Medium,
+        cost_ns: None,
         threshold: "≥ 1 a second",
         evidence: window.evidence(&["allocation_stalls", "direct_reclaim_pages", "swap_ins", "compaction_stalls"]),
     })
@@ -221,6 +140,7 @@ fn major_faults(window: &Window<'_>) -> Option<Finding> {
             humane::count(window.per_second(faults).round() as u64)
         ),
         confidence: Confidence::Medium,
+        cost_ns: None,
         threshold: if least < 100.0 { "≥ 10 a second" } else { "≥ 100 a second" },
         evidence: window.evidence(&["cgroup_major_faults", "process_major_faults", "major_faults"]),
     })
@@ -248,6 +168,7 @@ fn tcp_retransmits(window: &Window<'_>) -> Option<Finding> {
             humane::count(window.of("tcp_timeouts")),
         ),
         confidence: Confidence::Medium,
+        cost_ns: None,
         threshold: "≥ 1 % of segments sent and ≥ 10",
         evidence: window.evidence(&["tcp_retransmits", "tcp_segments_out", "tcp_timeouts"]),
     })
@@ -259,7 +180,7 @@ const QUEUES: [(&str, &str); 8] = [
     ("tcp_request_queue_drops", "connection requests"),
     ("tcp_backlog_drops", "TCP segments at a full backlog"),
     ("tcp_receive_queue_drops", "TCP segments at a full receive queue"),
-    ("tcp_aborts_on_memory", "TCP connections for want of memory"),
+    ("tcp_aborts_on_memory", "TCP connections when memory was short"),
     ("udp_receive_buffer_errors", "UDP packets at a full receive buffer"),
     ("udp_send_buffer_errors", "UDP packets at a full send buffer"),
     ("softnet_drops", "packets at a full CPU backlog"),
@@ -276,6 +197,7 @@ fn queue_drops(window: &Window<'_>) -> Option<Finding> {
         rank: rank::NETWORK,
         sentence: format!("Dropped{}: {}.", network(window), drops.join(", ")),
         confidence: Confidence::Medium,
+        cost_ns: None,
         threshold: "≥ 1",
         evidence: full().map(|(name, _)| (*name, window.of(name))).collect(),
     })
@@ -294,6 +216,7 @@ fn interrupts(window: &Window<'_>) -> Option<Finding> {
             humane::count(window.of("softirqs")),
         ),
         confidence: Confidence::Medium,
+        cost_ns: None,
         threshold: "≥ 15 % of the CPUs' time",
         evidence: window.evidence(&["softirq_ms", "hardirq_ms", "softirqs", "softirqs_net_rx"]),
     })
@@ -311,6 +234,7 @@ fn context_switches(window: &Window<'_>) -> Option<Finding> {
             humane::count(window.per_second(switches).round() as u64)
         ),
         confidence: Confidence::Low,
+        cost_ns: None,
         threshold: "≥ 50,000 a second and CPU",
         evidence: window.evidence(&["context_switches"]),
     })
@@ -319,8 +243,9 @@ fn context_switches(window: &Window<'_>) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::findings::Ranked;
+    use crate::profile::Profile;
     use crate::render::fold::Folder;
+    use crate::render::ranked::Ranked;
 
     /// What is found after ten seconds on two CPUs in which the counters went this far.
     fn found(deltas: &[(&str, u64)]) -> Vec<Finding> {

@@ -8,12 +8,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-
-use super::DIRECTORY;
-use crate::{
+use judge::{
     bpf::Objects,
     wait::{self, Reaped},
 };
+
+use super::cost::DIRECTORY;
 
 /// A tracer that has programs is attached when it has not run for this long; some wake up every second.
 const QUIET: Duration = Duration::from_millis(400);

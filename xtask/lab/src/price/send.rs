@@ -7,11 +7,11 @@ use std::{io::Write, path::Path, thread};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Cost, DIRECTORY, OWN_COST, Prices, peer::Peer};
-use crate::{
-    recording::{Recording, Workload},
-    wait,
-};
+use super::cost::{Cost, DIRECTORY, OWN_COST, Prices};
+use super::peer::Peer;
+use judge::wait;
+
+use crate::recording::{self, Workload};
 
 /// Datagrams of one measurement.
 const SENDS: &str = "2000";
@@ -60,10 +60,10 @@ pub fn run(out: &mut dyn Write) -> Result<bool> {
 
 fn profiled(way: &Way) -> Result<Cost> {
     let arguments = ["--probe", "lsm", "--lsm-hooks", way.hooks, "--backend", way.backend];
-    let recording = Recording::start(&arguments, Path::new(DIRECTORY))?;
+    let recording = recording::start(&arguments, Path::new(DIRECTORY))?;
     thread::sleep(OWN_COST);
     let found = settled();
-    let (summary, _) = recording.stop("lsm")?;
+    let (summary, _) = recording::stop(recording, "lsm")?;
     let found = found?;
     // What was not timed cost nothing.
     let rows = summary["probes"]["lsm"]["rows"].as_array().context("no rows of lsm in the summary")?;
@@ -107,7 +107,7 @@ fn settled() -> Result<Cost> {
 
 /// The workload's own account.
 fn sends() -> Result<Cost> {
-    let mut workload = Workload::start("workload", &["udp-send", SENDS], Path::new(DIRECTORY))?;
+    let mut workload = Workload::start("workload", &["udp-send", SENDS])?;
     workload.go()?;
     let truth: Value = workload.truth()?;
     let number = |name: &str| truth[name].as_f64().with_context(|| format!("no {name} in {truth}"));

@@ -13,8 +13,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Cost, DIRECTORY, OWN_COST, Prices, peer::Peer};
-use crate::recording::{Recording, Workload};
+use super::cost::{Cost, DIRECTORY, OWN_COST, Prices};
+use super::peer::Peer;
+use crate::recording::{self, Workload};
 
 /// Back and forth of one measurement: two switches, four calls each.
 const ROUND_TRIPS: u64 = 20_000;
@@ -45,12 +46,12 @@ pub fn run(out: &mut dyn Write) -> Result<bool> {
 }
 
 fn profiled() -> Result<Cost> {
-    let recording = Recording::start(&[], Path::new(DIRECTORY))?;
+    let recording = recording::start(&[], Path::new(DIRECTORY))?;
     let begin = Instant::now();
     thread::sleep(OWN_COST);
     let found = settled();
     let took = begin.elapsed();
-    let (summary, _) = recording.stop("offcpu")?;
+    let (summary, _) = recording::stop(recording, "offcpu")?;
     ensure!(
         took < BETWEEN_WINDOWS,
         "it took {} ms, beyond the next time that it times its programs",
@@ -119,7 +120,7 @@ fn settled() -> Result<Cost> {
 /// The workload's own account: the middle by its CPU time, the mean by the clock, with what preempted it.
 fn switches(round_trips: u64) -> Result<Cost> {
     let words = ["ping-pong", &round_trips.to_string()];
-    let mut workload = Workload::start("workload", &words, Path::new(DIRECTORY))?;
+    let mut workload = Workload::start("workload", &words)?;
     workload.go()?;
     let truth: Value = workload.truth()?;
     let number = |name: &str| truth[name].as_f64().with_context(|| format!("no {name} in {truth}"));

@@ -1,0 +1,31 @@
+//! Attached: the kernel side, loaded and attached.
+//!
+//! In: a validated [`Request`]. Out: [`Attached`], whose maps `collect` drains, and the plan that
+//! says which backend each probe got and what it misses. Detached when dropped.
+
+mod backend;
+mod btf;
+mod clock;
+mod copies;
+mod follow;
+mod globals;
+mod log;
+mod lsm;
+mod mappings;
+mod object;
+pub mod offsets;
+mod raw;
+mod refusal;
+mod request;
+mod requests;
+mod sampling;
+mod session;
+
+pub use clock::{now_ns, starts_ahead_ns};
+pub use follow::{Instances, is_somebody};
+pub use lsm::site::HOOKS as LSM_HOOKS;
+pub use lsm::{Lsm, LsmRequest};
+pub use object::{Object, bytes as object};
+pub use offsets::Hierarchy;
+pub use request::{Filter, Place, Request};
+pub use session::Attached;

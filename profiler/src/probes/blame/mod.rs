@@ -1,0 +1,13 @@
+//! Who is to blame for long waits: who held the lock of user space that was waited for, and
+//! what who ended the wait had waited for meanwhile. No probe of its own: `offcpu` measures it.
+
+pub mod by_place;
+pub mod chain_json;
+pub mod chain_table;
+pub mod chains;
+pub mod drain;
+pub mod findings;
+pub mod held;
+pub mod json;
+pub mod rows;
+pub mod table;

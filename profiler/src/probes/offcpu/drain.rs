@@ -1,0 +1,3 @@
+//! Rows of `offcpu`: they are drained with all waits off the CPU.
+
+pub use crate::collect::source::NoMaps as Maps;

@@ -1,0 +1,10 @@
+//! Waits for a CPU, and who ran meanwhile.
+
+pub mod drain;
+pub mod findings;
+pub mod json;
+pub mod lines;
+pub mod picture;
+pub mod plan;
+pub mod rows;
+pub mod table;

@@ -1,0 +1,6 @@
+//! Rows of `runq`: they are in those of waits off the CPU, which one switch ends for both probes.
+
+use crate::profile::row_set::NoRows;
+
+/// None of its own.
+pub type Rows = NoRows;

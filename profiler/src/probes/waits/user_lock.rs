@@ -1,0 +1,122 @@
+//! Waits for other threads of user space: contended or parked.
+//!
+//! In: user stacks of the waiter and of who woke it, how it ended. Out: contended (a lock's functions on the stack, a
+//! wait inside a request, or a waker that runs the waiter's own code), parked (a timer ended it, or a condition's
+//! functions), or unknown: a stack without names may be either, unless the word that it waits on tells (`words`).
+
+use super::ended::Cause;
+
+/// What a futex wait was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UserLock {
+    /// Another thread holds what is wanted.
+    Contended,
+    /// Nothing to do.
+    Parked,
+    /// Either.
+    Untold,
+    /// Either; it began before the recording, and nobody was seen ending it.
+    Endless,
+}
+
+impl UserLock {
+    /// The name in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Contended => "contended",
+            Self::Parked => "parked",
+            Self::Untold => "contended or parked",
+            Self::Endless => "not ended meanwhile",
+        }
+    }
+}
+
+/// Parts of the names of functions that wait for a lock, those of databases' rows and tables among them.
+const LOCKS: [&str; 18] = [
+    "lll_lock_wait",
+    "pthread_mutex_lock",
+    "pthread_mutex_timedlock",
+    "pthread_rwlock_",
+    "pthread_spin_lock",
+    "ObjectMonitor::enter",
+    "ObjectMonitor::EnterI",
+    "ObjectSynchronizer::enter",
+    "Mutex::lock_contended",
+    "RawMutex::lock_slow",
+    "RwLock::read_contended",
+    "RwLock::write_contended",
+    "runtime.lock2",
+    "take_gil",
+    "ProcSleep",
+    "MDL_wait::timed_wait",
+    "lock_wait_suspend_thread",
+    "lock_wait(",
+];
+
+/// Parts of the names of functions that wait for something to do.
+const CONDITIONS: [&str; 12] = [
+    "pthread_cond_",
+    "sem_wait",
+    "sem_timedwait",
+    "sem_clockwait",
+    "ObjectMonitor::wait",
+    "JVM_MonitorWait",
+    "Parker::park",
+    "Unsafe_Park",
+    "runtime.notesleep",
+    "runtime.notetsleep",
+    "thread::park",
+    "Condvar::wait",
+];
+
+/// Whether one of these functions waits for a lock, by whatever call.
+pub fn waits_for_lock<'a>(mut functions: impl Iterator<Item = &'a str>) -> bool {
+    functions.any(|function| LOCKS.iter().any(|part| function.contains(part)))
+}
+
+/// What a wait was for. `functions` are those on the waiter's user stack, in any order.
+pub fn of<'a>(
+    functions: &(impl Iterator<Item = &'a str> + Clone),
+    cause: Option<Cause>,
+    (in_request, by_its_like): (bool, bool),
+) -> UserLock {
+    let has =
+        |parts: &[&str]| functions.clone().any(|function| parts.iter().any(|part| function.contains(part)));
+    if cause == Some(Cause::Timer) {
+        UserLock::Parked
+    } else if waits_for_lock(functions.clone()) || in_request {
+        UserLock::Contended
+    } else if has(&CONDITIONS) {
+        UserLock::Parked
+    } else if by_its_like {
+        UserLock::Contended
+    } else {
+        UserLock::Untold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_told_from_a_pool() {
+        let of = |functions: &[&str], cause, like| of(&functions.iter().copied(), cause, like);
+        let java = [
+            "__pthread_cond_wait",
+            "os::PlatformEvent::park",
+            "ObjectMonitor::enter(JavaThread*)",
+            "Shop.sell",
+        ];
+        assert_eq!(of(&java, Some(Cause::Futex), (false, false)), UserLock::Contended);
+        assert_eq!(of(&java[..2], Some(Cause::Futex), (false, true)), UserLock::Parked);
+        assert_eq!(
+            of(&java[..2], Some(Cause::Futex), (true, false)),
+            UserLock::Contended,
+            "inside a request"
+        );
+        assert_eq!(of(&["syscall", "work", "run"], Some(Cause::Futex), (false, true)), UserLock::Contended);
+        assert_eq!(of(&["syscall"], Some(Cause::Futex), (false, false)), UserLock::Untold);
+        assert_eq!(of(&["__lll_lock_wait"], Some(Cause::Timer), (false, false)), UserLock::Parked);
+    }
+}
