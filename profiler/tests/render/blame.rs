@@ -4,6 +4,7 @@
 //! another process for a third; locks without an owner; threads that wait only for each other; and what the sentences rest on.
 
 use profiler::probes::blame::rows::{HeldKey, HeldRow, How, LinkKey, LinkRow, LockHolder, Told};
+use profiler::profile::slowest::SlowestCall;
 use profiler::profile::waits::WaitKey;
 use profiler::profile::{Pid, Profile, StackId, Tid, Wait};
 use profiler::render::{Format, render};
@@ -121,4 +122,30 @@ fn threads_that_wait_for_each_other_in_one_call_are_no_finding() {
     assert_eq!(finding(&made(&CIRCLE, &[]), "wait_chain"), None);
     let few = CHAIN.map(|(ids, who, (_, total, explained))| (ids, who, (4, total, explained)));
     assert_eq!(finding(&made(&few, &[]), "wait_chain"), None, "four waits are a coincidence");
+}
+
+#[test]
+fn threads_that_were_woken_are_named_before_those_that_wait_for_work() {
+    let futex = |thread: &str, start_ns, ret, ms: u64| SlowestCall {
+        pid: Pid(33),
+        thread: thread.to_owned(),
+        nr: FUTEX,
+        start_ns,
+        wall_ns: ms * MS,
+        ret,
+        ..SlowestCall::default()
+    };
+    let named = |calls: &[SlowestCall]| {
+        let profile = Profile { slowest: calls.to_vec(), ..made(&[], &[]) };
+        finding(&profile, "user_locks").unwrap()
+    };
+    let pool = [futex("VM Periodic", MS, -110, 990), futex("Service", 0, 0, 980)];
+    let idle = named(&pool);
+    assert!(idle.contains(", the longest in threads VM Periodic, Service"), "{idle}");
+    let [timed, before] = pool;
+    let busy = named(&[timed, before, futex("till-1", MS, 0, 300), futex("java", MS, 0, 200)]);
+    assert!(
+        busy.contains(", the longest that were woken in thread till-1") && !busy.contains("VM "),
+        "{busy}"
+    );
 }

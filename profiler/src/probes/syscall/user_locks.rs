@@ -11,6 +11,7 @@ use crate::probes::waits::ender::Ender;
 use crate::probes::waits::findings::percent_of_time;
 use crate::probes::waits::sums::{add, heaviest};
 use crate::probes::waits::user_lock::UserLock;
+use crate::profile::slowest::SlowestCall;
 use crate::profile::{Pid, Profile};
 use crate::render::group::{self, Group};
 use crate::render::ranked::Ranked;
@@ -83,20 +84,39 @@ fn finding(
     }
 }
 
-/// `, the longest in threads till-3, till-1, till-7`: who waited longest, by the names of their own that threads have.
+/// `, the longest that were woken in threads till-3, till-1`: who waited longest for another thread, by the names of their
+/// own that threads have. Who waits for a time, or since before the recording, may have nothing to do: such are told
+/// when nobody else is known.
 fn threads(profile: &Profile, of: impl Fn(Pid) -> bool) -> String {
-    let longest = profile.slowest.iter().filter(|call| call.is_user_lock() && of(call.pid));
+    let longest = || profile.slowest.iter().filter(|call| call.is_user_lock() && of(call.pid));
+    let woken = longest().filter(|call| call.start_ns > 0 && call.ret != -i64::from(libc::ETIMEDOUT));
+    match listed(&names(profile, woken)) {
+        told if !told.is_empty() => format!(", the longest that were woken in {told}"),
+        _ => match listed(&names(profile, longest())) {
+            told if !told.is_empty() => format!(", the longest in {told}"),
+            _ => String::new(),
+        },
+    }
+}
+
+/// Names of threads that are not their process's, each once.
+fn names<'a>(profile: &Profile, calls: impl Iterator<Item = &'a SlowestCall>) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    for call in longest.filter(|call| !call.thread.is_empty()) {
+    for call in calls.filter(|call| !call.thread.is_empty()) {
         if call.thread != profile.processes.comm(call.pid) && !names.contains(&&*call.thread) {
             names.push(&call.thread);
         }
     }
+    names
+}
+
+/// `threads till-3, till-1`: the first few.
+fn listed(names: &[&str]) -> String {
     let told: Vec<_> = names.iter().take(THREADS).map(|name| clean::name(name)).collect();
     match told.len() {
         0 => String::new(),
-        1 => format!(", the longest in thread {}", told.join("")),
-        _ => format!(", the longest in threads {}", told.join(", ")),
+        1 => format!("thread {}", told.join("")),
+        _ => format!("threads {}", told.join(", ")),
     }
 }
 
