@@ -63,6 +63,7 @@ mod tests {
 
     const FUTEX: u32 = 202;
     const PRIVATE: u64 = 128;
+    const BITSET: u64 = WAIT_BITSET as u64;
 
     fn wait(tid: u32, (word, operation, value): (u64, u64, u64), user: u64) -> SlowestCall {
         let arguments = [word, operation, value];
@@ -81,11 +82,11 @@ mod tests {
         let slowest = vec![
             wait(1, (0x10, PRIVATE, 2), 1),
             wait(2, (0x10, PRIVATE, 2), 1),
-            wait(3, (0x20, PRIVATE | WAIT_BITSET | 256, 0), 2),
-            wait(4, (0x20, PRIVATE | WAIT_BITSET | 256, 0), 2),
-            wait(5, (0x30, PRIVATE | WAIT_BITSET | 256, 0), 3),
+            wait(3, (0x20, PRIVATE | BITSET | 256, 0), 2),
+            wait(4, (0x20, PRIVATE | BITSET | 256, 0), 2),
+            wait(5, (0x30, PRIVATE | BITSET | 256, 0), 3),
             wait(6, (0x40, PRIVATE, u64::from(WAITERS | 99)), 4),
-            wait(7, (0x50, PRIVATE | LOCK_PI, 0), 5),
+            wait(7, (0x50, PRIVATE | u64::from(LOCK_PI), 0), 5),
             // One stack, both kinds of words.
             wait(8, (0x60, PRIVATE, 2), 6),
             wait(9, (0x20, PRIVATE, 0), 6),
