@@ -127,11 +127,22 @@ fn pass_through_pipe(reading: i32, writing: i32) {
     black_box(system::read(reading, &mut block));
 }
 
+/// Threads that do the same at the same time, each on a CPU of its own if there are as many: on a busy machine the
+/// scheduler may leave them all on one, where they never meet at a spin lock.
 fn contend(threads: u64, ms: u64, operation: impl Fn() + Sync) -> io::Result<Report> {
     let stop = AtomicBool::new(false);
+    let apart = system::allowed_cpus().len() as u64 >= threads;
     let begin = now();
+    let work = |place: u64| {
+        if apart {
+            // Without it they may still meet.
+            let _ = system::pin(place as usize);
+        }
+        repeat(&stop, &operation)
+    };
     let operations = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| repeat(&stop, &operation))).collect();
+        let work = &work;
+        let workers: Vec<_> = (0..threads).map(|place| scope.spawn(move || work(place))).collect();
         system::nanosleep(ms * 1_000_000);
         stop.store(true, Ordering::Relaxed);
         workers.into_iter().map(|worker| worker.join().unwrap_or(0)).sum()
