@@ -202,6 +202,7 @@ pub const CELLS: &[Cell] = &[
         backend: "btf-tracepoint",
         load: "a mutex that a thread holds",
         words: &["held-mutex", "0", "20", "20"],
+        ends: true,
         judge: blame::holders,
         ..SYSCALL
     },
@@ -210,6 +211,7 @@ pub const CELLS: &[Cell] = &[
         backend: "btf-tracepoint",
         load: "a chain of four threads",
         words: &["chain", "12", "40"],
+        ends: true,
         judge: blame::chain,
         ..SYSCALL
     },
