@@ -8,10 +8,15 @@
 
 pub mod asleep;
 pub mod build_id;
+mod compressed;
+mod confined;
+mod debug_file;
 mod elf;
 mod frames;
+mod headers;
 mod holders;
 mod interner;
+mod job;
 mod kallsyms;
 mod limits;
 mod look;
@@ -22,7 +27,9 @@ mod object;
 mod open;
 mod perf_map;
 mod pin;
+mod plain;
 mod process;
+mod reading;
 mod role;
 mod socket;
 mod unsettled;
