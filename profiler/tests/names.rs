@@ -6,6 +6,8 @@
 
 #[path = "symbol/program.rs"]
 mod program;
+#[path = "names/report.rs"]
+mod report;
 #[path = "names/split.rs"]
 mod split;
 

@@ -13,6 +13,7 @@ mod confined;
 mod debug_file;
 mod elf;
 mod frames;
+pub mod given;
 mod headers;
 mod holders;
 mod interner;
