@@ -2,7 +2,12 @@
 //!
 //! In: `cc`, `objcopy`, `strip`, `xz`. Out: a stripped program and the file that has its symbols; stacks of it, named or not; captures.
 
-#![allow(clippy::unwrap_used, dead_code, reason = "what a test's own functions cannot do fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    dead_code,
+    reason = "what a test's own functions cannot do fails the test, and what is skipped is said"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
