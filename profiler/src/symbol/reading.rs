@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use super::build_id::read_build_id;
@@ -74,35 +75,29 @@ struct Opened {
 impl Opened {
     fn of(job: &Job, limits: &Limits) -> Option<Self> {
         let own = place(job.file);
-        let mapped = || File::open(&own).ok();
-        let (file, segments) = match &job.source {
-            Source::Itself(_) => (mapped()?, None),
+        match &job.source {
+            Source::Itself(_) => {
+                let plain = plain(&File::open(&own).ok()?, job.dwarf);
+                let path = plain.as_ref().map_or(own, |plain| place(plain.as_raw_fd()));
+                Some(Self { path, segments: None, dwarf: job.dwarf, _file: plain })
+            }
             Source::Host(path) => {
-                let (file, segments) = debug_file::find(&mapped()?, path, &limits.debug_dir)?;
-                (file, Some(segments))
+                let (file, segments) = debug_file::find(&File::open(&own).ok()?, path, &limits.debug_dir)?;
+                Some(Self::other(job, file, segments, limits))
             }
             Source::Given { path, build_id, segments } => {
                 let file = open::inside(&open::directory(&own).ok()?, path).ok()?;
                 let same = read_build_id(&file).is_some_and(|id| id == *build_id);
-                (file, same.then(|| segments.clone()))
+                same.then(|| Self::other(job, file, segments.clone(), limits))
             }
-        };
-        if segments.is_none() && !matches!(job.source, Source::Itself(_)) {
-            return None;
         }
-        let small = || file.metadata().is_ok_and(|metadata| metadata.len() <= limits.dwarf_bytes);
-        let dwarf = job.dwarf && (segments.is_none() || small());
-        if let Some(plain) = plain(&file, dwarf) {
-            return Some(Self {
-                path: place(std::os::fd::AsRawFd::as_raw_fd(&plain)),
-                segments,
-                dwarf,
-                _file: Some(plain),
-            });
-        }
-        let other = segments.is_some();
-        let path = if other { place(std::os::fd::AsRawFd::as_raw_fd(&file)) } else { own };
-        Some(Self { path, segments, dwarf, _file: other.then_some(file) })
+    }
+
+    /// Another file of the same build.
+    fn other(job: &Job, file: File, segments: Vec<Segment>, limits: &Limits) -> Self {
+        let dwarf = job.dwarf && file.metadata().is_ok_and(|metadata| metadata.len() <= limits.dwarf_bytes);
+        let file = plain(&file, dwarf).unwrap_or(file);
+        Self { path: place(file.as_raw_fd()), segments: Some(segments), dwarf, _file: Some(file) }
     }
 
     fn find(&self, names: &ElfNames, offsets: &[u64]) -> Option<Vec<Vec<String>>> {
@@ -115,7 +110,7 @@ impl Opened {
     }
 }
 
-fn place(file: std::os::fd::RawFd) -> PathBuf {
+fn place(file: RawFd) -> PathBuf {
     Path::new("/proc/self/fd").join(file.to_string())
 }
 

@@ -150,3 +150,22 @@ pub fn is_root(test: &str) -> bool {
     }
     root
 }
+
+/// How this machine's `objcopy` can compress debug information.
+pub fn packings(test: &str) -> Vec<&'static str> {
+    let help = Command::new("objcopy").arg("--help").output().unwrap().stdout;
+    if String::from_utf8_lossy(&help).contains("zstd") {
+        return vec!["zlib", "zstd"];
+    }
+    eprintln!("SKIPPED: {test} by zstd: this objcopy knows only zlib");
+    vec!["zlib"]
+}
+
+/// Whether there is a packer for hidden symbols; if not, says that a test is skipped.
+pub fn has_xz(test: &str) -> bool {
+    let has = Command::new("xz").arg("--version").output().is_ok();
+    if !has {
+        eprintln!("SKIPPED: {test} needs xz (package xz-utils)");
+    }
+    has
+}
