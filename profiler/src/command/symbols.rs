@@ -3,7 +3,9 @@
 //! In: a profile, a directory. Out: the profile with more names; on stderr what in the directory was of no use, and which
 //! files would name the rest.
 
+use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::profile::{Class, Profile};
@@ -18,14 +20,17 @@ const ASKED: usize = 12;
 /// # Errors
 /// `Usage` when there is no such directory, `Runtime` when it cannot be read.
 pub fn add(profile: &mut Profile, directory: &Path) -> Result<(), Failure> {
-    if !directory.is_dir() {
-        let text = format!("--symbols {}: there is no such directory", directory.display());
-        return Err(Failure::Usage(text));
-    }
     // Nobody waits for a recording here: a slow disk may take its time.
-    let limits = Limits { silence: std::time::Duration::from_secs(10), ..Limits::default() };
-    let supply = supply(directory, &profile.stacks, &limits)
-        .map_err(|error| anyhow::anyhow!("--symbols {}: {error}", directory.display()))?;
+    let limits = Limits { silence: Duration::from_secs(10), ..Limits::default() };
+    let supply = supply(directory, &profile.stacks, &limits).map_err(|error| {
+        let text = |why: &dyn std::fmt::Display| format!("--symbols {}: {why}", directory.display());
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                Failure::Usage(text(&"there is no such directory"))
+            }
+            _ => Failure::Runtime(anyhow::anyhow!(text(&error))),
+        }
+    })?;
     for warning in &supply.warnings {
         tracing::warn!("--symbols {}/{warning}", directory.display());
     }

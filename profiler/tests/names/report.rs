@@ -183,3 +183,16 @@ fn a_hostile_directory_costs_neither_time_nor_names() {
     assert_eq!(out.matches("[no symbol]").count(), 3, "{out}");
     assert!(err.contains("3 frames still have no name") && err.contains("were not followed"), "{err}");
 }
+
+#[test]
+fn a_directory_that_is_none_is_wrong_usage() {
+    let split = Split::new(&[]);
+    let capture = split.capture(|_| {});
+    for path in [split.directory.path().join("gone"), split.program.clone()] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_profiler"));
+        let output = command.args(["report", text(&capture), "--symbols", text(&path)]).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        assert!(err.contains("there is no such directory"), "{err}");
+    }
+}
