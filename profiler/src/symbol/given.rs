@@ -12,13 +12,17 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::headers::CODE;
 use super::job::{Job, Source};
 use super::limits::Limits;
-use super::names::Pool;
+use super::names::{Pool, clean};
 use super::open;
 use super::worker;
 use crate::profile::stack::{FrameId, Reason, Resolution, Segment, StackTable, Symbols};
 use walk::Walk;
+
+/// Bytes of what is told of a path.
+const LINE_BYTES: usize = 512;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -99,14 +103,15 @@ pub fn supply(directory: &Path, stacks: &StackTable, limits: &Limits) -> io::Res
         supply.used += usize::from(named.len() > before);
     }
     let lacks = |(id, build): (&str, &Build)| Lacking {
-        path: build.path.clone(),
-        build_id: id.to_owned(),
+        path: clean(&build.path, LINE_BYTES),
+        build_id: clean(id, LINE_BYTES),
         frames: build.frames.iter().filter(|(frame, _)| !named.contains_key(frame)).count(),
     };
     let known = builds.iter().map(|(id, build)| (id.as_str(), build));
     supply.lacking = known.chain([("", &unknown)]).map(lacks).filter(|lacking| lacking.frames > 0).collect();
     supply.lacking.sort_by(|a, b| (b.frames, &a.path).cmp(&(a.frames, &b.path)));
     supply.links = walk.links;
+    supply.warnings.iter_mut().for_each(|line| *line = clean(line, LINE_BYTES));
     supply.symbols.frames = named.into_iter().collect();
     Ok(supply)
 }
@@ -121,7 +126,8 @@ fn builds(stacks: &StackTable) -> BTreeMap<String, Build> {
             build.path.clone_from(&module.path);
         }
         if build.segments.is_empty() {
-            build.segments.clone_from(&module.segments);
+            // The capture is foreign, too.
+            build.segments = module.segments.iter().take(CODE).copied().collect();
         }
         build.frames.push((frame, offset));
     }

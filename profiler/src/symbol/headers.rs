@@ -13,9 +13,10 @@ use crate::profile::stack::Segment;
 pub const HEADER: usize = 64;
 pub const PROGRAM: usize = 56;
 pub const SECTION: usize = 64;
-/// What is looked at, at most: program headers, segments of code, sections, bytes of their names, of one name.
+/// Segments of code that are looked at.
+pub const CODE: usize = 8;
+/// What else is looked at, at most: program headers, sections, bytes of their names, of one name.
 const PROGRAMS: usize = 64;
-const CODE: usize = 8;
 const SECTIONS: usize = 4096;
 const NAMES: u64 = 1 << 20;
 const NAME: usize = 64;

@@ -106,7 +106,7 @@ impl<'w> Walker<'w> {
     fn walk(mut self) -> Walk {
         for (id, _) in self.wanted {
             // In this layout links may lead elsewhere below the directory.
-            if let Some((first, rest)) = id.split_at_checked(2) {
+            if let Some((first, rest)) = id.split_at_checked(2).filter(|_| Instant::now() < self.deadline) {
                 self.look(&PathBuf::from(format!(".build-id/{first}/{rest}.debug")), true);
             }
         }
