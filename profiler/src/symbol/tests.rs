@@ -46,7 +46,7 @@ fn programs() -> Vec<Vec<u8>> {
 
 #[test]
 fn fuzz_symbols_of_programs() {
-    let programs = programs();
+    let programs = [programs(), vec![packed()]].concat();
     let file = tempfile::tempfile().unwrap();
     let limits = Limits { stall: std::time::Duration::from_secs(5), ..Limits::default() };
     let offsets: Vec<u64> = (0..64).map(|at| at * 97).chain([u64::MAX, 1 << 40]).collect();
