@@ -60,7 +60,7 @@ fn interval(nth: u64, stacks: u64, depth: u64) -> Interval {
         start_ns: nth * 1_000_000_000,
         end_ns: (nth + 1) * 1_000_000_000,
         processes: vec![Process { pid: Pid(7), comm: "web".into(), ..Process::default() }],
-        modules: vec![Module { path: "/usr/bin/web".into(), build_id: "abcd".into() }],
+        modules: vec![Module { path: "/usr/bin/web".into(), build_id: "abcd".into(), ..Module::default() }],
         ..Interval::default()
     };
     let known = (stacks * depth).min(20_000);

@@ -36,7 +36,7 @@ fn chunks() -> Vec<Chunk> {
     let interval = Interval {
         end_ns: 1_000_000_000,
         processes: vec![Process { pid: Pid(7), comm: "web".into(), ..Process::default() }],
-        modules: vec![Module { path: "/usr/bin/web".into(), build_id: "abcd".into() }],
+        modules: vec![Module { path: "/usr/bin/web".into(), build_id: "abcd".into(), ..Module::default() }],
         frames: (0..20).map(|at| frame(0xffff_ffff_8100_0000 + at * 64)).collect(),
         stacks: vec![Stack { id: StackId(9), frames: (0..20).map(FrameId).collect(), truncated: false }],
         ..Interval::default()
@@ -180,7 +180,7 @@ fn named(comm: &str, module: &str, function: &str) -> Profile {
             container: module.into(),
             ..Process::default()
         }],
-        modules: vec![Module { path: module.into(), build_id: String::new() }],
+        modules: vec![Module { path: module.into(), ..Module::default() }],
         frames: vec![frame(1), frame(2)],
         stacks: vec![Stack { id: StackId(9), frames: vec![FrameId(0), FrameId(1)], truncated: false }],
         ..Interval::default()

@@ -1,4 +1,4 @@
-//! Perf maps on a file system that does not answer.
+//! Perf maps and debug files on a file system that does not answer.
 //!
 //! In: root, `cc`, a FUSE file system over `/tmp` in the mount namespace of a process with JIT code. Out: an answer in time.
 
@@ -14,8 +14,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use profiler::profile::stack::{Reason, Resolution, StackId, StackTable};
+use profiler::symbol::given::supply;
 use profiler::symbol::{Interner, KernelSymbols, Limits};
-use program::{Program, compile};
+use program::{CALLS, Program, compile};
 use support::fuse::{Fuse, mount};
 use support::{can_run, skipped};
 
@@ -67,4 +68,47 @@ fn a_tmp_that_does_not_answer_costs_its_names_and_no_time() {
     let begin = Instant::now();
     interner.user_stack(StackId(2), program.pid(), &program.words[..1], false);
     assert!(begin.elapsed() < Duration::from_millis(100), "it is asked once more: {:?}", begin.elapsed());
+}
+
+#[test]
+fn debug_files_that_do_not_answer_change_no_reason_and_no_other_name() {
+    let test = "debug_files_that_do_not_answer_change_no_reason_and_no_other_name";
+    if !can_run(test, &["cc"]) {
+        return;
+    }
+    // Removed after the server is gone.
+    let directory = tempfile::tempdir().unwrap();
+    let Some(mut server) = Fuse::serve(Vec::new()) else { return skipped(test, "this kernel has no FUSE") };
+    let debug = directory.path().join("debug");
+    std::fs::create_dir(&debug).unwrap();
+    let program = |name: &str, flags: &[&str]| {
+        let own = directory.path().join(name);
+        std::fs::create_dir(&own).unwrap();
+        let flags = [flags, &["-O1", "-fno-toplevel-reorder", "-Wl,--build-id"]].concat();
+        Program::start(&mut Command::new(compile(&own, "cc", CALLS, &flags)))
+    };
+    let (stripped, whole) = (program("stripped", &["-s"]), program("whole", &[]));
+    if !server.mount(&debug) {
+        return skipped(test, "FUSE cannot be mounted here");
+    }
+    server.be_silent();
+    let mut interner = Interner::new();
+    for (id, program) in [(1, &stripped), (2, &whole)] {
+        interner.user_stack(StackId(id), program.pid(), &program.words, false);
+    }
+    let mut table = StackTable::default();
+    let (modules, frames, stacks) = interner.take_new();
+    table.extend(modules, frames, stacks);
+    let begin = Instant::now();
+    let limits = Limits { debug_dir: debug.clone(), ..Limits::default() };
+    table.resolve(interner.symbolize(&KernelSymbols::parse(b""), &limits));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    let leaf = |id| table.resolution(table.frames(StackId(id)).unwrap()[0]).clone();
+    assert_eq!(leaf(1), Resolution::Unnamed(Reason::NoSymbol));
+    assert_eq!(leaf(2), Resolution::Named(vec!["innermost".into()]));
+
+    let begin = Instant::now();
+    let error = supply(&debug, &table, &Limits::default()).unwrap_err();
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(error.to_string().contains("does not answer"), "{error}");
 }

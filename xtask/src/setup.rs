@@ -75,7 +75,7 @@ pub fn demo_packages(workspace: &Workspace) {
 /// When rustfmt or clippy are missing and cannot be installed.
 pub fn test_tools(workspace: &Workspace, quick: bool) -> Result<()> {
     // The page is opened in a browser.
-    let mut wanted = vec!["runc", "busybox-static", "chromium", "chromium-driver"];
+    let mut wanted = vec!["runc", "busybox-static", "xz-utils", "chromium", "chromium-driver"];
     if !quick {
         wanted.extend(["docker.io", "bpftrace", "musl-tools"]);
     }

@@ -5,7 +5,7 @@
 //! where it is spelled: names of a stack, bytes of a name, frames of a picture, bytes of a file.
 
 use crate::profile::row_set::ENTRY;
-use crate::profile::stack::{FRAME_MEMORY, Resolution, Symbols};
+use crate::profile::stack::{FRAME_MEMORY, Module, Resolution, Segment, Symbols};
 use crate::profile::{Chunk, Interval, Profile};
 
 /// Memory one decoded chunk may take, bytes.
@@ -68,8 +68,10 @@ impl Budget {
 }
 
 fn weigh_tables(interval: &Interval) -> u64 {
-    let modules: usize =
-        interval.modules.iter().map(|module| module.path.len() + module.build_id.len()).sum();
+    let weigh = |module: &Module| {
+        module.path.len() + module.build_id.len() + module.segments.len() * size_of::<Segment>()
+    };
+    let modules: usize = interval.modules.iter().map(weigh).sum();
     let counters: usize = interval.counters.keys().map(|name| name.len() + ENTRY as usize).sum();
     (modules + counters) as u64
         + interval.modules.len() as u64 * ENTRY

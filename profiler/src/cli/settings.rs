@@ -162,6 +162,8 @@ pub struct ReportSettings {
     pub format: ReportFormat,
     /// Where idle calls and waits stand.
     pub idle: IdleRows,
+    /// Directory with files that name code by their build-ids.
+    pub symbols: Option<PathBuf>,
     /// Paths, arguments, addresses and host names are replaced.
     pub redact: bool,
     /// Directory that all pictures are written to.
@@ -320,14 +322,14 @@ fn report(typed: typed::Report) -> Result<ReportSettings, Failure> {
         }
     };
     directory(typed.output.as_deref())?;
-    let verbosity = verbosity(&typed.verbosity);
     Ok(ReportSettings {
         capture: typed.capture,
         format,
         idle: idle_rows(typed.idle, typed.no_idle),
+        symbols: typed.symbols,
         redact: typed.redact,
         output: typed.output,
-        verbosity,
+        verbosity: verbosity(&typed.verbosity),
     })
 }
 
@@ -382,10 +384,8 @@ fn named(flag: &str, name: &str) -> Result<(), Failure> {
     if flag == "--comm" && name.len() > 15 {
         let kept = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 15).last();
         let kept = &name[..kept.unwrap_or(0)];
-        return Err(wrong(
-            flag,
-            &format!("the kernel keeps 15 bytes of a command name; write --comm {kept:?}"),
-        ));
+        let text = format!("the kernel keeps 15 bytes of a command name; write --comm {kept:?}");
+        return Err(wrong(flag, &text));
     }
     Ok(())
 }

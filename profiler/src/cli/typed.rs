@@ -50,6 +50,7 @@ Examples:
   profiler report out --format json | jq .losses        the summary as JSON
   profiler report out --format svg --probe cpu >cpu.svg one flame graph
   profiler report out --format pprof >web.pb.gz         all pictures, for `go tool pprof`
+  profiler report out --symbols debug -o named          with names for [no symbol], by build-id
   profiler report out/capture.partial -o pictures       all pictures of a recording that was killed";
 
 const DIFF_EXAMPLES: &str = "\
@@ -311,6 +312,9 @@ pub(super) struct Report {
     /// Leave idle waits (epoll, nanosleep …) out of tables and pictures
     #[arg(long)]
     pub no_idle: bool,
+    /// Name code by files of the same build (build-id) in this directory
+    #[arg(long, value_name = "DIR")]
+    pub symbols: Option<PathBuf>,
     /// Replace paths, arguments, addresses and host names, the same everywhere
     #[arg(long)]
     pub redact: bool,

@@ -7,6 +7,7 @@ mod diff;
 pub mod record;
 pub mod report;
 pub mod stdout;
+mod symbols;
 mod targets;
 
 use std::io;

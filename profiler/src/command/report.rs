@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::stdout::{Stoppable, to_stdout};
+use super::symbols;
 use crate::capture::{self, Directory};
 use crate::cli::settings::{IdleRows, ReportFormat, ReportSettings};
 use crate::export;
@@ -30,11 +31,14 @@ impl From<IdleRows> for Idle {
 /// Runs it.
 ///
 /// # Errors
-/// `Usage` when the path names no file, `Runtime` when it gives no profile or the output fails.
+/// `Usage` when a path names no file or directory, `Runtime` when it gives no profile or the output fails.
 pub fn run(settings: &ReportSettings) -> Result<(), Failure> {
     let mut profile = capture::read(&settings.capture)?;
     if let Some(tail) = &profile.missing_tail {
         tracing::warn!("{}: {tail}", settings.capture.display());
+    }
+    if let Some(directory) = &settings.symbols {
+        symbols::add(&mut profile, directory)?;
     }
     if settings.redact {
         redact::redact(&mut profile);

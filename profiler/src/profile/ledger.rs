@@ -308,6 +308,13 @@ impl Ledger {
         }
     }
 
+    /// Takes back events of a class that turned out to be none.
+    pub fn take_back(&mut self, class: Class, events: u64) {
+        if let Some(total) = self.counts.get_mut(&class) {
+            *total = total.saturating_sub(events);
+        }
+    }
+
     /// Grows a population.
     pub fn grow(&mut self, population: Population, events: u64) {
         if events > 0 {

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod lock_kind;
 pub mod lsm_site;
 pub mod measured;
+pub mod module;
 mod packed;
 pub mod parts;
 pub mod presence;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::module::{Module, Segment};
 pub use super::packed::FrameId;
 use super::process::Pid;
 
@@ -39,15 +40,6 @@ impl StackId {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ModuleId(pub u32);
-
-/// A mapped file: an executable or a library.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Module {
-    /// Path inside its mount namespace, raw.
-    pub path: String,
-    /// Hex build-id; empty when it has none or could not be read.
-    pub build_id: String,
-}
 
 /// Where a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -350,6 +342,14 @@ impl StackTable {
     /// All frames with their ids.
     pub fn iter_frames(&self) -> impl Iterator<Item = (FrameId, Frame)> + '_ {
         self.frames.iter().enumerate().map(|(index, frame)| (FrameId(index as u32), *frame))
+    }
+
+    /// Frames in files that have no name: each with its module and its offset in the file.
+    pub fn nameless_in_files(&self) -> impl Iterator<Item = (FrameId, ModuleId, u64)> + '_ {
+        self.iter_frames().filter_map(|(id, frame)| match (frame.space, self.resolution(id)) {
+            (FrameSpace::Module(module), Resolution::Unnamed(_)) => Some((id, module, frame.address)),
+            _ => None,
+        })
     }
 
     /// Memory of all stacks, without their frames' names, bytes.

@@ -1,45 +1,45 @@
 //! Build-ids.
 //!
 //! In: an open file that may be anything. Out: the build-id among its ELF notes, as hex.
-//! Reads at most a few kilobytes, never maps the file.
+//! Reads at most some hundred kilobytes, never maps the file.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
-const HEADER: usize = 64;
-const SEGMENT: usize = 56;
-const SEGMENTS: usize = 64;
+use super::headers::{Bytes, Elf, PROGRAM, u32_at, u64_at};
+
 const NOTE_SEGMENTS: usize = 8;
 const NOTE_BYTES: u64 = 4096;
 const PT_NOTE: u32 = 4;
+const SHT_NOTE: u32 = 7;
 const NT_GNU_BUILD_ID: u32 = 3;
 const ID_BYTES: usize = 64;
-
-/// Whether a file starts like an ELF image.
-pub fn is_elf(file: &File) -> bool {
-    read(file, 0, 4).is_some_and(|magic| magic == *b"\x7fELF")
-}
 
 /// The build-id in lower-case hex; `None` when there is none or the file is no 64-bit
 /// little-endian ELF image.
 pub fn read_build_id(file: &File) -> Option<String> {
-    let header = read(file, 0, HEADER)?;
-    if header.get(..6)? != b"\x7fELF\x02\x01" {
-        return None;
-    }
-    let table = u64_at(&header, 32)?;
-    let size = usize::from(u16_at(&header, 54)?);
-    let count = usize::from(u16_at(&header, 56)?).min(SEGMENTS);
-    if size != SEGMENT {
-        return None;
-    }
-    let segments = read(file, table, count * SEGMENT)?;
-    let notes = segments.chunks_exact(SEGMENT).filter(|segment| u32_at(segment, 0) == Some(PT_NOTE));
-    notes.take(NOTE_SEGMENTS).find_map(|segment| {
+    of(file, &Elf::open(file)?)
+}
+
+/// The build-id of a file that is open already.
+pub fn of(file: &File, elf: &Elf<'_, File>) -> Option<String> {
+    let segments = elf.programs().unwrap_or_default();
+    let notes = segments.chunks_exact(PROGRAM).filter(|segment| u32_at(segment, 0) == Some(PT_NOTE));
+    let mut told = notes.take(NOTE_SEGMENTS).filter_map(|segment| {
         let length = u64_at(segment, 32)?.min(NOTE_BYTES);
-        let align = if u64_at(segment, 48)? == 8 { 8 } else { 4 };
-        find(&read(file, u64_at(segment, 8)?, length as usize)?, align)
+        find(&file.part(u64_at(segment, 8)?, length)?, align(u64_at(segment, 48)?))
+    });
+    told.next().or_else(|| {
+        // A file of symbols may keep its notes in other places than its segments say.
+        let sections = elf.sections();
+        let notes = sections.iter().filter(|section| section.kind == SHT_NOTE).take(NOTE_SEGMENTS);
+        notes
+            .filter_map(|notes| find(&elf.content(notes, NOTE_BYTES)?, align(u64_at(&notes.header, 48)?)))
+            .next()
     })
+}
+
+const fn align(told: u64) -> usize {
+    if told == 8 { 8 } else { 4 }
 }
 
 /// Walks notes: sizes of name and content, type, name and content padded to `align`.
@@ -55,24 +55,6 @@ fn find(mut notes: &[u8], align: usize) -> Option<String> {
         }
         notes = notes.get(end.checked_next_multiple_of(align)?..)?;
     }
-}
-
-fn read(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, offset).ok()?;
-    Some(bytes)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
 }
 
 #[cfg(test)]

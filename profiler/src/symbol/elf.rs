@@ -40,9 +40,18 @@ impl ElfNames {
     /// The functions at each offset, none where there is no symbol; `None` when the file is
     /// unreadable: it cannot be opened as ELF, or every single offset fails.
     pub fn find(&self, offsets: &[u64]) -> Option<Vec<Vec<String>>> {
-        let found = self.symbolizer.symbolize(&self.source, Input::FileOffset(offsets)).ok()?;
+        self.names(Input::FileOffset(offsets))
+    }
+
+    /// The same at linked addresses.
+    pub fn find_linked(&self, addresses: &[u64]) -> Option<Vec<Vec<String>>> {
+        self.names(Input::VirtOffset(addresses))
+    }
+
+    fn names(&self, places: Input<&[u64]>) -> Option<Vec<Vec<String>>> {
+        let found = self.symbolizer.symbolize(&self.source, places).ok()?;
         let failed = |one: &Symbolized<'_>| matches!(one, Symbolized::Unknown(Reason::IgnoredError));
-        let readable = offsets.is_empty() || !found.iter().all(failed);
+        let readable = found.is_empty() || !found.iter().all(failed);
         readable.then(|| found.into_iter().map(functions).collect())
     }
 }

@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::frames::FrameTable;
+use super::job::{Job, Source};
 use super::kallsyms::KernelSymbols;
 use super::limits::Limits;
 use super::pin::Executables;
@@ -26,7 +27,7 @@ use super::process::{AddressSpace, Backing, Region};
 use super::unsettled::Unsettled;
 use super::unwind::Unwinder;
 use super::walks::Lists;
-use super::worker::{Job, run};
+use super::worker::run;
 use super::{names, vdso};
 use crate::profile::Pid;
 use crate::profile::stack::{
@@ -271,7 +272,8 @@ impl Interner {
                 }
             };
             let offsets = frames.iter().map(|(_, offset)| *offset).collect();
-            jobs.push(Job { file, offsets, dwarf: bytes <= limits.dwarf_bytes });
+            let source = Source::Itself(self.path(space));
+            jobs.push(Job { file, offsets, dwarf: bytes <= limits.dwarf_bytes, source });
             asked.push(frames);
         }
         let answers = run(&mut jobs, limits, &mut self.pool);
@@ -285,6 +287,12 @@ impl Interner {
             FrameSpace::Module(module) => self.executables.file(module),
             _ => vdso.map(|file| (std::os::fd::AsRawFd::as_raw_fd(file), 0)).ok_or(Reason::Unreadable),
         }
+    }
+
+    /// The path of what is mapped; empty for what has none.
+    fn path(&self, space: FrameSpace) -> String {
+        let FrameSpace::Module(module) = space else { return String::new() };
+        self.module(module).map(|module| module.path.clone()).unwrap_or_default()
     }
 
     /// Frames without a name in some spaces, with their addresses.

@@ -22,12 +22,14 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::build_id::{is_elf, read_build_id};
+use super::build_id::read_build_id;
+use super::headers::{Elf, is_elf};
 use super::maps::{self, Mapping};
 use super::open;
 use super::perf_map::PerfMapPlace;
 use crate::machine::child::{self, Child, Waited};
 use crate::profile::Pid;
+use crate::profile::stack::Segment;
 
 /// An answer takes no longer than this, however much the child works on it.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -62,6 +64,8 @@ pub struct Seen {
     pub elf: bool,
     /// Its build-id in hex; empty: none.
     pub build_id: String,
+    /// Its segments of code.
+    pub segments: Vec<Segment>,
 }
 
 /// Asks the child, which is started when it is needed, and anew when it is lost.
@@ -258,6 +262,7 @@ fn look(pid: Pid, mapping: &Mapping) -> io::Result<(File, Seen)> {
         bytes: metadata.len(),
         elf: is_elf(&file),
         build_id: read_build_id(&file).unwrap_or_default(),
+        segments: Elf::open(&file).map(|elf| elf.code()).unwrap_or_default(),
     };
     Ok((place, seen))
 }

@@ -8,10 +8,16 @@
 
 pub mod asleep;
 pub mod build_id;
+mod compressed;
+mod confined;
+mod debug_file;
 mod elf;
 mod frames;
+pub mod given;
+mod headers;
 mod holders;
 mod interner;
+mod job;
 mod kallsyms;
 mod limits;
 mod look;
@@ -22,7 +28,9 @@ mod object;
 mod open;
 mod perf_map;
 mod pin;
+mod plain;
 mod process;
+mod reading;
 mod role;
 mod socket;
 mod unsettled;

@@ -18,8 +18,7 @@ use crate::profile::Pid;
 /// # Errors
 /// The process is gone or not ours to look at.
 pub fn root(pid: Pid) -> io::Result<OwnedFd> {
-    let path = format!("/proc/{}/root", pid.0);
-    Ok(openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    directory(Path::new(&format!("/proc/{}/root", pid.0)))
 }
 
 /// The place of a file below a root; `flags` may add `NOFOLLOW`.
@@ -29,6 +28,31 @@ pub fn root(pid: Pid) -> io::Result<OwnedFd> {
 pub fn below(root: &impl AsFd, path: &Path, flags: OFlags) -> io::Result<File> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     Ok(openat2(root, path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), resolve)?.into())
+}
+
+/// A regular file below a directory, opened for reading; links count that stay below it.
+///
+/// # Errors
+/// There is none, it is something else, or it cannot be read.
+pub fn inside(directory: &impl AsFd, path: &Path) -> io::Result<File> {
+    regular_below(directory, path, ResolveFlags::BENEATH)
+}
+
+/// The same, with other rules for links.
+///
+/// # Errors
+/// As [`inside`].
+pub fn regular_below(directory: &impl AsFd, path: &Path, resolve: ResolveFlags) -> io::Result<File> {
+    let (flags, resolve) = (OFlags::PATH | OFlags::CLOEXEC, resolve | ResolveFlags::NO_MAGICLINKS);
+    regular(&openat2(directory, path, flags, Mode::empty(), resolve)?.into())
+}
+
+/// A directory, by its place.
+///
+/// # Errors
+/// There is none.
+pub fn directory(path: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// The place of the file behind a mapping, whatever became of its path.

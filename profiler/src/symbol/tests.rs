@@ -10,10 +10,14 @@ use std::os::unix::fs::FileExt as _;
 use crate::harness::mutate;
 use crate::harness::{corpus, fuzz, fuzz_one_in};
 
+use super::debug_file;
+use super::headers::Elf;
+use super::job::{Job, Source};
 use super::limits::Limits;
 use super::mangled::demangle;
 use super::names::{NAME_BYTES, Pool, clean};
-use super::worker::{Job, run};
+use super::plain::plain;
+use super::worker::run;
 use super::{role, socket, vdso};
 use crate::hostile::acts;
 use crate::profile::stack::Resolution;
@@ -42,7 +46,7 @@ fn programs() -> Vec<Vec<u8>> {
 
 #[test]
 fn fuzz_symbols_of_programs() {
-    let programs = programs();
+    let programs = [programs(), vec![packed()]].concat();
     let file = tempfile::tempfile().unwrap();
     let limits = Limits { stall: std::time::Duration::from_secs(5), ..Limits::default() };
     let offsets: Vec<u64> = (0..64).map(|at| at * 97).chain([u64::MAX, 1 << 40]).collect();
@@ -53,7 +57,12 @@ fn fuzz_symbols_of_programs() {
         |input| {
             file.set_len(0).unwrap();
             file.write_all_at(input, 0).unwrap();
-            let mut jobs = [Job { file: file.as_raw_fd(), offsets: offsets.clone(), dwarf: true }];
+            let mut jobs = [Job {
+                file: file.as_raw_fd(),
+                offsets: offsets.clone(),
+                dwarf: true,
+                source: Source::Itself(String::new()),
+            }];
             let answers = run(&mut jobs, &limits, &mut Pool::default());
             assert_eq!(answers[0].len(), offsets.len());
             for answer in &answers[0] {
@@ -64,6 +73,50 @@ fn fuzz_symbols_of_programs() {
                     "{names:?}"
                 );
             }
+        },
+    );
+}
+
+/// The program with debug information once more: compressed, with a link to a debug file and hidden symbols.
+fn packed() -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let programs = programs();
+    std::fs::write(path("whole"), programs.last().unwrap()).unwrap();
+    std::fs::write(path("link"), b"p.debug\0abcd").unwrap();
+    let (hidden, link) =
+        (format!(".gnu_debugdata={}", path("mini.xz")), format!(".gnu_debuglink={}", path("link")));
+    let run = |tool: &str, words: &[&str]| {
+        std::process::Command::new(tool).args(words).status().is_ok_and(|status| status.success())
+    };
+    let (whole, mini, packed) = (path("whole"), path("mini"), path("packed"));
+    let added = ["--compress-debug-sections=zstd", "--add-section", &hidden, "--add-section", &link];
+    let made = run("objcopy", &["--strip-debug", &whole, &mini])
+        && run("xz", &["--keep", &mini])
+        && run("objcopy", &[&added[..], &[&whole, &packed]].concat());
+    if made {
+        return std::fs::read(packed).unwrap();
+    }
+    println!("SKIPPED: no objcopy or xz here: packed symbols are not damaged");
+    programs.concat()
+}
+
+/// What is read before symbols are: headers, build-ids, links to debug files, packed sections.
+#[test]
+fn fuzz_headers_links_and_packed_symbols() {
+    let programs = [programs(), vec![packed()]].concat();
+    let file = tempfile::tempfile().unwrap();
+    fuzz_one_in(
+        4,
+        "headers",
+        |random| mutate::bytes(&programs, random),
+        |input| {
+            file.set_len(0).unwrap();
+            file.write_all_at(input, 0).unwrap();
+            let _ = (plain(&file, true), plain(&file, false));
+            let _ = debug_file::find(&file, "/usr/bin/p", std::path::Path::new("/nonexistent"));
+            let Some(elf) = Elf::open(&file) else { return };
+            let _ = (elf.code(), elf.has_code());
         },
     );
 }

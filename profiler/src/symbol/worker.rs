@@ -3,53 +3,75 @@
 //! In: open files and offsets. Out: names, or why there are none.
 //! A hostile file may crash a parser, overflow its stack, eat memory, hang it, shrink while it is mapped (SIGBUS), or lie
 //! with a server that does not answer: so the child has limits of memory, time, silence and open files. If it dies, the file
-//! is tried once more without DWARF, and then given up; a silent one at once. Other files are not affected.
+//! is tried once more without DWARF, and then given up; a silent one at once. Other files are not affected, and debug files
+//! are read by children of their own.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io::{self, Read};
+use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use super::elf::ElfNames;
+use super::confined::{confine, own_memory};
+use super::job::{Job, Source};
 use super::limits::Limits;
 use super::names::Pool;
+use super::reading::serve;
 use crate::machine::child::{self, Waited};
 use crate::profile::stack::{Reason, Resolution};
-
-/// Offsets asked at once: an answer within the stall limit, however many there are.
-const BATCH: usize = 256;
 
 /// Whether somebody still waits for names is looked at so often; not before a silent child is given up.
 const LOOK: Duration = Duration::from_millis(2 * child::PATIENCE.as_millis() as u64);
 
 const NOT_REACHED: Resolution = Resolution::Unnamed(Reason::NotReached);
 
-/// One file to read.
-#[derive(Debug)]
-pub struct Job {
-    /// The open file.
-    pub file: RawFd,
-    /// Offsets to name.
-    pub offsets: Vec<u64>,
-    /// Its debug information may be used.
-    pub dwarf: bool,
+/// Names all jobs; one answer per offset. What a file has no name for is looked up in its debug file, if this machine has one:
+/// whatever becomes of that, the answers of the file itself stay.
+pub fn run(jobs: &mut [Job], limits: &Limits, pool: &mut Pool) -> Vec<Vec<Resolution>> {
+    let deadline = Instant::now() + limits.total;
+    let mut answers = rounds(jobs, limits, deadline, pool);
+    let (mut others, asked) = elsewhere(jobs, &answers);
+    let found = if others.is_empty() { Vec::new() } else { rounds(&mut others, limits, deadline, pool) };
+    for ((job, at), resolution) in asked.into_iter().zip(found.into_iter().flatten()) {
+        if let (Resolution::Named(_), Some(slot)) = (&resolution, answers[job].get_mut(at)) {
+            *slot = resolution;
+        }
+    }
+    answers
 }
 
-/// Names all jobs; one answer per offset.
-pub fn run(jobs: &mut [Job], limits: &Limits, pool: &mut Pool) -> Vec<Vec<Resolution>> {
+/// What files have no names for, to be asked of their debug files: the jobs, and each offset's job and position.
+fn elsewhere(jobs: &[Job], answers: &[Vec<Resolution>]) -> (Vec<Job>, Vec<(usize, usize)>) {
+    let nameless = [Reason::NoSymbol, Reason::Unreadable].map(Resolution::Unnamed);
+    let (mut others, mut asked) = (Vec::new(), Vec::new());
+    for (index, (job, answers)) in jobs.iter().zip(answers).enumerate() {
+        let Source::Itself(path) = &job.source else { continue };
+        let places = job.offsets.iter().zip(answers).enumerate();
+        let places = places.filter(|(_, (_, answer))| !path.is_empty() && nameless.contains(answer));
+        let (at, offsets): (Vec<usize>, Vec<u64>) = places.map(|(at, (offset, _))| (at, *offset)).unzip();
+        if !offsets.is_empty() {
+            others.push(Job { file: job.file, offsets, dwarf: true, source: Source::Host(path.clone()) });
+            asked.extend(at.into_iter().map(|at| (index, at)));
+        }
+    }
+    (others, asked)
+}
+
+/// Names all jobs, each from its own source alone.
+pub(super) fn rounds(
+    jobs: &mut [Job],
+    limits: &Limits,
+    deadline: Instant,
+    pool: &mut Pool,
+) -> Vec<Vec<Resolution>> {
     let mut answers: Vec<_> = jobs.iter().map(|job| vec![NOT_REACHED; job.offsets.len()]).collect();
-    let deadline = Instant::now() + limits.total;
     let mut silence = limits.silence;
     let mut next = 0;
     while next < jobs.len() && Instant::now() < deadline && !limits.stopped() {
         let rest = jobs.get(next..).unwrap_or_default();
         let files: Vec<RawFd> = rest.iter().map(|job| job.file).collect();
-        let work = |line: &mut UnixStream| serve(rest, line);
+        let work = |line: &mut UnixStream| serve(rest, limits, line);
         let Ok(mut child) = Child::start(&files, limits, (deadline, silence), work) else { break };
         let reached = child.collect(&mut answers, next, pool);
         let silent = child.silent;
@@ -117,7 +139,9 @@ impl Child {
         while let Some(message) = self.message(pool) {
             match message {
                 Message::Answer(at, answer) => {
-                    if let Some(slot) = answers.get_mut(job).and_then(|answers| answers.get_mut(at)) {
+                    let slot = answers.get_mut(job).and_then(|answers| answers.get_mut(at));
+                    // A second reading, after the first one died, knows less.
+                    if let Some(slot) = slot.filter(|slot| !matches!(slot, Resolution::Named(_))) {
                         *slot = answer;
                     }
                 }
@@ -141,9 +165,13 @@ impl Child {
 
     fn name(&mut self, pool: &mut Pool) -> Option<Arc<str>> {
         let length = usize::from(u16::from_le_bytes(self.bytes()?));
+        Some(pool.share(std::str::from_utf8(&self.part(length)?).ok()?))
+    }
+
+    /// The next so many bytes of an answer; `None` as of [`Self::bytes`].
+    pub(super) fn part(&mut self, length: usize) -> Option<Vec<u8>> {
         self.need(length)?;
-        let name: Vec<u8> = self.read.drain(..length).collect();
-        Some(pool.share(std::str::from_utf8(&name).ok()?))
+        Some(self.read.drain(..length).collect())
     }
 
     /// The next bytes of an answer; `None` when the child is done, dead, or silent for too long.
@@ -196,83 +224,11 @@ enum Message {
     Done,
 }
 
-/// What the child does.
-fn serve(jobs: &[Job], line: &mut impl Write) -> io::Result<()> {
-    let mut pipe = io::BufWriter::with_capacity(16 << 10, line);
-    for job in jobs {
-        let path = PathBuf::from(format!("/proc/self/fd/{}", job.file));
-        let mut names = Some(ElfNames::new(&path, job.dwarf));
-        let mut plain = !job.dwarf;
-        for (batch, offsets) in job.offsets.chunks(BATCH).enumerate() {
-            let mut found = names.as_ref().and_then(|names| names.find(offsets));
-            if found.is_none() && !plain {
-                // Debug information that cannot be read (or links elsewhere) leaves the symbol
-                // table. The first reader goes before the second comes: one file may be open.
-                drop(names.take());
-                names = Some(ElfNames::new(&path, false));
-                plain = true;
-                found = names.as_ref().and_then(|names| names.find(offsets));
-            }
-            for index in 0..offsets.len() {
-                let functions = found.as_ref().map(|found| found.get(index).map_or(&[][..], Vec::as_slice));
-                write_answer(&mut pipe, batch * BATCH + index, functions)?;
-            }
-            pipe.flush()?;
-        }
-        pipe.write_all(&[b'.', 0, 0, 0, 0, 0])?;
-        pipe.flush()?;
-    }
-    Ok(())
-}
-
-fn write_answer(pipe: &mut impl Write, at: usize, functions: Option<&[String]>) -> io::Result<()> {
-    let kind = match functions {
-        None => b'!',
-        Some([]) => b'?',
-        Some(_) => b'=',
-    };
-    let functions = functions.unwrap_or_default();
-    pipe.write_all(&[kind, functions.len() as u8])?;
-    pipe.write_all(&(at as u32).to_le_bytes())?;
-    for name in functions {
-        pipe.write_all(&(name.len() as u16).to_le_bytes())?;
-        pipe.write_all(name.as_bytes())?;
-    }
-    Ok(())
-}
-
-/// Takes from the child what reading an ELF file does not need.
-///
-/// Only one more file can be opened, the ELF file itself: links in it to separate debug files
-/// are chosen by who wrote it, and opening the wrong device as root can stop a machine.
-fn confine(memory: u64) -> io::Result<()> {
-    let probe = std::fs::File::open("/dev/null")?;
-    let free = probe.as_raw_fd() as u64;
-    drop(probe);
-    lower(Resource::Nofile, free + 1)?;
-    lower(Resource::Data, memory)
-}
-
-fn lower(resource: Resource, value: u64) -> io::Result<()> {
-    let hard = getrlimit(resource).maximum;
-    let value = hard.map_or(value, |hard| hard.min(value));
-    Ok(setrlimit(resource, Rlimit { current: Some(value), maximum: hard })?)
-}
-
-/// Bytes of private writable memory this process has (what `RLIMIT_DATA` counts).
-fn own_memory() -> io::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes
-        .map(|kilobytes| kilobytes << 10)
-        .ok_or_else(|| io::Error::other("no VmData in /proc/self/status"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
     use std::io::Write;
+    use std::os::fd::AsRawFd;
 
     use super::*;
 
@@ -296,6 +252,7 @@ mod tests {
             file: file.as_raw_fd(),
             offsets: vec![here - mapping.start + mapping.offset, u64::MAX],
             dwarf: true,
+            source: Source::Itself(String::new()),
         };
         let answers = run(&mut [job(&garbage), job(&exe)], &limits(), &mut Pool::default());
         assert_eq!(answers[0], [unnamed(Reason::Unreadable), unnamed(Reason::Unreadable)]);
@@ -310,7 +267,12 @@ mod tests {
         for length in [1, 64, 4096, exe.len() / 2, exe.len() - 64] {
             let mut cut = tempfile::tempfile().unwrap();
             cut.write_all(&exe[..length]).unwrap();
-            let job = Job { file: cut.as_raw_fd(), offsets: vec![0x1000, 0], dwarf: true };
+            let job = Job {
+                file: cut.as_raw_fd(),
+                offsets: vec![0x1000, 0],
+                dwarf: true,
+                source: Source::Itself(String::new()),
+            };
             let answers = run(&mut [job], &limits(), &mut Pool::default());
             assert!(answers[0].iter().all(|answer| *answer != NOT_REACHED), "{length}: {answers:?}");
         }
@@ -319,7 +281,12 @@ mod tests {
     #[test]
     fn a_silent_child_is_ended_and_its_files_given_up() {
         let exe = File::open("/proc/self/exe").unwrap();
-        let job = || Job { file: exe.as_raw_fd(), offsets: vec![1], dwarf: true };
+        let job = || Job {
+            file: exe.as_raw_fd(),
+            offsets: vec![1],
+            dwarf: true,
+            source: Source::Itself(String::new()),
+        };
         let limits = Limits { stall: Duration::ZERO, ..Limits::default() };
         let answers = run(&mut [job(), job()], &limits, &mut Pool::default());
         assert_eq!(answers, [[unnamed(Reason::Unreadable)], [unnamed(Reason::Unreadable)]]);
@@ -328,7 +295,12 @@ mod tests {
     #[test]
     fn nobody_who_waits_any_more_is_said() {
         let exe = File::open("/proc/self/exe").unwrap();
-        let job = Job { file: exe.as_raw_fd(), offsets: vec![1], dwarf: false };
+        let job = Job {
+            file: exe.as_raw_fd(),
+            offsets: vec![1],
+            dwarf: false,
+            source: Source::Itself(String::new()),
+        };
         let limits = limits();
         limits.stop.store(true, std::sync::atomic::Ordering::Relaxed);
         assert_eq!(run(&mut [job], &limits, &mut Pool::default()), [[NOT_REACHED]]);
@@ -337,7 +309,12 @@ mod tests {
     #[test]
     fn out_of_time_is_said() {
         let exe = File::open("/proc/self/exe").unwrap();
-        let job = Job { file: exe.as_raw_fd(), offsets: vec![1], dwarf: false };
+        let job = Job {
+            file: exe.as_raw_fd(),
+            offsets: vec![1],
+            dwarf: false,
+            source: Source::Itself(String::new()),
+        };
         let answers =
             run(&mut [job], &Limits { total: Duration::ZERO, ..Limits::default() }, &mut Pool::default());
         assert_eq!(answers, [[NOT_REACHED]]);

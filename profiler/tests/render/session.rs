@@ -384,7 +384,7 @@ pub fn session() -> Profile {
 /// The session as a capture holds it.
 pub fn chunks() -> Vec<Chunk> {
     let mut stacks = Stacks::default();
-    stacks.interval.modules = vec![Module { path: "/usr/lib/libshop.so.6".into(), build_id: String::new() }];
+    stacks.interval.modules = vec![Module { path: "/usr/lib/libshop.so.6".into(), ..Module::default() }];
     stacks.interval.processes = processes();
     stacks.interval.end_ns = 1_000 * MS;
     syscalls(&mut stacks);

@@ -12,10 +12,11 @@ use super::{Interner, State};
 use crate::profile::Pid;
 use crate::profile::stack::{FrameId, FrameSpace, Resolution};
 use crate::symbol::holders::lives;
+use crate::symbol::job::{Job, Source};
 use crate::symbol::limits::Limits;
 use crate::symbol::names::Pool;
 use crate::symbol::pin::Pin;
-use crate::symbol::worker::{Job, run};
+use crate::symbol::worker::run;
 
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -58,11 +59,15 @@ impl Interner {
             .filter_map(|(module, mut frames)| {
                 // Neighbours share what the reader has parsed for one of them.
                 frames.sort_unstable();
-                Some((unmapped.remove(&module)?, frames))
+                Some(Work {
+                    path: self.path(FrameSpace::Module(module)),
+                    pin: unmapped.remove(&module)?,
+                    frames,
+                })
             })
             .collect();
-        for (_, frames) in &work {
-            frames.iter().for_each(|(_, frame)| self.set(*frame, State::Named));
+        for work in &work {
+            work.frames.iter().for_each(|(_, frame)| self.set(*frame, State::Named));
         }
         self.naming = Some(std::thread::spawn(move || name(&work)));
     }
@@ -99,19 +104,32 @@ impl Interner {
     }
 }
 
+/// A file that is let go, and what is asked of it.
+struct Work {
+    pin: Pin,
+    path: String,
+    frames: Vec<(u64, FrameId)>,
+}
+
 /// Names frames by files that this alone holds.
-fn name(work: &[(Pin, Vec<(u64, FrameId)>)]) -> Vec<(FrameId, Resolution)> {
-    let job = |(pin, frames): &(Pin, Vec<(u64, FrameId)>)| Job {
-        file: pin.place.as_raw_fd(),
-        offsets: frames.iter().map(|(offset, _)| *offset).collect(),
-        dwarf: pin.seen.bytes <= DWARF_BYTES,
+fn name(work: &[Work]) -> Vec<(FrameId, Resolution)> {
+    let job = |work: &Work| Job {
+        file: work.pin.place.as_raw_fd(),
+        offsets: work.frames.iter().map(|(offset, _)| *offset).collect(),
+        dwarf: work.pin.seen.bytes <= DWARF_BYTES,
+        source: Source::Itself(work.path.clone()),
     };
     let mut jobs: Vec<Job> = work.iter().map(job).collect();
     // The recorder runs before others; this is not urgent.
     let _ = rustix::process::setpriority_process(None, 0);
-    let limits =
-        Limits { stall: TOTAL, total: TOTAL, silence: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits {
+        dwarf_bytes: DWARF_BYTES,
+        stall: TOTAL,
+        total: TOTAL,
+        silence: Duration::from_millis(300),
+        ..Limits::default()
+    };
     let answers = run(&mut jobs, &limits, &mut Pool::default());
-    let frames = work.iter().flat_map(|(_, frames)| frames.iter().map(|(_, frame)| *frame));
+    let frames = work.iter().flat_map(|work| work.frames.iter().map(|(_, frame)| *frame));
     frames.zip(answers.into_iter().flatten()).collect()
 }
