@@ -22,6 +22,7 @@ pub mod lsm_site;
 pub mod measured;
 mod packed;
 pub mod parts;
+pub mod peer;
 pub mod presence;
 pub mod process;
 pub mod row_set;
