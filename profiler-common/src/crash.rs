@@ -3,6 +3,7 @@
 //! In: signals that end a process, faults that a handler catches. Out: a [`FaultHead`] and the top of the thread's stack, in
 //! a ring of its own.
 
+use crate::peer::LastReceive;
 use crate::processor::REGISTER_WORDS;
 
 /// Faults that have the whole of what is copied of a stack; later ones have [`STACK_BYTES_LATER`].
@@ -129,7 +130,9 @@ pub struct FaultHead {
     pub ip_area: Area,
     /// The mapping of the address.
     pub address_area: Area,
+    /// What the thread received last.
+    pub received: LastReceive,
     /// The user registers, as `pt_regs` has them.
     pub registers: [u64; REGISTER_WORDS],
 }
-crate::shared_record!(FaultHead, 96 + 2 * (48 + NAME_BYTES) + 8 * REGISTER_WORDS);
+crate::shared_record!(FaultHead, 128 + 2 * (48 + NAME_BYTES) + 8 * REGISTER_WORDS);

@@ -22,6 +22,7 @@ pub mod lsm;
 pub mod outcome;
 pub mod part;
 pub mod paths;
+pub mod peer;
 pub mod processor;
 pub mod sample;
 pub mod slowest;

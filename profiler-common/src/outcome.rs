@@ -108,6 +108,10 @@ macro_rules! each_outcome {
             BlockIssueUntold,
             /// Class, no loss: flushes that the kernel makes for the requests of others.
             BlockFlush,
+            /// Lost: no room for a new row of receives.
+            PeerRowFull,
+            /// Lost: no memory for what a thread received last.
+            PeerStateFull,
             /// Missing: the kernel could not give the kernel stack.
             KernelStackMissing,
             /// Missing: the kernel could not give the user stack.

@@ -55,6 +55,8 @@ globals! {
     SYSCALL_ROWS: u32 = 1, fn syscall_rows;
     /// 1: CPU samples are rows (else they only label slow calls).
     CPU_ROWS: u32 = 1, fn cpu_rows;
+    /// 1: receives that were waited for are rows (else they only say from whom a thread received last).
+    PEER_ROWS: u32 = 1, fn peer_rows;
     /// 1: faults are told.
     CRASH_ROWS: u32 = 1, fn crash_rows;
     /// 1: each CPU keeps the last calls.

@@ -14,6 +14,7 @@ mod crash;
 mod lock;
 mod lsm;
 mod offcpu;
+mod peer;
 mod runq;
 mod syscall;
 

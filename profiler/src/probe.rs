@@ -18,6 +18,7 @@ macro_rules! each_probe {
             Runq runq [],
             Cpu cpu [],
             Block block [],
+            Peer peer [],
             Crash crash [],
         }
     };

@@ -3,11 +3,12 @@
 //! In: a profile. Out: the same, with paths, arguments, addresses and host names replaced by `path-1`, `host-1` …, the same one everywhere. Names of
 //! containers, processes, threads and functions stay, since without them nothing could be read. What is replaced is said in the recording's limits.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::profile::rows::Place;
+use crate::profile::peer::{Host, Peer};
+use crate::profile::rows::{PeerKey, Place, Received};
 use crate::profile::{FrameSpace, Profile, Resolution};
 
 /// What every output says.
@@ -35,7 +36,9 @@ pub fn redact(profile: &mut Profile) {
         call.arguments = call.arguments.map(|argument| words.number(argument));
     }
     profile.waits.blame.rewrite_locks(&mut |lock| words.number(lock));
+    peers(profile, &mut words);
     for fault in &mut profile.crash.faults {
+        fault.received = fault.received.map(|last| Received { peer: words.peer(last.peer), ..last });
         fault.container = words.text(&fault.container);
         fault.registers.iter_mut().for_each(|register| *register = words.number(*register));
         fault.address = fault.address.map(|address| words.number(address));
@@ -56,6 +59,18 @@ pub fn redact(profile: &mut Profile) {
     profile.stacks.rename(&mut |name| Arc::from(more.text(name)));
     profile.missing_tail = profile.missing_tail.take().map(|tail| more.text(&tail));
     profile.header.limits.push(SAID.to_owned());
+}
+
+fn peers(profile: &mut Profile, words: &mut Words) {
+    let mut numbers = BTreeMap::new();
+    for (key, row) in std::mem::take(&mut profile.peer.rows) {
+        let peer = words.peer(key.peer);
+        if let (Host::Ip(ip), Host::Redacted(number)) = (key.peer.host, peer.host) {
+            numbers.insert(ip, number);
+        }
+        profile.peer.rows.entry(PeerKey { peer, ..key }).or_default().merge(&row);
+    }
+    profile.peer.redacted = Some(numbers);
 }
 
 fn header(profile: &mut Profile, words: &mut Words) {
@@ -106,6 +121,17 @@ impl Words {
         *count += 1;
         self.known.insert((kind, text.to_owned()), *count);
         *count
+    }
+
+    /// A port tells of a service, not of a machine.
+    fn peer(&mut self, peer: Peer) -> Peer {
+        match peer.host {
+            Host::Ip(ip) => {
+                let number = self.place("address", &ip.to_string());
+                Peer { host: Host::Redacted(u32::try_from(number).unwrap_or(u32::MAX)), ..peer }
+            }
+            Host::Redacted(_) | Host::Others => peer,
+        }
     }
 
     fn path(&mut self, path: &str) -> String {
@@ -181,6 +207,8 @@ mod tests {
         assert_eq!(words.text("tcp 10.0.0.1:80 → 10.0.0.2:9003"), "tcp address-1:80 → address-2:9003");
         assert_eq!(words.text("udp [fe80::1]:53"), "udp address-3:53");
         assert_eq!(words.text("10.0.0.2, again"), "address-2, again");
+        let peer = Peer { host: Host::Ip(IpAddr::from([10, 0, 0, 2])), port: 5432 };
+        assert_eq!(words.peer(peer).to_string(), "address-2:5432");
         assert_eq!(words.text("unix /run/secret.sock"), "unix path-1");
         assert_eq!(words.path("/run/secret.sock"), "path-1");
         assert_eq!(words.text("LazyCompile:~f /app/x.js:10"), "LazyCompile:~f path-2");

@@ -80,7 +80,7 @@ fn this_user_gets_a_table_with_a_verdict_for_each_probe() {
     let text = String::from_utf8(out).unwrap();
     let (_, verdict) = text.split_once("\nverdict\n").unwrap();
     let lines: Vec<&str> = verdict.lines().collect();
-    assert_eq!(lines.len(), 8, "{verdict}");
+    assert_eq!(lines.len(), 9, "{verdict}");
     let refused = lines.iter().all(|line| line.trim_start().starts_with("no "));
     assert_eq!(refused, matches!(result, Err(Failure::Privilege(_))), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");

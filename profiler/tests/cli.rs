@@ -124,7 +124,7 @@ fn usage_errors_name_the_flag_and_the_mend() {
         (&["record", "--pid", "0"], &["--pid", "1234"]),
         (
             &["record", "--probe", "disk"],
-            &["--probe", "syscall, lock, lsm, offcpu, runq, cpu, block and crash"],
+            &["--probe", "syscall, lock, lsm, offcpu, runq, cpu, block, peer and crash"],
         ),
         (&["record", "--lsm-hooks", "a b"], &["--lsm-hooks", "socket_sendmsg"]),
         (&["record", "--probe", "cpu", "--lsm-hooks", "file_open"], &["--lsm-hooks", "--probe"]),

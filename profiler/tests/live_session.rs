@@ -36,9 +36,17 @@ const PICTURES: [&str; 17] = [
     "wakers.folded",
     "wakers.svg",
 ];
-/// Pictures of what a second of this machine may lack: disk requests, deaths, chains.
-const PERHAPS_EMPTY: [&str; 6] =
-    ["block.folded", "block.svg", "crash.folded", "crash.svg", "chains.folded", "chains.svg"];
+/// Pictures of what a second of this machine may lack: disk requests, deaths, chains, peers.
+const PERHAPS_EMPTY: [&str; 8] = [
+    "block.folded",
+    "block.svg",
+    "crash.folded",
+    "crash.svg",
+    "chains.folded",
+    "chains.svg",
+    "peer.folded",
+    "peer.svg",
+];
 
 fn copied(from: &Path, to: &Path) {
     use std::os::unix::fs::PermissionsExt as _;

@@ -13,6 +13,8 @@ mod blame;
 mod disks;
 #[path = "render/findings.rs"]
 mod findings;
+#[path = "render/peers.rs"]
+mod peers;
 #[path = "render/scenes.rs"]
 mod scenes;
 #[path = "render/session.rs"]
@@ -50,6 +52,7 @@ fn goldens() {
         ("waits", waits::waits()),
         ("disks", disks::disks()),
         ("blame", blame::blame()),
+        ("peers", peers::peers()),
     ] {
         golden(&format!("{scene}.txt"), &rendered(&profile, Format::Text));
         golden(&format!("{scene}.json"), &rendered(&profile, Format::Json));
@@ -76,7 +79,7 @@ fn an_empty_profile_renders_in_every_format() {
 #[test]
 fn what_is_not_known_has_one_form_in_all_outputs() {
     let mut seen = 0;
-    for profile in [session(), waits::waits(), disks::disks(), blame::blame()] {
+    for profile in [session(), waits::waits(), disks::disks(), blame::blame(), peers::peers()] {
         let mut outputs: Vec<String> =
             [Format::Text, Format::Json, Format::Heat].map(|of| rendered(&profile, of)).into();
         for &probe in Picture::ALL {
@@ -113,7 +116,7 @@ fn assert_unknown(line: &str) -> usize {
 
 #[test]
 fn text_fits_the_page_and_nothing_untrusted_acts() {
-    for profile in [session(), waits::waits(), disks::disks(), blame::blame()] {
+    for profile in [session(), waits::waits(), disks::disks(), blame::blame(), peers::peers()] {
         let mut outputs = vec![rendered(&profile, Format::Text), rendered(&profile, Format::Json)];
         assert!(outputs[0].lines().all(|line| line.chars().count() <= 100), "{}", outputs[0]);
         for &probe in Picture::ALL {

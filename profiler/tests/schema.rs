@@ -12,6 +12,8 @@ mod blame;
 mod check;
 #[path = "render/disks.rs"]
 mod disks;
+#[path = "render/peers.rs"]
+mod peers;
 #[path = "render/scenes.rs"]
 mod scenes;
 #[path = "render/session.rs"]
@@ -57,6 +59,7 @@ fn summaries() -> Vec<Value> {
         waits::waits(),
         disks::disks(),
         blame::blame(),
+        peers::peers(),
         scenes::minute(),
         Profile::default(),
     ];

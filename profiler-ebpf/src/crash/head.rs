@@ -9,6 +9,7 @@ use profiler_common::processor::WHERE;
 use crate::clock::now_ns;
 use crate::crash::{area, buffer};
 use crate::global::offset;
+use crate::peer::last;
 use crate::target::cgroup;
 use crate::task::read::read;
 use crate::task::{self, number};
@@ -48,6 +49,7 @@ pub fn fault_head(signal: u32, siginfo: u64, how: u32) -> u32 {
     (head.tgid, head.tid) = ((ids >> 32) as u32, ids as u32);
     (head.how, head.signal, head.time_ns) = (how, signal, now_ns());
     head.comm = task::comm(current);
+    head.received = last::told(current);
     head.cgroup = cgroup::own_id(current);
     let words = if how == how::KILLED { [0; 4] } else { read::<[u64; 4]>(siginfo).unwrap_or([0; 4]) };
     (head.code, head.address, head.call) = (words[CODE] as i32, words[ADDRESS], words[CALL] as u32);

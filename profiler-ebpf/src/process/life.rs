@@ -20,6 +20,7 @@ use crate::global::offset;
 use crate::lsm::open;
 use crate::offcpu::blocked;
 use crate::outcome::{busy, count};
+use crate::peer::last;
 use crate::process::announce::{PROCESSES, send};
 use crate::syscall::interrupted;
 use crate::target::filter::{self, TARGETS};
@@ -89,6 +90,7 @@ pub fn free(task: u64) {
     open::free(task);
     if global::task_storage() == 0 {
         record::free(task);
+        last::free(task);
     }
     if global::by_tgid() != 0 && global::have_offsets() != 0 {
         let (Some(tgid), Some(tid)) =

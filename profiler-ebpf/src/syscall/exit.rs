@@ -20,6 +20,7 @@ use crate::clock::now_ns;
 use crate::crash::calls;
 use crate::offcpu::blocked;
 use crate::outcome::count;
+use crate::peer;
 use crate::syscall::call::{self, Ended};
 use crate::syscall::{asked, interrupted, registers, slow, unmatched};
 use crate::target::filter;
@@ -124,6 +125,9 @@ fn exit_rare(ctx: *mut c_void, slot: &Slot, task: Task, (regs, ret): (u64, i64))
     let latency_ns = now.wrapping_sub(thread.enter_ns.get());
     let ended = Ended { tgid: (ids >> 32) as u32, nr: thread.nr.get(), latency_ns, ret };
     calls::note(ids as u32, (ended.nr, ret), (now, latency_ns));
+    if here && flags & flag::RECEIVED != 0 {
+        peer::row::ended(ended.nr, latency_ns);
+    }
     let user = if here && call::add(&ended) { slow::add(ctx, &ended, regs) } else { NO_STACK };
     // Its waits ended on CPUs of their own: they count also where the call ends on one that does not.
     blocked::settle(ctx, thread, user);

@@ -4,7 +4,7 @@
 mod interrupt;
 pub mod record;
 pub mod slot;
-mod storage;
+pub mod storage;
 mod switch;
 pub mod world;
 

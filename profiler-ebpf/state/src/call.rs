@@ -21,7 +21,9 @@ pub fn begins(world: &impl World, thread: &Thread, (nr, now): (u32, u64), restar
     if restarts {
         restart::joins(world, thread);
     }
-    thread.flags.set((thread.flags.get() | flag::KNOWN | flag::IN_CALL) & !(flag::SEEDED | flag::UNTOLD));
+    thread.flags.set(
+        (thread.flags.get() | flag::KNOWN | flag::IN_CALL) & !(flag::SEEDED | flag::UNTOLD | flag::RECEIVED),
+    );
 }
 
 /// A thread that was never seen runs at attach: it may be in a call since before. What it does from `now` on is kept for
@@ -65,5 +67,5 @@ pub fn moves(world: &impl World, thread: &Thread, slot: &Slot, switches: u64) {
 #[inline(always)]
 pub fn ends(world: &impl World, thread: &Thread, now: u64) {
     slice::ends(world, thread, now);
-    thread.flags.set(thread.flags.get() & !(flag::IN_CALL | flag::SEEDED));
+    thread.flags.set(thread.flags.get() & !(flag::IN_CALL | flag::SEEDED | flag::RECEIVED));
 }

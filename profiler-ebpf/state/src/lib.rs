@@ -17,6 +17,7 @@ pub mod lock_wait;
 pub mod lock_waits;
 pub mod missed;
 pub mod parts;
+pub mod peer;
 pub mod pending;
 pub mod restart;
 pub mod slice;

@@ -27,6 +27,8 @@ pub mod flag {
     pub const RETURNED: u32 = 64;
     /// On a CPU at attach: nobody knows yet whether it is in a call.
     pub const UNTOLD: u32 = 128;
+    /// The call it is in has slept, and then received something from a peer (see `peer`).
+    pub const RECEIVED: u32 = 256;
 }
 
 /// The slice of a thread that is open.

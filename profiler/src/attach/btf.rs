@@ -91,10 +91,23 @@ impl<'a> Types<'a> {
 
     /// Byte offset of `member` in struct `name`, through anonymous structs and unions.
     pub fn offset(&self, name: &str, member: &str) -> Option<u32> {
-        self.member_bits(*self.named.get(name)?, member, 8).map(|bits| bits / 8)
+        self.member(*self.named.get(name)?, member, 8).map(|(bits, _)| bits / 8)
     }
 
-    fn member_bits(&self, id: u32, member: &str, depth: u32) -> Option<u32> {
+    /// The same of a member of `member`, whose type need not have a name of its own.
+    pub fn offset_inside(&self, name: &str, member: &str, inner: &str) -> Option<u32> {
+        let (bits, mut id) = self.member(*self.named.get(name)?, member, 8)?;
+        for _ in 0..8 {
+            if self.head(*self.starts.get(id as usize)? as usize)?.kind != TYPEDEF {
+                break;
+            }
+            id = self.behind(id)?;
+        }
+        self.member(id, inner, 8).map(|(inner, _)| (bits + inner) / 8)
+    }
+
+    /// Place of a member in bits, and its type.
+    fn member(&self, id: u32, member: &str, depth: u32) -> Option<(u32, u32)> {
         let at = *self.starts.get(id as usize)? as usize;
         let head = self.head(at)?;
         if depth == 0 || !matches!(head.kind, STRUCT | UNION) {
@@ -104,14 +117,14 @@ impl<'a> Types<'a> {
             let entry = at + 12 + index * 12;
             let bits = word(self.types, entry + 8)?;
             let bits = if head.kind_flag { bits & 0x00ff_ffff } else { bits };
-            let name = word(self.types, entry)? as usize;
+            let (name, own) = (word(self.types, entry)? as usize, word(self.types, entry + 4)?);
             if self.is_name(name, member) {
-                return Some(bits);
+                return Some((bits, own));
             }
             if name == 0
-                && let Some(inner) = self.member_bits(word(self.types, entry + 4)?, member, depth - 1)
+                && let Some((inner, own)) = self.member(own, member, depth - 1)
             {
-                return Some(bits + inner);
+                return Some((bits + inner, own));
             }
         }
         None
@@ -201,7 +214,7 @@ mod tests {
             return;
         };
         let types =
-            Types::scan(&bytes, &["task_struct", "cgroup_subsys_id", "cgroup", "btf_trace_sched_switch"])
+            Types::scan(&bytes, &["task_struct", "cgroup_subsys_id", "sock", "btf_trace_sched_switch"])
                 .unwrap();
         // Independent witness: /proc/self/task and the pid's own neighbours cannot tell offsets, but
         // order can: tgid follows pid, and comm lies inside the struct.
@@ -214,6 +227,9 @@ mod tests {
         );
         assert!(types.arguments("btf_trace_no_such").is_none());
         assert!(types.variant("cgroup_subsys_id", "cpu_cgrp_id").is_some());
+        let lock = types.offset("sock", "sk_lock").unwrap();
+        assert!(types.offset_inside("sock", "sk_lock", "owned").unwrap() > lock);
+        assert!(types.offset_inside("sock", "sk_lock", "no_such_member").is_none());
     }
 
     #[test]

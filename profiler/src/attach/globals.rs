@@ -10,6 +10,7 @@ use profiler_common::global::{CGROUPS, COMMS, CPU_WORDS, Offsets};
 
 use super::clock::now_ns;
 use super::offsets::{self, Hierarchy};
+use super::peers::PeerOffsets;
 use super::request::Request;
 use super::requests::BlockOffsets;
 use super::{copies, follow, log};
@@ -46,6 +47,7 @@ pub struct Globals {
     data_end: u64,
     offsets: Offsets,
     block: BlockOffsets,
+    peer: PeerOffsets,
     followed: [Followed; CGROUPS],
     comm_names: [[u8; COMM_BYTES]; COMMS],
     thread_globs: [Glob; GLOBS],
@@ -95,6 +97,7 @@ impl Globals {
             data_end: 0xffff_ffff_ff00_0000,
             offsets: layout.map(|layout| layout.offsets).unwrap_or_default(),
             block: layout.map(|layout| layout.block).unwrap_or_default(),
+            peer: layout.map(|layout| layout.peer).unwrap_or_default(),
             followed: follow::initial(&filter.cgroups),
             comm_names: [[0; COMM_BYTES]; COMMS],
             thread_globs: [Glob::NONE; GLOBS],
@@ -180,6 +183,7 @@ impl Globals {
             .override_global("DATA_END", &self.data_end, true)
             .override_global("OFFSETS", &self.offsets, true)
             .override_global("BLOCK_OFFSETS", &self.block, true)
+            .override_global("PEER_OFFSETS", &self.peer, true)
             .override_global("FOLLOWED", &self.followed, true)
             .override_global("COMM_NAMES", &self.comm_names, true)
             .override_global("CPU_MASK", &self.cpu_mask, true);

@@ -14,12 +14,14 @@ mod lsm;
 mod mappings;
 mod object;
 pub mod offsets;
+mod peers;
 mod raw;
 mod refusal;
 mod request;
 mod requests;
 mod sampling;
 mod session;
+mod sizes;
 
 pub use clock::{now_ns, starts_ahead_ns};
 pub use follow::{Instances, is_somebody};

@@ -9,6 +9,7 @@ use profiler_common::global::Offsets;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 use super::btf::Types;
+use super::peers::{self, PeerOffsets};
 use super::requests::{self, BlockOffsets};
 
 /// The file in which the kernel describes its own types.
@@ -30,6 +31,8 @@ pub struct Layout {
     pub offsets: Offsets,
     /// Where the fields of disk requests are.
     pub block: BlockOffsets,
+    /// Where the fields of TCP sockets are.
+    pub peer: PeerOffsets,
     /// Whether tracing programs may use task storage, and the helpers that came with it.
     pub task_storage: bool,
 }
@@ -117,7 +120,7 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
         "xarray",
         "xa_node",
     ];
-    let types = Types::scan(bytes, &[OWN.as_slice(), requests::WANTED].concat())?;
+    let types = Types::scan(bytes, &[OWN.as_slice(), requests::WANTED, peers::WANTED].concat())?;
     let task = |member| types.offset("task_struct", member);
     let ancestors = types.offset("cgroup", "ancestors");
     let offsets = Offsets {
@@ -160,7 +163,12 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
     let offsets = numbers(&types, offsets).unwrap_or(offsets);
     // The helper that came last of those that the programs call where there is task storage.
     let task_storage = types.variant("bpf_func_id", "BPF_FUNC_task_pt_regs").is_some();
-    Some(Layout { offsets, block: requests::offsets(&types).unwrap_or_default(), task_storage })
+    Some(Layout {
+        offsets,
+        block: requests::offsets(&types).unwrap_or_default(),
+        peer: peers::offsets(&types).unwrap_or_default(),
+        task_storage,
+    })
 }
 
 /// Mount namespaces: a kernel may have none.

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::{BtfTracePoint, Iter, PerfEvent, RawTracePoint};
-use aya::{Btf, BtfError, Ebpf, EbpfLoader, VerifierLogLevel};
+use aya::{Btf, BtfError, Ebpf, VerifierLogLevel};
 
 use super::clock::now_ns;
 use super::globals::Globals;
@@ -18,13 +18,13 @@ use super::lsm::{self, Lsm, LsmRequest};
 use super::refusal::{one_line, unload};
 use super::request::Request;
 use super::sampling::Sampling;
-use super::{copies, follow, log, object};
+use super::{follow, log, object, sizes};
 use crate::failure::Failure;
 use crate::machine::limit;
 use crate::plan::Assessment;
 use crate::plan::backend::{Backend, Beside};
 use crate::plan::hooks::{
-    CALLS, CGROUPS, CPU_SAMPLE, IN_FLIGHT, INTERRUPTS, PROCESS_FREE, PROCESSES, SIGNALS, SWITCHES,
+    CALLS, CGROUPS, CPU_SAMPLE, IN_FLIGHT, INTERRUPTS, PROCESS_FREE, PROCESSES, RECEIVES, SIGNALS, SWITCHES,
 };
 use crate::plan::table;
 use crate::probe::Probe;
@@ -72,9 +72,8 @@ impl Attached {
         let types = thread::spawn(Btf::from_sys_fs);
         globals.inject(&mut loader);
         object.inject(&mut loader);
-        size_maps(&mut loader, &request);
+        sizes::shrink(&mut loader, &request, globals.task_storage());
         let bytes = if globals.task_storage() {
-            loader.map_max_entries("TASKS", 1);
             Cow::Borrowed(object.bytes())
         } else {
             object::without_task_storage(object.bytes())?
@@ -140,6 +139,9 @@ impl Attached {
     pub fn complete(&mut self, plan: &[Assessment]) -> Result<(), Failure> {
         if self.beside(Beside::Interrupts) {
             self.interrupts();
+        }
+        if self.beside(Beside::Receives) {
+            self.try_btf("receives", RECEIVES);
         }
         if self.tells_deaths
             && let Err(failure) = self.raw_tracepoints(SIGNALS)
@@ -376,24 +378,4 @@ impl Attached {
 fn begins(program: &str) -> bool {
     const BEGIN: [&str; 4] = ["sys_enter", "contention_begin", "enter_", "kprobe_"];
     BEGIN.iter().any(|begin| program.starts_with(begin))
-}
-
-/// Shrinks the maps of probes that are off.
-fn size_maps(loader: &mut EbpfLoader<'_>, request: &Request) {
-    if let Some(lsm) = &request.lsm {
-        let sites = lsm::site::most(&lsm.hooks, &lsm.modules) as u32;
-        loader.map_max_entries("LSM_CACHE", 2 * sites.max(1));
-    }
-    copies::size_maps(loader, request);
-    if !request.log {
-        // The smallest ring there is.
-        loader.map_max_entries("AYA_LOGS", 4096);
-    }
-    let filled: Vec<_> = request.probes.iter().flat_map(|probe| table::row(probe).kernel.maps).collect();
-    for map in table::rows().flat_map(|row| row.kernel.maps).filter(|map| !filled.contains(map)) {
-        loader.map_max_entries(map, 1);
-    }
-    if request.filter.tgids.is_empty() {
-        loader.map_max_entries("TARGETS", 1);
-    }
 }

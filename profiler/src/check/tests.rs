@@ -109,7 +109,7 @@ fn only_probes_that_cannot_run_are_refused() {
     let without_types = Report::new(Facts { btf: Btf::Missing, ..capable() });
     assert_eq!(
         without_types.refused(),
-        [Probe::Lock, Probe::Offcpu, Probe::Runq, Probe::Block, Probe::Crash]
+        [Probe::Lock, Probe::Offcpu, Probe::Runq, Probe::Block, Probe::Peer, Probe::Crash]
     );
     assert_eq!(Report::new(unprivileged()).refused(), Probe::ALL);
 }

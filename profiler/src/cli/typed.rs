@@ -90,7 +90,9 @@ fn probe_help() -> String {
 }
 
 fn picture_help() -> String {
-    picture_names().join("|")
+    let probes = probe_names();
+    let further: Vec<_> = picture_names().into_iter().filter(|name| !probes.contains(name)).collect();
+    format!("That of a probe by its name, or {}", further.join("|"))
 }
 
 /// Which system calls are slow, which locks are waited for, what burns CPU: by container.

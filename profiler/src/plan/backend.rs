@@ -81,6 +81,8 @@ pub enum Beside {
     Interrupts,
     /// CPU samples, with or without rows of their own.
     Samples,
+    /// What each thread received last, and from whom.
+    Receives,
 }
 
 /// A probe's half in the kernel.

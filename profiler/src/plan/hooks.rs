@@ -97,6 +97,8 @@ pub const IN_FLIGHT: &str = "in_flight_tasks";
 /// Programs of wakeups and switches, named as their tracepoint, in the order they are attached: a sleep that a switch
 /// begins must find its wakeup seen. They are detached in the opposite order.
 pub const SWITCHES: &[&str] = &["sched_wakeup", "sched_switch"];
+/// The program of what sockets hand to threads, named as its tracepoint.
+pub const RECEIVES: &[&str] = &["tcp_rcv_space_adjust"];
 /// (program, tracepoint) of what processes do: they announce new ones. Ends before forks: a child of ours whose fork is seen
 /// is seen ending, too.
 pub const PROCESSES: &[(&str, &str)] = &[

@@ -104,7 +104,7 @@ fn told(plan: &ProbePlan, words: &str) -> bool {
 #[test]
 fn everything_runs_on_a_capable_machine() {
     let plans = plan(&capable(), Probe::ALL);
-    assert_eq!(active(&plans), ["syscall", "lock", "lsm", "offcpu", "runq", "cpu", "block", "crash"]);
+    assert_eq!(active(&plans), ["syscall", "lock", "lsm", "offcpu", "runq", "cpu", "block", "peer", "crash"]);
     assert_eq!(plans[0].backend, "raw-tracepoint + btf-tracepoint");
     assert_eq!(plans[1].backend, "contention");
     assert_eq!(plans[2].backend, "fentry");
@@ -135,7 +135,7 @@ fn without_rights_nothing_runs_and_each_probe_names_the_mend() {
 #[test]
 fn linux_5_10_waits_by_slow_paths_and_has_a_bounded_number_of_threads() {
     let plans = plan(&old_kernel(), Probe::ALL);
-    assert_eq!(active(&plans), ["syscall", "lock", "lsm", "offcpu", "runq", "cpu", "block", "crash"]);
+    assert_eq!(active(&plans), ["syscall", "lock", "lsm", "offcpu", "runq", "cpu", "block", "peer", "crash"]);
     assert!(told(&plans[0], "16,384 at once"), "{plans:?}");
     assert_eq!(plans[1].backend, "spin kprobe + sleep fentry");
     assert!(told(&plans[1], "rt-mutexes"), "{plans:?}");
@@ -208,7 +208,7 @@ fn a_carried_back_tracepoint_counts_on_an_old_release() {
         Facts { release: "5.14.0-427.el9".to_owned(), contention: true, version: (5, 14), ..old_kernel() };
     assert_eq!(
         active(&plan(&facts, Probe::ALL)),
-        ["syscall", "lock", "lsm", "offcpu", "runq", "cpu", "block", "crash"]
+        ["syscall", "lock", "lsm", "offcpu", "runq", "cpu", "block", "peer", "crash"]
     );
 }
 
@@ -248,7 +248,8 @@ fn what_the_lock_probe_misses_depends_on_the_spinlocks() {
 #[test]
 fn hidden_kernel_names_are_a_miss_of_every_probe_with_stacks() {
     let plans = plan(&Facts { kernel_names: KernelNames::Hidden, ..capable() }, Probe::ALL);
-    let mut named = plans.iter().filter(|plan| !["runq", "block", "crash"].contains(&plan.probe.as_str()));
+    let mut named =
+        plans.iter().filter(|plan| !["runq", "block", "peer", "crash"].contains(&plan.probe.as_str()));
     assert!(named.all(|plan| told(plan, "kernel addresses only")), "{plans:?}");
 }
 

@@ -10,6 +10,7 @@ pub mod crash;
 pub mod lock;
 pub mod lsm;
 pub mod offcpu;
+pub mod peer;
 pub mod runq;
 pub mod syscall;
 pub mod waits;

@@ -144,6 +144,12 @@ classes! {
     BlockUntimed = "disk requests without times: iostats of the disk are off", Missing, of Requests;
     /// The kernel keeps no issue time of it.
     BlockIssueUntold = "disk requests whose queue and device are not told apart: no issue time", Missing, of Requests;
+    /// No room for a row of receives.
+    PeerRowFull = "receives that slept without room for their row", Lost, of Calls;
+    /// No memory for a thread's last receive.
+    PeerStateFull = "receives of threads without room for their peer", Lost, of Calls;
+    /// Its program was at work already.
+    PeerRecursionMiss = "receives skipped by the kernel's recursion guard", Lost, of Calls;
     /// CPUs that came back, or that the kernel refused to sample; ns.
     CpuUnsampledNs = "ns in which an online CPU was not sampled (upper bound)", Lost, of None;
     /// No memory for a thread's state.

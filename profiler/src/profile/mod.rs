@@ -23,6 +23,7 @@ pub mod measured;
 pub mod module;
 mod packed;
 pub mod parts;
+pub mod peer;
 pub mod presence;
 pub mod process;
 pub mod row_set;

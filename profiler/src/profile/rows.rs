@@ -10,7 +10,10 @@ pub use super::lsm_site::LsmSite;
 pub use crate::probes::blame::rows::{BlameRows, HeldKey, HeldRow, LockHolder, Told};
 pub use crate::probes::block::rows::{BlockKey, BlockRow, BlockRows, Disk, LongRequest};
 pub use crate::probes::cpu::rows::{CpuKey, CpuRow, CpuRows};
-pub use crate::probes::crash::rows::{Area, CallBefore, CoreFacts, CrashRows, Fault, How, Kind, Place};
+pub use crate::probes::crash::rows::{
+    Area, CallBefore, CoreFacts, CrashRows, Fault, How, Kind, Place, Received,
+};
 pub use crate::probes::lock::rows::{Holder, HolderKey, HolderRow, LockKey, LockRow, LockRows};
 pub use crate::probes::lsm::rows::{LsmKey, LsmRow, LsmRows, LsmStackKey};
+pub use crate::probes::peer::rows::{PeerKey, PeerRow, PeerRows};
 pub use crate::probes::syscall::rows::{SlowKey, SlowRow, StackSource, SyscallRow, SyscallRows};

@@ -87,6 +87,8 @@ pub mod rank {
     pub const OUTSIDE: u8 = 33;
     /// Waiting for a disk.
     pub const DISK: u8 = 33;
+    /// Waiting for a peer.
+    pub const PEER: u8 = 33;
     /// A call that was under way at the end.
     pub const UNDER_WAY: u8 = 33;
     /// Futex waits.

@@ -2,7 +2,7 @@
 //!
 //! In: nothing. Out: [`CELLS`]. A new backend is a row; which kernels have it is a column of that row.
 
-use crate::verdict::{self, Judge, blame, crash, disk, memory, parts, security};
+use crate::verdict::{self, Judge, blame, crash, disk, memory, parts, peer, security};
 
 /// One probe, or a part of one, by one backend against one workload.
 pub struct Cell {
@@ -147,6 +147,15 @@ const DISK: Cell = Cell {
     ..SYSCALL
 };
 
+const PEER: Cell = Cell {
+    place: "peer",
+    backend: "rcv-space",
+    load: "each answer of a peer that is late",
+    words: &["talk-peers", "100", "10"],
+    judge: peer::receives,
+    ..SYSCALL
+};
+
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
     SYSCALL,
@@ -218,6 +227,7 @@ pub const CELLS: &[Cell] = &[
     Cell { place: "lsm", backend: "kprobe", joins: true, ..DATAGRAMS },
     DISK,
     Cell { backend: "io-start", since: REQUEST_START, ..DISK },
+    PEER,
     Cell {
         place: "cpu",
         backend: "cpu-clock",

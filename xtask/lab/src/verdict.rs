@@ -6,6 +6,7 @@ pub mod crash;
 pub mod disk;
 pub mod memory;
 pub mod parts;
+pub mod peer;
 pub mod security;
 
 use anyhow::{Context, Result, bail, ensure};

@@ -122,7 +122,7 @@ fn handle(signal: libc::c_int, handler: usize, flags: libc::c_int) {
 }
 
 /// A child without the standard library's own handlers, and without a core.
-fn plain(way: fn()) -> io::Result<i32> {
+fn plain(way: impl FnOnce()) -> io::Result<i32> {
     system::fork(|| {
         for signal in [libc::SIGSEGV, libc::SIGBUS] {
             handle(signal, libc::SIG_DFL, 0);
@@ -131,6 +131,14 @@ fn plain(way: fn()) -> io::Result<i32> {
         // SAFETY: the record lives until the call returns.
         unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
         way();
+    })
+}
+
+/// Such a child, which does something and then writes to a null pointer.
+pub fn plain_null(before: impl FnOnce()) -> io::Result<i32> {
+    plain(|| {
+        before();
+        die(NULL);
     })
 }
 

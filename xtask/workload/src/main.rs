@@ -27,6 +27,7 @@ mod named;
 mod net;
 mod objects;
 mod parts;
+mod peers;
 mod report;
 mod spin;
 mod stall;
@@ -107,6 +108,11 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   faults N                 N children that write to a null pointer, three functions deep
   caught-faults N          a child whose handler catches N faults, and that ends well
   periodic-faults N MS     N children that die like that, one every MS
+  talk-peers N MS          N reads of a connection to 127.0.0.9, each answered after MS by a thread
+  ask-peers N S PORT A…    asks servers at 127.0.0.A (0: ::1, 1000 + A: by IPv6) N times each, then S receives of nothing
+  serve-peers PORT K       answers on K connections, a thread each
+  call-peers PORT N MS A…  asks the server at 127.0.0.1 N times from each 127.0.0.A, MS between
+  die-after-peer PORT A MS a child that receives from 127.0.0.A, and dies MS later
   hostile-name MS          children with attacking command names, MS of CPU time each
   demo MS                  late pipes, contention and CPU together";
 
@@ -260,6 +266,20 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Work> {
         ("faults", &[count]) => plain(move || die::faults(count)),
         ("caught-faults", &[count]) => plain(move || die::caught(count)),
         ("periodic-faults", &[count, ms]) => plain(move || die::periodic(count, ms)),
+        ("talk-peers", &[count, ms]) => plain(move || peers::talk(count, ms)),
+        ("ask-peers", &[count, silent, port, ref servers @ ..]) => {
+            let servers = servers.to_vec();
+            plain(move || peers::ask(count, silent, port, &servers))
+        }
+        ("serve-peers", &[port, connections]) => {
+            let server = peers::Server::bind(port)?;
+            plain(move || server.serve(connections))
+        }
+        ("call-peers", &[port, count, ms, ref clients @ ..]) => {
+            let clients = clients.to_vec();
+            plain(move || peers::call(port, count, ms, &clients))
+        }
+        ("die-after-peer", &[port, server, ms]) => plain(move || peers::die_after(port, server, ms)),
         ("hostile-name", &[ms]) => plain(move || hostile::names(ms)),
         ("demo", &[ms]) => plain(move || contend::demo(ms)),
         _ => Err(io::Error::other(USAGE)),

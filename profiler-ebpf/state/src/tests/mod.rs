@@ -9,6 +9,7 @@ mod history;
 mod lock_waits;
 mod model;
 mod parts;
+mod peer;
 mod pending;
 mod restarts;
 mod seeded;

@@ -4,11 +4,13 @@
 
 use profiler_common::abi;
 use profiler_common::crash::{Area as Told, FaultHead, LastCall, UNKNOWN, how};
+use profiler_common::peer::NO_CALL;
 use profiler_common::processor::DWARF_ORDER;
 
 use crate::collect::{comm, comm_of};
 use crate::machine;
-use crate::probes::crash::rows::{Area, CallBefore, CoreFacts, Fault, How, Kind, Place};
+use crate::probes::crash::rows::{Area, CallBefore, CoreFacts, Fault, How, Kind, Place, Received};
+use crate::profile::peer::Peer;
 use crate::profile::{Pid, Tid};
 
 /// `SI_USER`, `SI_TKILL`: a process sent it, and which one stands in the place of the address.
@@ -51,6 +53,7 @@ pub fn row(
         copied_bytes: head.bytes,
         core: core(head),
         calls: calls.iter().map(|call| before(head, call)).collect(),
+        received: received(head),
         ..Fault::default()
     };
     fault.kind = Kind::of(&fault);
@@ -63,6 +66,15 @@ pub fn row(
 fn before(head: &FaultHead, call: &LastCall) -> CallBefore {
     let ago_ns = head.time_ns.saturating_sub(call.end_ns);
     CallBefore { nr: abi::wide(call.nr), ago_ns, ns: call.ns, ret: call.ret }
+}
+
+fn received(head: &FaultHead) -> Option<Received> {
+    let last = head.received;
+    (last.time_ns != 0).then(|| Received {
+        peer: Peer::of(last.address, last.port as u16),
+        ago_ns: head.time_ns.saturating_sub(last.time_ns),
+        nr: (last.nr != NO_CALL).then(|| abi::wide(last.nr)),
+    })
 }
 
 /// Leaves out every number of the process's memory.
@@ -114,6 +126,8 @@ fn core(head: &FaultHead) -> CoreFacts {
 
 #[cfg(test)]
 mod tests {
+    use profiler_common::peer::{LastReceive, mapped};
+
     use super::*;
 
     fn head() -> FaultHead {
@@ -137,6 +151,12 @@ mod tests {
             comm: [0; 2],
             ip_area: Told { start: 0x1000, end: 0x2000, flags: 5, page: 1, inode: 9, ..none },
             address_area: none,
+            received: LastReceive {
+                address: mapped(u32::from_ne_bytes([127, 0, 0, 77])),
+                time_ns: 2_900,
+                port: 41_234,
+                nr: 45,
+            },
             registers: core::array::from_fn(|word| word as u64),
         }
     }
@@ -154,6 +174,18 @@ mod tests {
         let Place::In(area) = &fault.code_in else { panic!("{fault:?}") };
         assert_eq!((area.access.as_str(), area.offset), ("r-xp", 4096));
         assert_eq!(fault.address_in, Place::Nowhere);
+    }
+
+    #[test]
+    fn a_fault_has_what_its_thread_received_last() {
+        let of = |received| row((&FaultHead { received, ..head() }, &[]), (String::new(), 0), true).received;
+        let told = of(head().received).unwrap();
+        assert_eq!(
+            (told.peer.to_string().as_str(), told.ago_ns, told.nr),
+            ("127.0.0.77:41234", 100, Some(45))
+        );
+        assert_eq!(of(LastReceive { nr: NO_CALL, ..head().received }).unwrap().nr, None);
+        assert_eq!(of(LastReceive::default()), None);
     }
 
     #[test]

@@ -48,6 +48,15 @@ pub struct FaultRow<'p> {
     copied_bytes: u32,
     core: String,
     calls: Vec<Call>,
+    received: Option<Last>,
+}
+
+/// What the thread received last.
+#[derive(Serialize)]
+struct Last {
+    peer: String,
+    ago_ns: u64,
+    syscall: Option<Cow<'static, str>>,
 }
 
 #[derive(Serialize)]
@@ -103,6 +112,11 @@ fn row<'p>(profile: &Profile, fault: &'p Fault, sheet: &Sheet<'p>) -> FaultRow<'
         copied_bytes: fault.copied_bytes,
         core: dump::line(fault, written),
         calls: fault.calls.iter().map(call).collect(),
+        received: fault.received.map(|last| Last {
+            peer: last.peer.to_string(),
+            ago_ns: last.ago_ns,
+            syscall: last.nr.map(syscalls::name),
+        }),
     }
 }
 

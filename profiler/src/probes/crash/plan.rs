@@ -29,10 +29,10 @@ pub const ROW: ProbeRow = ProbeRow {
     parts: &[ProbePart::WHOLE],
     backends: BACKENDS,
     kernel: KernelSide {
-        maps: &["CAUGHT"],
+        maps: &["CAUGHT", "PEER_TASKS"],
         rows: Some("CRASH_ROWS"),
-        beside: &[Beside::Calls],
+        beside: &[Beside::Calls, Beside::Receives],
         skipped: Class::FaultRecursionMiss,
-        notes: &[],
+        notes: &["receives"],
     },
 };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::profile::call::CallNumber;
 use crate::profile::folding::Keys;
+use crate::profile::peer::Peer;
 use crate::profile::process::{Pid, Tid};
 use crate::profile::row_set::{ENTRY, RowSet};
 use crate::profile::stack::StackId;
@@ -121,6 +122,17 @@ pub struct CallBefore {
     pub ret: i64,
 }
 
+/// What a thread received last before its fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// From whom.
+    pub peer: Peer,
+    /// How long before, ns.
+    pub ago_ns: u64,
+    /// By which call; none: outside of any.
+    pub nr: Option<CallNumber>,
+}
+
 /// A thread at the moment it got a signal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
@@ -165,6 +177,9 @@ pub struct Fault {
     /// The thread's last calls, the last one first; empty: not kept.
     #[serde(default)]
     pub calls: Vec<CallBefore>,
+    /// What it received last; none: nothing since the recording began, or not followed.
+    #[serde(default)]
+    pub received: Option<Received>,
 }
 
 /// Faults.

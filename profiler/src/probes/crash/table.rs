@@ -4,7 +4,7 @@
 
 use std::io;
 
-use super::rows::{Area, CallBefore, Fault, How, Kind, Place};
+use super::rows::{Area, CallBefore, Fault, How, Kind, Place, Received};
 use super::{dump, place};
 use crate::profile::deaths::Death;
 use crate::profile::{FrameSpace, Pid, Profile, Tid};
@@ -55,6 +55,9 @@ pub fn one(page: &mut Page<'_>, profile: &Profile, (death, fault): (&Death, &Fau
     }
     if !fault.calls.is_empty() {
         page.paragraph("      calls  ", &calls(fault))?;
+    }
+    if let Some(received) = &fault.received {
+        page.paragraph("      peer   ", &peer(received))?;
     }
     page.paragraph("      thread ", &thread(fault))?;
     page.paragraph("      core   ", &dump::line(fault, death.core))
@@ -114,6 +117,12 @@ fn calls(fault: &Fault) -> String {
         format!("{} = {result}, {ago} before, took {took}", syscalls::name(call.nr))
     };
     fault.calls.iter().take(CALLS).map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// `last received from 127.0.0.77:41234, 3.10 ms before, by read`.
+fn peer(received: &Received) -> String {
+    let by = received.nr.map_or_else(String::new, |nr| format!(", by {}", syscalls::name(nr)));
+    format!("last received from {}, {} before{by}", received.peer, humane::duration(received.ago_ns))
 }
 
 fn thread(fault: &Fault) -> String {

@@ -1,0 +1,97 @@
+//! Which call waits for which peer.
+//!
+//! In: ranked waits, rows of receives. Out: one finding. Only a peer that the process connected to is a dependency: who
+//! connected to it sends requests, and to wait for those is to be idle.
+
+use std::collections::BTreeSet;
+
+use super::lines::{PeerLine, peers};
+use super::rows::PeerRow;
+use crate::probes::waits::findings::percent_of_time;
+use crate::profile::rows::CallNumber;
+use crate::profile::{Pid, Profile};
+use crate::render::group::{self, Group};
+use crate::render::humane;
+use crate::render::ranked::Ranked;
+use crate::render::rule::{Confidence, Finding, Rule, rank};
+use crate::render::syscalls::{self, CallClass};
+use crate::render::who::who;
+
+/// All rules about peers.
+pub const RULES: &[Rule] = &[peer_wait];
+
+/// Of the time, of 100.
+const LEAST_PERCENT: u64 = 5;
+/// Waits that a sentence rests on, at least.
+const LEAST_WAITS: u64 = 10;
+/// Waits from which on their 99th percentile says more than the longest of them.
+const MANY_WAITS: u64 = 100;
+
+/// Apply: 5 % of the time asleep for one peer in one call of one program.
+fn peer_wait(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    let lines = peers(profile);
+    let connected = lines.iter().filter(|line| line.key.connected);
+    let key = |line: &PeerLine<'_>| group::key(profile, line.key.pid, (line.key.nr, line.key.peer));
+    let mut groups = group::whole(connected, key, PeerLine::weight);
+    groups.retain(|group| percent_of_time(profile, group.weight(), LEAST_PERCENT));
+    groups.iter().find_map(|group| told(profile, ranked, group))
+}
+
+fn told(profile: &Profile, ranked: &Ranked<'_>, group: &Group<'_, PeerLine<'_>>) -> Option<Finding> {
+    let mut all = PeerRow::default();
+    group.lines().iter().for_each(|line| all.merge(line.row));
+    let (nr, peer) = (group.first().key.nr, group.first().key.peer);
+    let pids: BTreeSet<Pid> = group.lines().iter().map(|line| line.key.pid).collect();
+    let (count, waited) = (all.waits.count(), all.waits.total_ns);
+    if count < LEAST_WAITS || !is_work(ranked, &pids, nr) {
+        return None;
+    }
+    // Without rows of calls, a part of the time of those that slept for it.
+    let calls = pids.iter().filter_map(|pid| profile.syscall.rows.get(&(*pid, nr)));
+    let in_calls = calls.map(|row| row.latency.total_ns).fold(0, u64::saturating_add);
+    let whole = in_calls.max(all.wall_ns);
+    let (slow, what) = match count {
+        MANY_WAITS.. => (all.waits.percentile_ns(990), "p99"),
+        _ => (all.waits.max_ns, "longest"),
+    };
+    let trip = all.round_trip_ns();
+    let way = trip.map_or_else(String::new, |ns| format!("; a round trip takes {}", humane::duration(ns)));
+    Some(Finding {
+        rule: "peer_wait",
+        rank: rank::PEER,
+        sentence: format!(
+            "{} of {} in {} is waiting for {peer}: {} waits, {}, {what} {}{way}.",
+            humane::part(waited, whole),
+            syscalls::name(nr),
+            who(profile, group, |line| (line.key.pid, line.weight())),
+            humane::count(count),
+            humane::duration(waited),
+            humane::duration(slow),
+        ),
+        confidence: Confidence::High,
+        cost_ns: Some(waited),
+        threshold: "≥ 5 % of the time, ≥ 10 waits, by connections that the process opened",
+        evidence: vec![
+            ("waited_ns", waited),
+            ("of_ns", whole),
+            ("waits", count),
+            ("p99_ns", all.waits.percentile_ns(990)),
+            ("max_ns", all.waits.max_ns),
+            ("round_trip_ns", trip.unwrap_or(0)),
+        ],
+    })
+}
+
+/// Whether most of the time blocked in that call is work: by who ended the waits; where nobody measured that, by the call's
+/// name.
+fn is_work(ranked: &Ranked<'_>, pids: &BTreeSet<Pid>, nr: CallNumber) -> bool {
+    let own = || ranked.blocked.iter().filter(|line| line.nr == Some(nr) && pids.contains(&line.pid));
+    let sum = |class: Option<CallClass>| {
+        let lines = own().filter(|line| class.is_none_or(|class| line.class == class));
+        lines.map(|line| line.total_ns).fold(0, u64::saturating_add)
+    };
+    match sum(None) {
+        0 => syscalls::class(nr) == CallClass::Work,
+        all => sum(Some(CallClass::Work)) >= all.div_ceil(2),
+    }
+}

@@ -1,0 +1,153 @@
+//! Rows of receives that were waited for.
+//!
+//! In: deltas of one interval. Out: totals per (process, call, peer), bounded: what is new when there are too many peers is
+//! kept without its port, and then without its address.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::profile::call::CallNumber;
+use crate::profile::folding::{Keys, rekey};
+use crate::profile::histogram::Histogram;
+use crate::profile::peer::{Host, Peer};
+use crate::profile::process::Pid;
+use crate::profile::row_set::{ENTRY, RowSet};
+use crate::profile::stack::StackId;
+
+/// Which receives a [`PeerRow`] sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PeerKey {
+    /// Process.
+    pub pid: Pid,
+    /// The call that slept and received.
+    pub nr: CallNumber,
+    /// From whom.
+    pub peer: Peer,
+    /// Whether the process connected to the peer. If not, the connection was accepted, or its own port was bound by hand.
+    pub connected: bool,
+}
+
+/// Receives of one [`PeerKey`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// How long each call slept.
+    pub waits: Histogram,
+    /// Wall time of these calls, ns.
+    pub wall_ns: u64,
+    /// Sum of the connections' shortest round trips, one for each call, µs.
+    pub round_trip_us: u64,
+}
+
+/// Receives that were waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerRows {
+    /// By process, call and peer.
+    pub rows: BTreeMap<PeerKey, PeerRow>,
+    /// Numbers in the place of addresses, if they are not to be shown.
+    #[serde(skip)]
+    pub redacted: Option<BTreeMap<IpAddr, u32>>,
+}
+
+/// What the probe's rows are.
+pub type Rows = PeerRows;
+
+/// Rows of a session from which on new ones have no port; from twice as many on, no address.
+const KEPT: usize = 8_192;
+
+impl PeerRow {
+    /// Adds other receives.
+    pub fn merge(&mut self, other: &Self) {
+        self.waits.merge(&other.waits);
+        self.wall_ns = self.wall_ns.saturating_add(other.wall_ns);
+        self.round_trip_us = self.round_trip_us.saturating_add(other.round_trip_us);
+    }
+
+    /// Mean of the round trips, ns; none: not known.
+    pub fn round_trip_ns(&self) -> Option<u64> {
+        let mean = self.round_trip_us.saturating_mul(1_000).checked_div(self.waits.count())?;
+        (mean > 0).then_some(mean)
+    }
+}
+
+impl PeerRows {
+    /// A peer as it may be shown: rows of a part of the recording may come with what is redacted in the whole.
+    pub fn shown(&self, peer: Peer) -> Peer {
+        match (&self.redacted, peer.host) {
+            (Some(numbers), Host::Ip(ip)) => {
+                let host = numbers.get(&ip).map_or(Host::Others, |number| Host::Redacted(*number));
+                Peer { host, ..peer }
+            }
+            _ => peer,
+        }
+    }
+
+    /// Where a row goes when there are so many already.
+    fn place(&self, key: PeerKey) -> PeerKey {
+        let without = |peer| PeerKey { peer, ..key };
+        let port = without(Peer { port: 0, ..key.peer });
+        match self.rows.len() {
+            _ if self.rows.contains_key(&key) => key,
+            0..KEPT => key,
+            many if many < 2 * KEPT || self.rows.contains_key(&port) => port,
+            _ => without(Peer { host: Host::Others, port: 0 }),
+        }
+    }
+}
+
+impl RowSet for PeerRows {
+    fn add(&mut self, delta: &Self) {
+        let Self { rows, redacted: _ } = delta;
+        for (key, row) in rows {
+            let place = self.place(*key);
+            self.rows.entry(place).or_default().merge(row);
+        }
+    }
+
+    fn weigh(&self) -> u64 {
+        let Self { rows, redacted: _ } = self;
+        rows.values().map(|row| row.waits.weigh() + ENTRY).fold(0, u64::saturating_add)
+    }
+
+    fn stacks(&self, _: &mut dyn FnMut(StackId)) {}
+
+    fn rekey(&mut self, keys: &dyn Keys) {
+        let new = |key: &PeerKey| PeerKey { pid: keys.pid(key.pid), ..*key };
+        rekey(&mut self.rows, new, PeerRow::merge);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn interval(from: u32, count: u32, port: u16) -> PeerRows {
+        let mut rows = PeerRows::default();
+        for at in from..from + count {
+            let host = Host::Ip(IpAddr::V4(Ipv4Addr::from(at)));
+            let key = PeerKey { pid: Pid(7), nr: 0, peer: Peer { host, port }, connected: true };
+            let mut row = PeerRow { wall_ns: 20, ..PeerRow::default() };
+            row.waits.record(10);
+            rows.rows.insert(key, row);
+        }
+        rows
+    }
+
+    #[test]
+    fn peers_without_end_lose_their_ports_then_their_addresses_and_no_wait() {
+        let mut rows = PeerRows::default();
+        for port in 1..=4 {
+            rows.add(&interval(0, KEPT as u32, port));
+        }
+        assert_eq!(rows.rows.len(), 2 * KEPT, "three of four ports are one row of each address");
+        rows.add(&interval(1 << 20, KEPT as u32, 1));
+        assert_eq!(rows.rows.len(), 2 * KEPT + 1);
+        let waits: u64 = rows.rows.values().map(|row| row.waits.count()).sum();
+        assert_eq!(waits, 5 * KEPT as u64);
+        assert_eq!(rows.rows.keys().filter(|key| key.peer.host == Host::Others).count(), 1);
+    }
+}

@@ -1,0 +1,138 @@
+//! Receives that were waited for, made by hand.
+//!
+//! In: what `session` is made of. Out: [`peers`]: a program that waits for a database and for its clients, with hostile names; a
+//! death after a receive; and what the finding rests on.
+
+use profiler::probes::crash::rows::{CoreFacts, Fault, How, Place, Received};
+use profiler::probes::peer::rows::{PeerKey, PeerRow};
+use profiler::profile::deaths::Death;
+use profiler::profile::peer::Peer;
+use profiler::profile::waits::WaitKey;
+use profiler::profile::{Pid, Profile, Tid, Wait};
+use profiler::redact::redact;
+use profiler::render::{Format, render};
+use serde_json::Value;
+
+use super::disks::profile;
+use super::session::{MS, Stacks, calls};
+
+const READ: u32 = 0;
+const RECVFROM: u32 = 45;
+const EPOLL_WAIT: u32 = 232;
+
+/// As the kernel has it: of IPv4 mapped into IPv6.
+fn v4(bytes: [u8; 4], port: u16) -> Peer {
+    Peer::of([0, u64::from_ne_bytes([0, 0, 0xff, 0xff, bytes[0], bytes[1], bytes[2], bytes[3]])], port)
+}
+
+fn v6(last: u8, port: u16) -> Peer {
+    let first = u64::from_ne_bytes([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0]);
+    Peer::of([first, u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, last])], port)
+}
+
+const DATABASE: ([u8; 4], u16) = ([10, 0, 0, 7], 5432);
+
+/// Receives of one process by one call from one peer: whether it connected, how many, how long each was waited for.
+fn add(stacks: &mut Stacks, (pid, nr): (u32, u32), (peer, connected): (Peer, bool), waits: &[(u64, u64)]) {
+    let key = PeerKey { pid: Pid(pid), nr, peer, connected };
+    let row: &mut PeerRow = stacks.interval.peer.rows.entry(key).or_default();
+    for (count, ns) in waits {
+        (0..*count).for_each(|_| row.waits.record(*ns));
+        row.wall_ns += count * (ns + ns / 40);
+        row.round_trip_us += if connected { count * 210 } else { 0 };
+    }
+    for (count, ns) in waits {
+        calls(&mut stacks.interval, pid, nr, &[(ns + ns / 40, *count)]);
+    }
+}
+
+/// Waits of one call, as the `offcpu` probe has them.
+fn blocked(stacks: &mut Stacks, (pid, nr): (u32, u32), (count, ns): (u64, u64)) {
+    let row = WaitKey { pid: Pid(pid), nr: Some(nr), wait: Wait::Sleep };
+    let waits = stacks.interval.waits.rows.entry(row).or_default();
+    (0..count).for_each(|_| waits.record(ns));
+}
+
+/// The session.
+pub fn peers() -> Profile {
+    let mut stacks = Stacks::default();
+    add(&mut stacks, (812, RECVFROM), (v4(DATABASE.0, DATABASE.1), true), &[(1_180, 6 * MS), (24, 31 * MS)]);
+    blocked(&mut stacks, (812, RECVFROM), (1_204, 6 * MS));
+    add(&mut stacks, (812, READ), (v6(1, 443), true), &[(40, 2 * MS)]);
+    add(&mut stacks, (813, READ), (v4([192, 168, 0, 9], 0), false), &[(30, 900 * MS)]);
+    add(&mut stacks, (33, READ), (v6(0x77, 0), false), &[(3, MS)]);
+    let received = Received { peer: v4([127, 0, 0, 77], 41_234), ago_ns: 3 * MS + MS / 10, nr: Some(READ) };
+    stacks.interval.crash.faults.push(Fault {
+        at_ns: 500 * MS,
+        pid: Pid(812),
+        tid: Tid(815),
+        signal: 11,
+        how: How::Dies,
+        thread: "worker".into(),
+        core: CoreFacts { limit: Some(0), dumpable: Some(1), pattern: Some("core".into()) },
+        code_in: Place::Nowhere,
+        address_in: Place::Nowhere,
+        received: Some(received),
+        ..Fault::default()
+    });
+    let mut profile = profile(stacks, Vec::new());
+    let death = Death { at_ns: 501 * MS, pid: Pid(812), signal: 11, age_ns: 400 * MS, ..Death::default() };
+    profile.deaths.extend(vec![death]);
+    profile
+}
+
+fn rendered(profile: &Profile, format: Format) -> String {
+    let mut out = Vec::new();
+    render(profile, format, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn finding(stacks: Stacks) -> Option<String> {
+    let profile = profile(stacks, Vec::new());
+    let json: Value = serde_json::from_str(&rendered(&profile, Format::Json)).unwrap();
+    let all = json["evidence"].as_array().unwrap().iter();
+    let mut ours = all.filter(|finding| finding["rule"] == "peer_wait");
+    ours.next().map(|finding| finding["finding"].as_str().unwrap().to_owned())
+}
+
+fn told(nr: u32, connected: bool, waits: &[(u64, u64)]) -> Option<String> {
+    let mut stacks = Stacks::default();
+    add(&mut stacks, (812, nr), (v4(DATABASE.0, DATABASE.1), connected), waits);
+    finding(stacks)
+}
+
+#[test]
+fn a_sentence_names_the_peer_that_a_call_waits_for() {
+    assert_eq!(
+        told(RECVFROM, true, &[(1_180, 6 * MS), (24, 31 * MS)]).unwrap(),
+        "98 % of recvfrom in web/api (pid 812) is waiting for 10.0.0.7:5432: 1,204 waits, 7.82 s, p99 31.0 ms; \
+         a round trip takes 210 µs."
+    );
+    let few = told(RECVFROM, true, &[(10, 90 * MS)]).unwrap();
+    assert!(few.contains("10 waits, 900 ms, longest 90.0 ms"), "{few}");
+}
+
+#[test]
+fn who_waits_for_clients_is_idle_and_few_waits_carry_no_sentence() {
+    assert_eq!(told(RECVFROM, false, &[(1_000, 9 * MS)]), None, "it did not connect");
+    assert_eq!(told(RECVFROM, true, &[(9, 900 * MS)]), None, "too few");
+    assert_eq!(told(RECVFROM, true, &[(1_000, MS / 10)]), None, "too little of the time");
+    assert_eq!(told(EPOLL_WAIT, true, &[(1_000, 9 * MS)]), None, "such a call waits for work");
+}
+
+#[test]
+fn addresses_are_redacted_the_same_everywhere_and_ports_stay() {
+    let mut profile = peers();
+    redact(&mut profile);
+    let text = rendered(&profile, Format::Text);
+    let json = rendered(&profile, Format::Json);
+    let folded = rendered(&profile, Format::Folded(profiler::probe::Picture::Peer));
+    for output in [&text, &json, &folded] {
+        for address in ["10.0.0.7", "2001:db8", "192.168.0.9", "127.0.0.77"] {
+            assert!(!output.contains(address), "{address}: {output}");
+        }
+    }
+    let word = folded.lines().find_map(|line| line.split_once(":5432;")).unwrap().0;
+    assert!(word.starts_with("address-"), "{folded}");
+    assert!(text.contains(&format!("{word}:5432")) && json.contains(&format!("\"{word}:5432\"")), "{text}");
+}
