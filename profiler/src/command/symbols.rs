@@ -32,7 +32,7 @@ pub fn add(profile: &mut Profile, directory: &Path) -> Result<(), Failure> {
         }
     })?;
     for warning in &supply.warnings {
-        tracing::warn!("--symbols {}/{warning}", directory.display());
+        tracing::warn!("--symbols {}{warning}", directory.display());
     }
     let named = supply.symbols.frames.len();
     let cut = profile.stacks.resolve(supply.symbols);

@@ -31,7 +31,7 @@ pub struct Supply {
     pub symbols: Symbols,
     /// Files that named something.
     pub used: usize,
-    /// What was of no use, one line each.
+    /// What was of no use, one line each, to be put behind the directory's path.
     pub warnings: Vec<String>,
     /// Symbolic links, which were not followed.
     pub links: usize,
@@ -91,7 +91,7 @@ pub fn supply(directory: &Path, stacks: &StackTable, limits: &Limits) -> io::Res
     let mut named: BTreeMap<FrameId, Resolution> = BTreeMap::new();
     for ((path, build), answers) in names.iter().zip(answers) {
         if let Some(why) = useless(&answers) {
-            supply.warnings.push(format!("{path}: {why}"));
+            supply.warnings.push(format!("/{path}: {why}"));
         }
         let before = named.len();
         for ((frame, _), resolution) in build.frames.iter().zip(answers) {

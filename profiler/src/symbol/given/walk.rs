@@ -42,7 +42,7 @@ const OPEN: u64 = 4;
 pub struct Walk {
     /// Files of a build that is looked for.
     pub found: Vec<Found>,
-    /// What was of no use, one line each.
+    /// What was of no use, one line each, to be put behind the directory's path.
     pub warnings: Vec<String>,
     /// Symbolic links, which were not followed.
     pub links: usize,
@@ -67,11 +67,14 @@ type Wanted = [(String, Vec<Segment>)];
 /// # Errors
 /// No child could be started, or it did not answer.
 pub fn walk(directory: RawFd, wanted: &Wanted, limits: &Limits, deadline: Instant) -> io::Result<Walk> {
+    // The other half is for reading what is found. Nothing is told before the end.
+    let (limits, until) =
+        (&Limits { stall: limits.total, ..limits.clone() }, Instant::now() + limits.total / 2);
     let lost = || io::Error::other("it cannot be read, or its file system does not answer");
     let tell = |line: &mut std::os::unix::net::UnixStream| {
         openable(OPEN)?;
         let mut bytes = Vec::new();
-        let walk = Walker::new(directory, wanted, deadline)?.walk();
+        let walk = Walker::new(directory, wanted, until.min(deadline))?.walk();
         ciborium::into_writer(&walk, &mut bytes).map_err(io::Error::other)?;
         line.write_all(&(bytes.len() as u32).to_le_bytes())?;
         line.write_all(&bytes)
@@ -110,6 +113,9 @@ impl<'w> Walker<'w> {
                 self.look(&PathBuf::from(format!(".build-id/{first}/{rest}.debug")), true);
             }
         }
+        if self.walk.found.len() == self.wanted.len() {
+            return self.walk;
+        }
         let mut directories = vec![(PathBuf::new(), 0)];
         while let Some((directory, depth)) = directories.pop() {
             for (name, kind) in self.list(&directory) {
@@ -122,9 +128,9 @@ impl<'w> Walker<'w> {
                     _ => self.warn(&path, "not a regular file"),
                 }
                 if self.entries > ENTRIES || Instant::now() >= self.deadline {
-                    self.walk
-                        .warnings
-                        .push(format!("not all of it was looked at: over {} entries", self.entries));
+                    let why =
+                        format!(": only {} entries were looked at, for lack of time or room", self.entries);
+                    self.walk.warnings.push(why);
                     return self.done();
                 }
             }
@@ -135,7 +141,7 @@ impl<'w> Walker<'w> {
     fn done(mut self) -> Walk {
         let over = self.useless.saturating_sub(LINES);
         if over > 0 {
-            self.walk.warnings.push(format!("{over} more files of no use"));
+            self.walk.warnings.push(format!(": {over} more files of no use"));
         }
         self.walk
     }
@@ -214,7 +220,7 @@ impl<'w> Walker<'w> {
     fn warn(&mut self, path: &Path, why: &str) {
         self.useless += 1;
         if self.useless <= LINES {
-            self.walk.warnings.push(format!("{}: {why}", path.display()));
+            self.walk.warnings.push(format!("/{}: {why}", path.display()));
         }
     }
 }
