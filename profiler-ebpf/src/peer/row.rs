@@ -48,8 +48,7 @@ fn peer_row(nr: u32, wall_ns: u64) -> u32 {
     };
     let slot = slot_in(octave, wait_ns) & (SLOTS - 1);
     let round_trip_us = u64::from(last.round_trip_us());
-    let mut first =
-        PeerRow { slots: [0; SLOTS], wait_ns, wait_max_ns: wait_ns, wall_ns, round_trip_us };
+    let mut first = PeerRow { slots: [0; SLOTS], wait_ns, wait_max_ns: wait_ns, wall_ns, round_trip_us };
     first.slots[slot] = 1;
     let new = sum::add(&PEERS, &key, &first, (Outcome::PeerRowFull, 1), |row| {
         row.slots[slot] += 1;
