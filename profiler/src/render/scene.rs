@@ -23,6 +23,21 @@ impl Idle {
     pub fn stands_in(self, class: CallClass, own: CallClass) -> bool {
         own == class || self == Self::Among && class == CallClass::Work && own == CallClass::Idle
     }
+
+    /// The rows of each table of a class that is to be shown, with its heading and how many rows it has: work always, the others
+    /// if they have any, idle ones if they stand apart.
+    pub fn tables<'l, L>(
+        self,
+        lines: &'l [L],
+        class_of: impl Fn(&L) -> CallClass,
+        tables: [(CallClass, &'static str, usize); 3],
+    ) -> impl Iterator<Item = (&'static str, Vec<&'l L>, usize)> {
+        tables.into_iter().filter_map(move |(class, heading, limit)| {
+            let lines: Vec<_> = lines.iter().filter(|line| self.stands_in(class, class_of(line))).collect();
+            let apart = class != CallClass::Idle || self == Self::Apart;
+            (apart && (class == CallClass::Work || !lines.is_empty())).then_some((heading, lines, limit))
+        })
+    }
 }
 
 /// A profile being rendered.

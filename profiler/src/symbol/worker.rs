@@ -236,6 +236,10 @@ mod tests {
         Resolution::Unnamed(reason)
     }
 
+    fn job(file: &File, offsets: Vec<u64>) -> Job {
+        Job { file: file.as_raw_fd(), offsets, dwarf: true, source: Source::Itself(String::new()) }
+    }
+
     fn limits() -> Limits {
         Limits { stall: Duration::from_secs(20), ..Limits::default() }
     }
@@ -248,12 +252,7 @@ mod tests {
         let mapping = super::super::maps::read(crate::profile::Pid(std::process::id())).unwrap();
         let here = garbage_costs_only_its_own_names as fn() as usize as u64;
         let mapping = mapping.iter().find(|mapping| mapping.start <= here && here < mapping.end).unwrap();
-        let job = |file: &File| Job {
-            file: file.as_raw_fd(),
-            offsets: vec![here - mapping.start + mapping.offset, u64::MAX],
-            dwarf: true,
-            source: Source::Itself(String::new()),
-        };
+        let job = |file: &File| job(file, vec![here - mapping.start + mapping.offset, u64::MAX]);
         let answers = run(&mut [job(&garbage), job(&exe)], &limits(), &mut Pool::default());
         assert_eq!(answers[0], [unnamed(Reason::Unreadable), unnamed(Reason::Unreadable)]);
         let Resolution::Named(names) = &answers[1][0] else { panic!("no name: {:?}", answers[1]) };
@@ -267,12 +266,7 @@ mod tests {
         for length in [1, 64, 4096, exe.len() / 2, exe.len() - 64] {
             let mut cut = tempfile::tempfile().unwrap();
             cut.write_all(&exe[..length]).unwrap();
-            let job = Job {
-                file: cut.as_raw_fd(),
-                offsets: vec![0x1000, 0],
-                dwarf: true,
-                source: Source::Itself(String::new()),
-            };
+            let job = job(&cut, vec![0x1000, 0]);
             let answers = run(&mut [job], &limits(), &mut Pool::default());
             assert!(answers[0].iter().all(|answer| *answer != NOT_REACHED), "{length}: {answers:?}");
         }
@@ -281,12 +275,7 @@ mod tests {
     #[test]
     fn a_silent_child_is_ended_and_its_files_given_up() {
         let exe = File::open("/proc/self/exe").unwrap();
-        let job = || Job {
-            file: exe.as_raw_fd(),
-            offsets: vec![1],
-            dwarf: true,
-            source: Source::Itself(String::new()),
-        };
+        let job = || job(&exe, vec![1]);
         let limits = Limits { stall: Duration::ZERO, ..Limits::default() };
         let answers = run(&mut [job(), job()], &limits, &mut Pool::default());
         assert_eq!(answers, [[unnamed(Reason::Unreadable)], [unnamed(Reason::Unreadable)]]);
@@ -295,12 +284,7 @@ mod tests {
     #[test]
     fn nobody_who_waits_any_more_is_said() {
         let exe = File::open("/proc/self/exe").unwrap();
-        let job = Job {
-            file: exe.as_raw_fd(),
-            offsets: vec![1],
-            dwarf: false,
-            source: Source::Itself(String::new()),
-        };
+        let job = job(&exe, vec![1]);
         let limits = limits();
         limits.stop.store(true, std::sync::atomic::Ordering::Relaxed);
         assert_eq!(run(&mut [job], &limits, &mut Pool::default()), [[NOT_REACHED]]);
@@ -309,12 +293,7 @@ mod tests {
     #[test]
     fn out_of_time_is_said() {
         let exe = File::open("/proc/self/exe").unwrap();
-        let job = Job {
-            file: exe.as_raw_fd(),
-            offsets: vec![1],
-            dwarf: false,
-            source: Source::Itself(String::new()),
-        };
+        let job = job(&exe, vec![1]);
         let answers =
             run(&mut [job], &Limits { total: Duration::ZERO, ..Limits::default() }, &mut Pool::default());
         assert_eq!(answers, [[NOT_REACHED]]);

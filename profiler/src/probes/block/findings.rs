@@ -9,7 +9,7 @@ use super::filled::Filled;
 use super::names;
 use super::rows::{BlockRow, Disk};
 use crate::probes::offcpu::lines::Blocked;
-use crate::probes::waits::findings::percent_of_time;
+use crate::probes::waits::findings::{percent_of_time, time_in};
 use crate::profile::{Pid, Profile};
 use crate::render::group::{self, Group};
 use crate::render::humane;
@@ -47,10 +47,8 @@ fn told(profile: &Profile, group: &Group<'_, Blocked<'_>>) -> Option<Finding> {
     let pids: BTreeSet<Pid> = group.lines().iter().map(|line| line.pid).collect();
     let (disk, own) = place(profile, &pids, waited)?;
     // Without rows of calls, a part of the time that it was blocked.
-    let calls = pids.iter().filter_map(|pid| profile.syscall.rows.get(&(*pid, nr)));
-    let in_calls = calls.map(|row| row.latency.total_ns).fold(0, u64::saturating_add);
     let blocked = group.lines().iter().map(|line| line.total_ns).fold(0, u64::saturating_add);
-    let whole = in_calls.max(blocked);
+    let whole = time_in(profile, &pids, nr).max(blocked);
     let filler = filler(profile, &pids, disk);
     let by =
         filler.as_ref().map_or_else(String::new, |(text, _)| format!("; its queue was filled by {text}"));

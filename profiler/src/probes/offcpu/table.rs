@@ -48,19 +48,14 @@ fn blocked<'p>(
     lines: &'p [Blocked<'p>],
     idle: Idle,
 ) -> io::Result<()> {
-    for (class, heading, limit) in [
+    let tables = [
         (CallClass::Work, "OFF THE CPU: waits that block", ROWS),
         (CallClass::UserLock, "OFF THE CPU on user locks: futex waits, parked threads included", FEW_ROWS),
         (CallClass::Idle, "OFF THE CPU idle: waiting for something to do", FEW_ROWS),
-    ] {
-        if class == CallClass::Idle && idle != Idle::Apart {
-            continue;
-        }
-        let lines: Vec<_> = lines.iter().filter(|line| idle.stands_in(class, line.class)).collect();
-        if class == CallClass::Work || !lines.is_empty() {
-            page.heading(heading)?;
-            blocked_table(page, profile, &lines, limit)?;
-        }
+    ];
+    for (heading, lines, limit) in idle.tables(lines, |line| line.class, tables) {
+        page.heading(heading)?;
+        blocked_table(page, profile, &lines, limit)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::lines::{PeerLine, peers};
 use super::rows::PeerRow;
-use crate::probes::waits::findings::percent_of_time;
+use crate::probes::waits::findings::{percent_of_time, time_in};
 use crate::profile::rows::CallNumber;
 use crate::profile::{Pid, Profile};
 use crate::render::group::{self, Group};
@@ -47,9 +47,7 @@ fn told(profile: &Profile, ranked: &Ranked<'_>, group: &Group<'_, PeerLine<'_>>)
         return None;
     }
     // Without rows of calls, a part of the time of those that slept for it.
-    let calls = pids.iter().filter_map(|pid| profile.syscall.rows.get(&(*pid, nr)));
-    let in_calls = calls.map(|row| row.latency.total_ns).fold(0, u64::saturating_add);
-    let whole = in_calls.max(all.wall_ns);
+    let whole = time_in(profile, &pids, nr).max(all.wall_ns);
     let (slow, what) = match count {
         MANY_WAITS.. => (all.waits.percentile_ns(990), "p99"),
         _ => (all.waits.max_ns, "longest"),

@@ -24,6 +24,10 @@ use crate::render::{clean, errno, humane, syscalls, thread};
 /// What a path in quotes is.
 const QUOTED: &str =
     "  \"…\": the path in the program's memory as the call ended; it may have been another before";
+/// What a file or socket is that the kernel named for a descriptor. A connection that lives for one request may have given its
+/// number to the next one by then.
+const LOOKED_UP: &str =
+    "  files, sockets: what the descriptor named up to a second later; it may have named another before";
 /// Characters of a path at most: all that was read of it, if none of them acts.
 const PATH_CHARS: usize = 128;
 /// Lines of a table at most.
@@ -164,6 +168,9 @@ fn lines(page: &mut Page<'_>, profile: &Profile, heading: &str, user_locks: bool
     page.table(&columns, &lines)?;
     if calls.iter().take(LINES).any(|call| !call.path.is_empty()) {
         page.line(QUOTED)?;
+    }
+    if !user_locks && calls.iter().take(LINES).any(|call| call.path.is_empty() && !call.object.is_empty()) {
+        page.line(LOOKED_UP)?;
     }
     if calls.len() > LINES {
         page.line(&format!("  … and {} more in summary.json", calls.len() - LINES))?;

@@ -121,20 +121,14 @@ fn slow_call(
 
 /// System calls: work, then user locks and idle calls apart and shorter; or idle calls among work.
 fn calls(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>, idle: Idle) -> io::Result<()> {
-    for (class, heading, limit) in [
+    let tables = [
         (CallClass::Work, "SYSTEM CALLS", ROWS),
         (CallClass::UserLock, "USER LOCKS: futex waits, parked threads included", FEW_ROWS),
         (CallClass::Idle, "IDLE CALLS: waiting for something to do", FEW_ROWS),
-    ] {
-        if class == CallClass::Idle && idle != Idle::Apart {
-            continue;
-        }
-        let lines = ranked.syscalls.iter().filter(|line| idle.stands_in(class, line.class));
-        let lines: Vec<_> = lines.collect();
-        if class == CallClass::Work || !lines.is_empty() {
-            page.heading(heading)?;
-            syscall_table(page, profile, &lines, limit)?;
-        }
+    ];
+    for (heading, lines, limit) in idle.tables(&ranked.syscalls, |line| line.class, tables) {
+        page.heading(heading)?;
+        syscall_table(page, profile, &lines, limit)?;
     }
     Ok(())
 }
