@@ -70,6 +70,7 @@ fn peers(profile: &mut Profile, words: &mut Words) {
         }
         profile.peer.rows.entry(PeerKey { peer, ..key }).or_default().merge(&row);
     }
+    profile.axis.rewrite_hosts(&mut |host| words.peer(Peer { host, port: 0 }).host);
     profile.peer.redacted = Some(numbers);
 }
 

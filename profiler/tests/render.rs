@@ -19,6 +19,8 @@ mod peers;
 mod scenes;
 #[path = "render/session.rs"]
 mod session;
+#[path = "render/time_line.rs"]
+mod time_line;
 #[path = "render/waits.rs"]
 mod waits;
 

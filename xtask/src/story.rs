@@ -1,38 +1,35 @@
-//! In: the name of a story and a kernel. Out: its scene played in a guest, two recordings of it, what differs
-//! between them, and, for a kernel the text is about, the text's figures and pictures in `docs/stories`.
+//! The incidents of `docs/stories`, played for real.
+//!
+//! In: the name of a story. Out: its scene, a recording that is told nothing but the containers' names, and an error unless the
+//! culprit stands in the first three sentences; with `--write` the figures of its text.
 
+mod apparmor;
+mod client;
 mod compare;
+mod proxy;
+mod requests;
+mod scene;
+mod text;
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::Result;
 
-use crate::{
-    command,
-    matrix::column::{self, Task},
-    statics::Binaries,
-    test::tally::Tally,
-    vm,
-    workspace::Workspace,
-};
+use crate::{statics, test::tally::Tally, workspace::Workspace};
+use scene::Told;
+use text::Text;
 
-/// Two recordings of a few seconds each, on an emulated machine.
-const LIMIT: Duration = Duration::from_secs(420);
-/// Of what the story tells, 5.10 and 6.1 have it all: AppArmor's spinlock is gone from later ones.
-const TOLD: &str = "6.1";
-/// The heading of what moved in the page of `profiler diff`.
-const MOVED: &str = "WHAT MOVED";
-/// The profile of the confined server, as the kernel spells it.
-const PROFILE: &str = "labtest (enforce)";
-/// What is kept of each recording.
-const PICTURES: [&str; 2] = ["lsm.svg", "lock.svg"];
+/// Time between two bad requests when somebody plays it.
+const PERIOD: Duration = Duration::from_secs(4);
+/// The same in the suite.
+const SHORT: Duration = Duration::from_millis(1500);
 
 #[derive(clap::Args)]
 pub struct Options {
     /// Which one
     story: Story,
-    /// The kernel to play it on
-    #[arg(long, value_name = "VERSION", default_value = TOLD)]
+    /// The kernel to play it on, in a guest (apparmor only)
+    #[arg(long, value_name = "VERSION", default_value = apparmor::TOLD)]
     kernel: String,
     /// Write the figures and pictures into `docs/stories`
     #[arg(long)]
@@ -43,60 +40,48 @@ pub struct Options {
 enum Story {
     /// A confined server beside the same one unconfined
     Apparmor,
+    /// A server that dies in zlib, without a core dump
+    Proxy,
+    /// A monitor whose requests kill back ends
+    Requests,
 }
 
+/// A story that is played on this machine, and how it is told.
+struct Play {
+    name: &'static str,
+    run: fn(&Workspace, &Path, Duration) -> Result<Told>,
+}
+
+const PROXY: Play = Play { name: "proxy", run: proxy::play };
+const REQUESTS: Play = Play { name: "requests", run: requests::play };
+
 /// `cargo xtask story`.
+///
+/// # Errors
+/// When it cannot be played, or is not told.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let Story::Apparmor = options.story;
-    let mut tally = Tally::default();
-    vm::require_emulator(workspace)?;
-    let binaries = Binaries::build(workspace)?;
-    let task = Task::new(&options.kernel, &binaries, &["story"], LIMIT);
-    column::run(workspace, &task, &mut tally);
-    tally.print();
-    if tally.failed() {
-        bail!("the story could not be played on {}", options.kernel);
-    }
-    let out = vm::directory(workspace, &options.kernel).join("out");
-    let mut text = compare::differences(&out, &options.kernel)?;
-    text.push_str(&told_by_diff(&binaries.profiler, &out)?);
-    println!("\n{text}\nvm: the recordings are in {}; `profiler report` shows them", out.display());
+    let play = match options.story {
+        Story::Apparmor => return apparmor::play(workspace, &options.kernel, options.write),
+        Story::Proxy => PROXY,
+        Story::Requests => REQUESTS,
+    };
+    crate::kernel_side::object(workspace)?;
+    let profiler = statics::package(workspace, "profiler")?;
+    let told = (play.run)(workspace, &profiler, PERIOD)?;
+    println!("{}\nxtask: the recording is in {}", told.text, told.out.display());
     if options.write {
-        keep(workspace, &out, &text)?;
+        let text = Text::open(workspace, play.name)?;
+        text.picture(&told.out.join("syscall-heat.svg"), "heat.svg")?;
+        text.picture(&told.out.join("crash.svg"), "crash.svg")?;
+        text.write(&told.figures())?;
     }
     Ok(())
 }
 
-/// What `profiler diff` says of the two, which must name the profile among what else changed, and AppArmor among what moved.
-fn told_by_diff(profiler: &Path, out: &Path) -> Result<String> {
-    let sides = ["before/out", "after/out"];
-    let said = command::read(Command::new(profiler).current_dir(out).arg("diff").args(sides))?;
-    let (changed, moved) = said.split_once(MOVED).context("`profiler diff` has no list of what moved")?;
-    ensure!(changed.contains(PROFILE), "`profiler diff` does not name the profile:\n{changed}");
-    // Its spinlock on old kernels, its part of the hook on later ones.
-    ensure!(
-        ["aa_", "apparmor"].iter().any(|name| moved.contains(name)),
-        "`profiler diff` does not say that AppArmor moved:\n{moved}"
-    );
-    Ok(format!("\n`profiler diff before after` says of these recordings:\n\n```\n{}\n```\n", said.trim()))
-}
-
-/// Replaces the generated part of the text, and the pictures beside it.
-fn keep(workspace: &Workspace, out: &Path, text: &str) -> Result<()> {
-    const BEGIN: &str = "<!-- written by `cargo xtask story apparmor --write` -->\n";
-    const END: &str = "<!-- /story -->";
-    let directory = workspace.root().join("docs/stories");
-    let page = directory.join("apparmor.md");
-    let old = fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
-    let (head, rest) = old.split_once(BEGIN).context("the text has no place for figures")?;
-    let (_, tail) = rest.split_once(END).context("the text's figures have no end")?;
-    for side in ["before", "after"] {
-        for picture in PICTURES {
-            let to = directory.join(format!("apparmor-{side}-{picture}"));
-            fs::copy(out.join(side).join("out").join(picture), &to)
-                .with_context(|| format!("writing {}", to.display()))?;
-        }
+/// The stories that this machine can play, played short: part of the suite.
+pub fn few_here(workspace: &Workspace, profiler: &Path, tally: &mut Tally) {
+    for play in [PROXY, REQUESTS] {
+        let told = (play.run)(workspace, profiler, SHORT);
+        tally.outcome(&format!("story {}", play.name), told.map(drop));
     }
-    fs::write(&page, format!("{head}{BEGIN}\n{text}\n{END}{tail}"))
-        .with_context(|| format!("writing {}", page.display()))
 }

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     command, matrix, setup, soak,
     statics::{self, Binaries},
-    vm,
+    story, vm,
     workspace::Workspace,
 };
 use conditions::Condition;
@@ -75,6 +75,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     if guests && setup::is_root() {
         soak::few_here(&binaries, &mut tally);
+        story::few_here(workspace, &binaries.profiler, &mut tally);
     }
     tally.print();
     if tally.failed() { bail!("tests failed") } else { Ok(()) }

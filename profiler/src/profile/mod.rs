@@ -14,6 +14,7 @@ pub mod estimate;
 pub mod file_kind;
 pub mod folding;
 pub mod folds;
+pub mod foremost;
 pub mod histogram;
 pub mod in_flight;
 pub mod ledger;
@@ -84,7 +85,7 @@ macro_rules! profile {
             )*
             /// The slowest calls, the longest first.
             pub slowest: Vec<slowest::SlowestCall>,
-            /// Latencies of system calls over time.
+            /// What was when.
             pub axis: TimeAxis,
             /// Waits off the CPU.
             pub waits: WaitRows,
@@ -107,7 +108,7 @@ macro_rules! profile {
         impl Profile {
             /// Adds an interval, taken apart without `..`: nothing of it is forgotten.
             fn apply_interval(&mut self, interval: Interval) {
-                self.axis.add(interval.start_ns, interval.end_ns, &interval.syscall);
+                self.axis.add(&interval);
                 let Interval {
                     start_ns,
                     end_ns,

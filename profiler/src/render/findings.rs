@@ -29,8 +29,7 @@ const TOLD: usize = 5;
 
 /// All findings, the most telling first.
 pub fn all(profile: &Profile, ranked: &Ranked<'_>) -> Vec<Finding> {
-    let rules =
-        RULES.iter().flat_map(|(_, rules)| *rules).chain(counters::RULES).chain([&(deaths::worst as Rule)]);
+    let rules = RULES.iter().flat_map(|(_, rules)| *rules).chain(counters::RULES).chain(deaths::RULES);
     let mut found: Vec<Finding> = rules.filter_map(|rule| rule(profile, ranked)).collect();
     rule::sort(&mut found, profile.duration_ns);
     // Whoever burns a CPU is told, whatever else there is.

@@ -17,6 +17,7 @@ use super::rendering::Rendering;
 use super::rule::{Confidence, Finding};
 use super::scene::{Idle, Scene};
 use super::sheet::{List, NameList, Sheet, StackList, Summary};
+use super::time_line::TimeLine;
 use super::window::Window;
 use super::{deaths, presence};
 use crate::probe::{Picture, each_probe};
@@ -53,6 +54,7 @@ struct Document<'p> {
     cost: CostRow<'p>,
     absences: Vec<Absence<'p>>,
     deaths: List<'p, deaths::Row<'p>>,
+    time_line: TimeLine,
     in_flight: List<'p, InFlight<'p>>,
     lock_waits_of_tracing: Tracing,
     outside_calls: List<'p, OutsideRow<'p>>,
@@ -230,6 +232,7 @@ fn document<'a>(rendering: &'a Rendering<'_>, scene: &Scene<'a>, sheet: &Sheet<'
         },
         absences: presence::rows(profile),
         deaths: sheet.list("deaths", deaths::rows(profile)),
+        time_line: TimeLine::new(profile),
         in_flight: syscall::in_flight(profile, sheet),
         lock_waits_of_tracing: Tracing::of(profile),
         outside_calls: sheet.list("outside_calls", offcpu::outside(profile, &ranked.outside)),

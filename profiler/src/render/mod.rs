@@ -47,6 +47,7 @@ pub(crate) mod table;
 mod tables;
 pub(crate) mod telling;
 pub(crate) mod thread;
+pub(crate) mod time_line;
 mod tree;
 pub(crate) mod who;
 pub(crate) mod window;

@@ -10,7 +10,7 @@ use super::pictures::events;
 use super::ranked::Ranked;
 use super::rendering::Rendering;
 use super::scene::Scene;
-use super::{clean, counters, deaths, environment, findings, humane, json, presence, tables};
+use super::{clean, counters, deaths, environment, findings, humane, json, presence, tables, time_line};
 use crate::probe::{Picture, Probe, each_probe};
 use crate::probes::crash::table as places;
 use crate::profile::{Class, Ledger, ProbePlan, Profile};
@@ -65,6 +65,7 @@ fn write_on(page: &mut Page<'_>, rendering: &Rendering<'_>) -> io::Result<()> {
     tables::findings(page, profile, &found)?;
     let scene = Scene { profile, ranked: &ranked, idle: rendering.idle };
     deaths::table(page, profile)?;
+    time_line::table(page, profile)?;
     places::sections(page, &scene, &mut folder)?;
     // Where processes died stands below their deaths.
     for &(probe, sections) in SECTIONS.iter().filter(|(probe, _)| *probe != Probe::Crash) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use profiler_common::crash::FATAL;
 
-use super::rows::{Fault, How, Kind};
+use super::rows::{Fault, How, Kind, Received};
 use crate::profile::deaths::Death;
 use crate::profile::{Profile, StackId};
 use crate::render::locks;
@@ -29,9 +29,11 @@ const RAISING: &[&str] = &[
     "__restore_rt",
 ];
 /// Functions of a sentence.
-const TOLD: usize = 3;
+const TOLD: usize = 5;
 /// A death comes this long after its fault at most: the kernel may write a core between them, which takes its time.
 const DYING_NS: u64 = 60_000_000_000;
+/// A receive so long before a death may have led to it.
+const SHORTLY_NS: u64 = 1_000_000_000;
 /// What a handler takes at most that writes what it knows and then ends the process: runtimes print all their threads.
 const GIVING_UP_NS: u64 = 10_000_000_000;
 
@@ -43,6 +45,11 @@ pub fn fault_of<'p>(profile: &'p Profile, death: &Death) -> Option<&'p Fault> {
         How::Caught => is_of(death, fault),
     };
     near.filter(fits).max_by_key(|fault| (fault.how != How::Caught, fault.at_ns))
+}
+
+/// What a process received shortly before the fault that it died of.
+pub fn received(profile: &Profile, death: &Death) -> Option<Received> {
+    fault_of(profile, death)?.received.filter(|received| received.ago_ns <= SHORTLY_NS)
 }
 
 /// The fault that a handler caught and that the process died of by other means, if its end is another one's.

@@ -1,4 +1,4 @@
-//! Latency over time: one heat map for each of the few calls that matter most.
+//! Latency over time: one heat map for each of the few calls that matter most, and below them the time line.
 //!
 //! In: the time axis. Out: an SVG. X is time, Y is latency (logarithmic); a darker cell has more
 //! calls (logarithmic, for each map on its own). It says what it leaves out.
@@ -9,13 +9,14 @@ use std::io;
 use profiler_common::histogram::{SLOTS, octave, range_ns, slot};
 
 use super::picture::DRAWING;
+use super::{tracks, worst};
 use crate::probe::Probe;
 use crate::profile::axis::Column;
 use crate::profile::rows::CallNumber;
 use crate::profile::{Histogram, Profile};
 use crate::render::caption::{escape, losses, place};
-use crate::render::syscalls::{self, CallClass};
-use crate::render::{clean, heat_marks, humane};
+use crate::render::time_line::TimeLine;
+use crate::render::{clean, heat_marks, humane, syscalls};
 
 /// Maps at most.
 const MAPS: usize = 4;
@@ -36,8 +37,10 @@ const COLORS: [&str; 7] = ["#fee8c8", "#fdd49e", "#fdbb84", "#fc8d59", "#ef6548"
 /// # Errors
 /// What the writer returns.
 pub fn write(profile: &Profile, out: &mut dyn io::Write) -> io::Result<()> {
-    let calls = worst(profile);
-    let height = TOP + MAP_HEIGHT * calls.len().max(1) as f64;
+    let calls = worst::calls(profile, MAPS);
+    let line = TimeLine::new(profile);
+    let below = TOP + MAP_HEIGHT * calls.len().max(1) as f64;
+    let height = below + tracks::height(&line);
     let mut svg = head(profile, &calls, height);
     if calls.is_empty() {
         let reason = match profile.header.probes.iter().find(|plan| plan.probe == Probe::Syscall.name()) {
@@ -49,23 +52,9 @@ pub fn write(profile: &Profile, out: &mut dyn io::Write) -> io::Result<()> {
     for (at, nr) in calls.iter().enumerate() {
         map(&mut svg, profile, *nr, TOP + MAP_HEIGHT * at as f64);
     }
+    tracks::draw(&mut svg, &line, below, (LEFT, PLOT_WIDTH));
     svg.push_str("</svg>\n");
     out.write_all(svg.as_bytes())
-}
-
-/// The calls with the longest slow total, then the longest total: work, else user locks, else idle.
-fn worst(profile: &Profile) -> Vec<CallNumber> {
-    let axis = &profile.axis;
-    let slow = |nr: CallNumber| {
-        let rows = profile.syscall.slow.iter().filter(|(key, _)| key.nr == nr);
-        rows.map(|(_, row)| row.total_ns).fold(0, u64::saturating_add)
-    };
-    let mut calls: Vec<_> = axis.calls().map(|nr| (slow(nr), axis.call(nr).total_ns, nr)).collect();
-    calls.sort_by_key(|(slow, total, nr)| (std::cmp::Reverse((*slow, *total)), *nr));
-    let classes = [CallClass::Work, CallClass::UserLock, CallClass::Idle];
-    let of = |class| calls.iter().map(|(.., nr)| *nr).filter(move |nr| syscalls::class(*nr) == class);
-    let chosen = classes.into_iter().find(|class| of(*class).next().is_some());
-    chosen.map(|class| of(class).take(MAPS).collect()).unwrap_or_default()
 }
 
 fn head(profile: &Profile, calls: &[CallNumber], height: f64) -> String {
@@ -107,6 +96,7 @@ fn style(profile: &Profile) -> String {
     style
         .push_str(".g{stroke:#ccc;stroke-width:.5}.s{stroke:#36c;stroke-dasharray:4 3}.t:hover{stroke:#000}");
     style.push_str(heat_marks::style(profile));
+    style.push_str(tracks::STYLE);
     style
 }
 

@@ -17,4 +17,6 @@ pub mod rows;
 pub mod slow;
 pub mod slowest;
 pub mod table;
+pub mod tracks;
 pub mod user_locks;
+pub mod worst;

@@ -1,23 +1,43 @@
 //! Processes that died.
 //!
-//! In: groups of equal deaths, absences. Out: a finding about the worst group: killed by a fault or for want of memory,
-//! or taking its container down with it.
+//! In: groups of equal deaths, absences. Out: a finding about the worst group, and one about the next if it is as bad: killed by a
+//! fault or for want of memory, or taking its container down with it.
 
 use crate::probes::crash::findings::phrase;
 use crate::profile::Profile;
 use crate::render::deaths::{self, Group, NOT_SEEN};
 use crate::render::ranked::Ranked;
-use crate::render::rule::{Confidence, Finding, rank};
+use crate::render::rule::{Confidence, Finding, Rule, rank};
 use crate::render::{humane, presence};
 
 /// A container that goes within this time after a death went because of it.
 const TAKEN_DOWN_NS: u64 = 1_000_000_000;
 
+/// All rules about deaths.
+pub const RULES: &[Rule] = &[worst, next];
+
 /// The worst group of deaths; exits with an error code in peace are many shells' way to say no.
-pub fn worst(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
+fn worst(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
     let groups = deaths::groups(profile);
-    let fatal = groups.iter().find(|group| group.is_violent() || takes_down(profile, group));
-    let group = fatal.or_else(|| groups.iter().find(|group| group.period_ns().is_some()))?;
+    let regular = || groups.iter().find(|group| group.period_ns().is_some());
+    match fatal(profile, &groups).next() {
+        Some(group) => Some(finding(profile, group, rank::DEATHS)),
+        None => Some(finding(profile, regular()?, rank::EXITS)),
+    }
+}
+
+/// The next one: what kills one server of many kills the others, too.
+fn next(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
+    let groups = deaths::groups(profile);
+    let group = fatal(profile, &groups).nth(1)?;
+    Some(finding(profile, group, rank::DEATHS))
+}
+
+fn fatal<'g, 'p>(profile: &'p Profile, groups: &'g [Group<'p>]) -> impl Iterator<Item = &'g Group<'p>> {
+    groups.iter().filter(move |group| group.is_violent() || takes_down(profile, group))
+}
+
+fn finding(profile: &Profile, group: &Group<'_>, rank: u8) -> Finding {
     let count = group.deaths.len() as u64;
     let first = group.first();
     let what = if first.signal == 0 {
@@ -37,9 +57,9 @@ pub fn worst(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
         "" | NOT_SEEN | "its own fault" => String::new(),
         sender => format!(", sent by {sender}"),
     };
-    Some(Finding {
+    Finding {
         rule: "deaths",
-        rank: if fatal.is_some() { rank::DEATHS } else { rank::EXITS },
+        rank,
         sentence: format!(
             "{}: {what}, {when}{sender}{}; {} old.",
             group.who(),
@@ -56,7 +76,7 @@ pub fn worst(profile: &Profile, _: &Ranked<'_>) -> Option<Finding> {
             ("last_ns", last),
             ("age_ns", group.age_ns()),
         ],
-    })
+    }
 }
 
 /// Whether the target went right after one of them.

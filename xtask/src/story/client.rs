@@ -1,0 +1,101 @@
+//! Clients of the services of a story, each at an address of its own on the loopback.
+//!
+//! In: addresses, a request, how often. Out: requests, until the value drops.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddrV4, TcpStream},
+    os::fd::{FromRawFd as _, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use std::io;
+
+/// A client waits this long for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A client that asks again and again.
+pub struct Client {
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Client {
+    /// Asks `server` every `period`, from `own`. The times are fixed: an answer that is late delays no request but its own.
+    pub fn start(own: [u8; 4], server: SocketAddrV4, request: String, period: Duration) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&done);
+        let thread = std::thread::spawn(move || {
+            let begin = Instant::now();
+            for round in 1.. {
+                let due = begin + period * round;
+                while Instant::now() < due {
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    std::thread::sleep((due - Instant::now().min(due)).min(Duration::from_millis(20)));
+                }
+                // A service that is being restarted refuses: what matters comes again.
+                let _ = ask(own.into(), server, &request);
+            }
+        });
+        Self { done, thread: Some(thread) }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One request, and its answer.
+///
+/// # Errors
+/// When nobody listens, or the connection ends before an answer.
+pub fn ask(own: Ipv4Addr, server: SocketAddrV4, request: &str) -> io::Result<String> {
+    let mut stream = connect(own, server)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    if answer.is_empty() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn connect(own: Ipv4Addr, server: SocketAddrV4) -> io::Result<TcpStream> {
+    // SAFETY: takes no pointer; the descriptor is owned right away.
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    if socket < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it was just opened, and nobody else has it.
+    let owned = unsafe { OwnedFd::from_raw_fd(socket) };
+    let place = |address: Ipv4Addr, port: u16| libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(address).to_be() },
+        sin_zero: [0; 8],
+    };
+    let (from, to) = (place(own, 0), place(*server.ip(), server.port()));
+    let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    for (call, address) in [(libc::bind as Call, &from), (libc::connect as Call, &to)] {
+        // SAFETY: the address lives on this stack and is as long as is said.
+        if unsafe { call(socket, std::ptr::from_ref(address).cast(), length) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(TcpStream::from(owned))
+}
+
+type Call = unsafe extern "C" fn(libc::c_int, *const libc::sockaddr, libc::socklen_t) -> libc::c_int;

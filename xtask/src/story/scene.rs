@@ -1,0 +1,244 @@
+//! Services of a story in containers, which are started again when they die, and the recording of them.
+//!
+//! In: sources in `xtask/stories`, names, words. Out: runc containers, gone when the value drops; what the profiler told.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use judge::wait;
+use serde_json::{Value, json};
+
+use crate::{command, setup, workspace::Workspace};
+
+/// What the services are built with.
+const PACKAGES: [&str; 3] = ["runc", "musl-tools", "zlib1g-dev"];
+/// Sentences that somebody reads at night.
+const FIRST: usize = 3;
+
+/// Where one story keeps its files.
+pub struct Scene {
+    root: PathBuf,
+    sources: PathBuf,
+}
+
+impl Scene {
+    /// An empty place, and what builds its services.
+    ///
+    /// # Errors
+    /// When this is not root, or a package cannot be had.
+    pub fn new(workspace: &Workspace, name: &str) -> Result<Self> {
+        ensure!(setup::is_root(), "a story runs containers and records them: run this as root");
+        setup::packages(workspace, &PACKAGES)?;
+        let root = workspace.target().join("story").join(name);
+        if root.exists() {
+            fs::remove_dir_all(&root).with_context(|| format!("emptying {}", root.display()))?;
+        }
+        fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
+        Ok(Self { root, sources: workspace.root().join("xtask/stories") })
+    }
+
+    /// Builds a static program of one source file by musl.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        let to = self.root.join(name);
+        let mut compiler = Command::new("musl-gcc");
+        compiler.args(["-static", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id"]);
+        // zlib's header and archive are the distribution's: of what musl has, musl's own is taken.
+        compiler.args(["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]);
+        compiler.arg("-o").arg(&to).arg(self.sources.join(name).with_extension("c"));
+        command::run(compiler.arg("/usr/lib/x86_64-linux-gnu/libz.a"))?;
+        Ok(to)
+    }
+
+    /// Runs a program in a container of that name, again and again.
+    ///
+    /// # Errors
+    /// When its root cannot be made.
+    pub fn service(&self, name: &str, program: &Path, words: &[&str]) -> Result<Service> {
+        let bundle = self.root.join("bundles").join(name);
+        let (bin, state) = (bundle.join("rootfs/bin"), self.root.join("state"));
+        fs::create_dir_all(&bin)?;
+        fs::create_dir_all(bundle.join("rootfs/proc"))?;
+        let called = program.file_name().context("a program has a name")?;
+        fs::copy(program, bin.join(called)).context("copying the program")?;
+        fs::set_permissions(bin.join(called), fs::Permissions::from_mode(0o755))?;
+        let first = format!("/bin/{}", called.to_string_lossy());
+        let words: Vec<&str> = std::iter::once(first.as_str()).chain(words.iter().copied()).collect();
+        fs::write(bundle.join("config.json"), configuration(name, &words).to_string())?;
+        Ok(Service::start(Runc { state, bundle, name: name.to_owned() }))
+    }
+
+    /// Starts to record these containers.
+    ///
+    /// # Errors
+    /// When the profiler cannot be started, or does not begin.
+    pub fn record(&self, profiler: &Path, containers: &[&str]) -> Result<Recording> {
+        let arguments: Vec<&str> = containers.iter().flat_map(|name| ["--container", name]).collect();
+        let recording = judge::recording::Recording::start(profiler, &arguments, &self.root)?;
+        Ok(Recording { recording, profiler: profiler.to_owned() })
+    }
+}
+
+/// Waits until something is so.
+///
+/// # Errors
+/// When it takes too long.
+pub fn until(what: &str, so: impl Fn() -> bool) -> Result<()> {
+    wait::until(what, wait::USUAL, || Ok(so().then_some(())))
+}
+
+/// A container as runc knows it.
+struct Runc {
+    state: PathBuf,
+    bundle: PathBuf,
+    name: String,
+}
+
+impl Runc {
+    fn command(&self, verb: &str) -> Command {
+        let mut runc = Command::new("runc");
+        runc.arg("--root").arg(&self.state).arg(verb);
+        runc.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        runc
+    }
+
+    fn delete(&self) {
+        let _ = self.command("delete").args(["--force", &self.name]).status();
+    }
+}
+
+/// A container that is started again when its program dies.
+pub struct Service {
+    done: Arc<AtomicBool>,
+    runc: Arc<Runc>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    fn start(runc: Runc) -> Self {
+        let (done, runc) = (Arc::new(AtomicBool::new(false)), Arc::new(runc));
+        let (over, own) = (Arc::clone(&done), Arc::clone(&runc));
+        let keeper = std::thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                own.delete();
+                let mut run = own.command("run");
+                let _ = run.arg("--bundle").arg(&own.bundle).arg(&own.name).status();
+            }
+        });
+        Self { done, runc, keeper: Some(keeper) }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        // It may just be being started: asked until it is gone for good.
+        while self.keeper.as_ref().is_some_and(|keeper| !keeper.is_finished()) {
+            self.runc.delete();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
+        self.runc.delete();
+    }
+}
+
+/// A running recording.
+pub struct Recording {
+    recording: judge::recording::Recording,
+    profiler: PathBuf,
+}
+
+impl Recording {
+    /// Ends it as Ctrl-C does.
+    ///
+    /// # Errors
+    /// When it failed, or left no summary.
+    pub fn stop(self) -> Result<Told> {
+        let out = self.recording.output();
+        self.recording.stop()?;
+        let text = command::read(Command::new(self.profiler).arg("report").arg(&out))?;
+        Ok(Told { text, summary: judge::recording::summary(&out)?, out })
+    }
+}
+
+/// What the profiler told.
+pub struct Told {
+    /// On the terminal.
+    pub text: String,
+    /// In `summary.json`.
+    pub summary: Value,
+    /// Where its files are.
+    pub out: PathBuf,
+}
+
+impl Told {
+    /// Fails unless one of the first three sentences has all of these parts.
+    ///
+    /// # Errors
+    /// The sentences.
+    pub fn leads(&self, parts: &[&str]) -> Result<()> {
+        let findings = self.summary["findings"].as_array().context("no findings")?;
+        let is =
+            |line: &Value| line.as_str().is_some_and(|line| parts.iter().all(|part| line.contains(part)));
+        ensure!(findings.iter().take(FIRST).any(is), "none of the first three says {parts:?}: {findings:#?}");
+        Ok(())
+    }
+
+    /// Fails unless the time line has a track of this kind that has this in its name, and a period near this one.
+    ///
+    /// # Errors
+    /// The time line.
+    pub fn has_period(&self, kind: &str, name: &str, period: Duration) -> Result<()> {
+        let tracks = self.summary["time_line"]["tracks"].as_array().context("no time line")?;
+        let is = |track: &&Value| {
+            track["kind"] == kind && track["name"].as_str().is_some_and(|own| own.contains(name))
+        };
+        let track = tracks.iter().find(is).with_context(|| format!("no {kind} of {name} in {tracks:#?}"))?;
+        let told =
+            Duration::from_nanos(track["period_ns"].as_u64().with_context(|| format!("no period: {track}"))?);
+        ensure!(told.abs_diff(period) <= period / 5, "{name} every {told:?}, {period:?} was played");
+        Ok(())
+    }
+
+    /// What the text keeps of it: the first screen, without the losses and the machine.
+    pub fn figures(&self) -> String {
+        let end = self.text.find("\nSLOWEST CALLS").or_else(|| self.text.find("\nSYSTEM CALLS"));
+        format!("```\n{}\n```\n", self.text[..end.unwrap_or(self.text.len())].trim())
+    }
+}
+
+/// No privileges; the loopback is the machine's own, so that services reach each other.
+fn configuration(name: &str, words: &[&str]) -> Value {
+    let namespaces = ["pid", "mount", "ipc", "uts"].map(|kind| json!({ "type": kind }));
+    json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": false,
+            "user": { "uid": 65534, "gid": 65534 },
+            "args": words,
+            "env": ["PATH=/bin"],
+            "cwd": "/",
+            "rlimits": [{ "type": "RLIMIT_CORE", "hard": 0, "soft": 0 }],
+            "noNewPrivileges": true
+        },
+        "root": { "path": "rootfs", "readonly": true },
+        "hostname": name,
+        "mounts": [{ "destination": "/proc", "type": "proc", "source": "proc" }],
+        "linux": { "cgroupsPath": format!("/{name}"), "namespaces": namespaces }
+    })
+}
