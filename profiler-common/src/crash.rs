@@ -62,6 +62,26 @@ pub const CALLS_TOLD: usize = 16;
 /// Calls that a CPU remembers, a power of two.
 pub const CALLS_REMEMBERED: usize = 256;
 
+/// Bytes of a goroutine's stack that are copied at most.
+pub const GOROUTINE_BYTES: u32 = 0xff8;
+
+/// The stack of the goroutine that called C, where a fault is in C: it goes on there.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Goroutine {
+    /// When the fault was, as [`FaultHead::time_ns`].
+    pub time_ns: u64,
+    /// The goroutine's stack pointer when it called.
+    pub sp: u64,
+    /// Its frame pointer.
+    pub bp: u64,
+    /// Bytes of the stack; 0: there is none.
+    pub bytes: u64,
+    /// The stack from the stack pointer on.
+    pub stack: [u8; GOROUTINE_BYTES as usize + 8],
+}
+crate::shared_record!(Goroutine, 32 + GOROUTINE_BYTES as usize + 8);
+
 /// A call that ended.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -163,5 +163,7 @@ pub struct Offsets {
     pub node_shift: u32,
     /// `xa_node.slots`.
     pub node_slots: u32,
+    /// `task_struct.thread.fsbase`; 0: not known.
+    pub task_fs: u32,
 }
-crate::shared_record!(Offsets, 196 + 25 * 4);
+crate::shared_record!(Offsets, 196 + 26 * 4);

@@ -296,7 +296,17 @@ fn unwind_tables() {
             let mut registers = [0x1_0000; 17];
             registers[16] = seed.below(length) as u64;
             let (id, pid, tid) = (StackId(1), Pid(1), Tid(1));
-            let copy = StackCopy { id, list: id, pid, tid, time_ns: 0, in_call: false, registers, stack };
+            let copy = StackCopy {
+                id,
+                list: id,
+                pid,
+                tid,
+                time_ns: 0,
+                in_call: false,
+                registers,
+                stack,
+                other: None,
+            };
             unwound += unwind_through(input, &copy).map_or(0, |stack| stack.positions.len() as u64);
         },
     );

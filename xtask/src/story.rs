@@ -4,6 +4,7 @@
 //! culprit stands in the first three sentences; with `--write` the figures of its text.
 
 mod apparmor;
+mod cgo;
 mod client;
 mod compare;
 mod proxy;
@@ -44,6 +45,8 @@ enum Story {
     Proxy,
     /// A monitor whose requests kill back ends
     Requests,
+    /// A service in Go that dies in C++
+    Cgo,
 }
 
 /// A story that is played on this machine, and how it is told.
@@ -53,6 +56,7 @@ struct Play {
 }
 
 const PROXY: Play = Play { name: "proxy", run: proxy::play };
+const CGO: Play = Play { name: "cgo", run: cgo::play };
 const REQUESTS: Play = Play { name: "requests", run: requests::play };
 
 /// `cargo xtask story`.
@@ -64,6 +68,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Story::Apparmor => return apparmor::play(workspace, &options.kernel, options.write),
         Story::Proxy => PROXY,
         Story::Requests => REQUESTS,
+        Story::Cgo => CGO,
     };
     crate::kernel_side::object(workspace)?;
     let profiler = statics::package(workspace, "profiler")?;
@@ -80,7 +85,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 
 /// The stories that this machine can play, played short: part of the suite.
 pub fn few_here(workspace: &Workspace, profiler: &Path, tally: &mut Tally) {
-    for play in [PROXY, REQUESTS] {
+    for play in [PROXY, CGO, REQUESTS] {
         let told = (play.run)(workspace, profiler, SHORT);
         tally.outcome(&format!("story {}", play.name), told.map(drop));
     }

@@ -5,9 +5,12 @@
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, RingBuf};
-use profiler_common::crash::FaultHead;
+use profiler_common::crash::{FaultHead, Goroutine};
 
 use crate::stack::window;
+
+/// Words below a thread pointer that are looked through.
+pub const VARIABLES: usize = 32;
 
 /// Faults on their way.
 #[map]
@@ -24,6 +27,10 @@ pub struct Buffer {
     pub head: FaultHead,
     /// The stack's bytes.
     pub stack: window::Bytes,
+    /// The stack of the goroutine that called C.
+    pub goroutine: Goroutine,
+    /// The thread's variables: the words below its thread pointer.
+    pub variables: [u64; VARIABLES],
 }
 
 /// This CPU's buffer.

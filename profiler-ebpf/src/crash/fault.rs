@@ -14,7 +14,7 @@ use profiler_common::outcome::Outcome;
 use profiler_common::processor::{REGISTER_WORDS, STACK_POINTER};
 
 use crate::crash::buffer::{Buffer, FAULTS, buffer};
-use crate::crash::{caught, head};
+use crate::crash::{caught, goroutine, head};
 use crate::global;
 use crate::outcome::{busy, count};
 use crate::process::announce;
@@ -94,6 +94,7 @@ fn fault_filled(signal: u32, siginfo: u64, how: u32) -> u32 {
     let sp = buffer.head.registers[STACK_POINTER / 8];
     let bytes = window::read(&mut buffer.stack, &mut buffer.head.bytes, sp, wanted(how));
     buffer.head.bytes = bytes;
+    goroutine::fault_goroutine();
     announce::process(buffer.head.tgid);
     if how == how::CAUGHT {
         count(Outcome::FaultCaught, 1);

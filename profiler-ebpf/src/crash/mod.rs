@@ -2,13 +2,14 @@
 //!
 //! Produces: for each signal that ends a process of the target, the thread's registers, the top of its stack, the mappings
 //! that its instruction and the address of the fault are in. The same of a fault that a handler caught, if its thread ends
-//! soon after.
+//! soon after. Where Go had called C, the stack of the goroutine, too.
 
 mod area;
 mod buffer;
 pub mod calls;
 pub mod caught;
 mod fault;
+mod goroutine;
 mod head;
 mod tree;
 

@@ -1,11 +1,11 @@
-//! Reading the kernel's memory.
+//! Reading the kernel's memory, and that of the running process.
 //!
 //! In: an address, or an object that the verifier knows. Out: a value. If the address cannot be read, there is no value; it is never 0.
 
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 
 use crate::global;
 
@@ -17,6 +17,19 @@ pub fn read<T: Copy>(address: u64) -> Option<T> {
     let (failed, value) = unsafe {
         let failed =
             bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const c_void);
+        (failed, value.assume_init())
+    };
+    if failed == 0 { Some(value) } else { None }
+}
+
+/// The same of the running process's memory.
+#[inline(always)]
+pub fn read_user<T: Copy>(address: u64) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address, and writes all of the value, also where it fails.
+    let (failed, value) = unsafe {
+        let failed =
+            bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const c_void);
         (failed, value.assume_init())
     };
     if failed == 0 { Some(value) } else { None }

@@ -82,7 +82,7 @@ impl Drop for Mapped {
 }
 
 fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
-    const OWN: [&str; 36] = [
+    const OWN: [&str; 37] = [
         "sched_entity",
         "sched_info",
         "cfs_rq",
@@ -92,6 +92,7 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
         "bpf_func_id",
         "task_struct",
         "thread_info",
+        "thread_struct",
         "css_set",
         "cgroup_subsys_state",
         "cgroup",
@@ -151,6 +152,7 @@ fn parse(bytes: &[u8], hierarchy: &Hierarchy) -> Option<Layout> {
         cfs_rq_throttle_count: queue(&types).and(types.offset("cfs_rq", "throttle_count")).unwrap_or(0),
         mutex_owner: types.offset("mutex", "owner")?,
         rwsem_owner: types.offset("rw_semaphore", "owner")?,
+        task_fs: inside(&types, "thread", ("thread_struct", "fsbase")).unwrap_or(0),
         task_status: inside(&types, "thread_info", ("thread_info", "status")).unwrap_or(0),
         cgroup_root: types.offset("cgroup", "root")?,
         root_hierarchy: types.offset("cgroup_root", "hierarchy_id")?,

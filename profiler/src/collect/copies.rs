@@ -122,6 +122,7 @@ fn parse(bytes: &[u8]) -> Option<StackCopy> {
         in_call: head.flags & IN_CALL != 0,
         registers: DWARF_ORDER.map(|word| head.registers.get(word).copied().unwrap_or(0)),
         stack: stack.into(),
+        other: None,
     })
 }
 

@@ -6,22 +6,23 @@ use std::io;
 
 use anyhow::{Context as _, Result};
 use aya::Ebpf;
-use aya::maps::{Array, MapData, RingBuf};
-use profiler_common::crash::{CALLS_TOLD, CallRing, FaultHead, LastCall};
+use aya::maps::{Array, HashMap, MapData, RingBuf};
+use profiler_common::crash::{CALLS_TOLD, CallRing, FaultHead, Goroutine, LastCall};
 use profiler_common::processor::{CALL_NUMBER, DWARF_ORDER};
 use tokio::io::unix::AsyncFd;
 
 use super::event::record;
 use super::source::map;
-use crate::profile::{Pid, StackCopy, StackId, Tid};
+use crate::profile::{OtherStack, Pid, StackCopy, StackId, Tid};
 
 /// Faults that are taken at once, at most.
 const TOGETHER: usize = 256;
 
-/// The ring of faults, and each CPU's last calls.
+/// The ring of faults, each CPU's last calls, and the stacks of goroutines that called C.
 pub struct Faults {
     ring: AsyncFd<RingBuf<MapData>>,
     calls: Array<MapData, CallRing>,
+    goroutines: HashMap<MapData, u32, Goroutine>,
 }
 
 /// A fault, and what came before it.
@@ -44,7 +45,8 @@ impl Faults {
         // SAFETY: the ring buffer keeps its descriptor open for as long as it lives, inside the AsyncFd.
         let ring = unsafe { AsyncFd::register(ring) }.context("watching the ring of faults")?;
         let calls = Array::try_from(map(ebpf, "LAST_CALLS")?).context("LAST_CALLS")?;
-        Ok(Self { ring, calls })
+        let goroutines = HashMap::try_from(map(ebpf, "GOROUTINES")?).context("GOROUTINES")?;
+        Ok(Self { ring, calls, goroutines })
     }
 
     /// Waits for one.
@@ -60,8 +62,18 @@ impl Faults {
     pub fn take(&mut self) -> (Vec<Told>, u64) {
         let (faults, senseless) = self.records();
         let last = if faults.is_empty() { Vec::new() } else { self.last_calls() };
-        let told = |(head, copy): (FaultHead, StackCopy)| Told { calls: before(&head, &last), head, copy };
+        let told = |(head, copy): (FaultHead, StackCopy)| {
+            let copy = StackCopy { other: self.goroutine(&head), ..copy };
+            Told { calls: before(&head, &last), head, copy }
+        };
         (faults.into_iter().map(told).collect(), senseless)
+    }
+
+    /// The stack of the goroutine that called C, if the fault is in C.
+    fn goroutine(&self, head: &FaultHead) -> Option<OtherStack> {
+        let kept = self.goroutines.get(&head.tid, 0).ok().filter(|kept| kept.time_ns == head.time_ns)?;
+        let bytes = kept.stack.get(..usize::try_from(kept.bytes).ok()?)?;
+        Some(OtherStack { sp: kept.sp, bp: kept.bp, bytes: bytes.into() })
     }
 
     /// What all CPUs remember; nothing where it is not kept.
@@ -107,6 +119,7 @@ fn parse(bytes: &[u8]) -> Option<(FaultHead, StackCopy)> {
         in_call: (word(CALL_NUMBER / 8) as i64) >= 0,
         registers: DWARF_ORDER.map(word),
         stack: stack.into(),
+        other: None,
     };
     Some((head, copy))
 }

@@ -57,7 +57,7 @@ pub use rows::{
     SyscallRow, SyscallRows,
 };
 pub use stack::{Cut, Frame, FrameId, FrameSpace, Reason, Resolution, StackId, StackTable};
-pub use stack_copy::StackCopy;
+pub use stack_copy::{OtherStack, StackCopy};
 pub use target::TargetNote;
 pub use waits::{Wait, WaitRows};
 

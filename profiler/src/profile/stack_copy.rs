@@ -31,6 +31,19 @@ pub struct StackCopy {
     pub registers: [u64; REGISTERS],
     /// Bytes from the stack pointer on.
     pub stack: Box<[u8]>,
+    /// Another stack, which this one goes on with.
+    pub other: Option<OtherStack>,
+}
+
+/// A stack that another one goes on with, where the code that switched had this frame pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherStack {
+    /// Its stack pointer: there is the return address of the code that switched.
+    pub sp: u64,
+    /// Its frame pointer.
+    pub bp: u64,
+    /// Bytes from the stack pointer on.
+    pub bytes: Box<[u8]>,
 }
 
 impl StackCopy {

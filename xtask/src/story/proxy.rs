@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use super::client::{Client, ask};
-use super::scene::{Scene, Told, until};
+use super::scene::{self, Scene, Told, until};
 use crate::workspace::Workspace;
 
 const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8077);
@@ -25,7 +25,7 @@ const DEATHS: u32 = 4;
 /// # Errors
 /// When it cannot be played, or the first sentences do not tell it.
 pub fn play(workspace: &Workspace, profiler: &Path, period: Duration) -> Result<Told> {
-    let scene = Scene::new(workspace, "proxy")?;
+    let scene = Scene::new(workspace, "proxy", scene::C)?;
     let _px = scene.service("px", &scene.program("proxy")?, &[&SERVER.port().to_string()])?;
     let post =
         |length: usize, body: &str| format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}");

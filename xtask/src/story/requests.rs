@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use super::client::{Client, ask};
-use super::scene::{Scene, Told, until};
+use super::scene::{self, Scene, Told, until};
 use crate::workspace::Workspace;
 
 const PORT: &str = "8078";
@@ -27,7 +27,7 @@ const ROUNDS: u32 = 4;
 /// # Errors
 /// When it cannot be played, or the first sentences do not tell it.
 pub fn play(workspace: &Workspace, profiler: &Path, period: Duration) -> Result<Told> {
-    let scene = Scene::new(workspace, "requests")?;
+    let scene = Scene::new(workspace, "requests", scene::C)?;
     let pictures = scene.program("pictures")?;
     let _first = scene.service("pictures-1", &pictures, &[BACK_ENDS[0], PORT])?;
     let _second = scene.service("pictures-2", &pictures, &[BACK_ENDS[1], PORT])?;

@@ -21,8 +21,9 @@ use serde_json::{Value, json};
 
 use crate::{command, setup, workspace::Workspace};
 
-/// What the services are built with.
-const PACKAGES: [&str; 3] = ["runc", "musl-tools", "zlib1g-dev"];
+/// What a service in C is built with, and what one in Go with C++ in it.
+pub const C: &[&str] = &["musl-tools", "zlib1g-dev"];
+pub const GO: &[&str] = &["golang-go", "g++"];
 /// Sentences that somebody reads at night.
 const FIRST: usize = 3;
 
@@ -37,9 +38,9 @@ impl Scene {
     ///
     /// # Errors
     /// When this is not root, or a package cannot be had.
-    pub fn new(workspace: &Workspace, name: &str) -> Result<Self> {
+    pub fn new(workspace: &Workspace, name: &str, packages: &[&str]) -> Result<Self> {
         ensure!(setup::is_root(), "a story runs containers and records them: run this as root");
-        setup::packages(workspace, &PACKAGES)?;
+        setup::packages(workspace, &[&["runc"], packages].concat())?;
         let root = workspace.target().join("story").join(name);
         if root.exists() {
             fs::remove_dir_all(&root).with_context(|| format!("emptying {}", root.display()))?;
@@ -60,6 +61,21 @@ impl Scene {
         compiler.args(["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"]);
         compiler.arg("-o").arg(&to).arg(self.sources.join(name).with_extension("c"));
         command::run(compiler.arg("/usr/lib/x86_64-linux-gnu/libz.a"))?;
+        Ok(to)
+    }
+
+    /// Builds a static program of a directory of sources in Go, and in C++ for it.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn go_program(&self, name: &str) -> Result<PathBuf> {
+        let to = self.root.join(name);
+        let mut compiler = Command::new("go");
+        // Nothing is fetched, and nothing is left outside of this directory.
+        compiler.env("GOCACHE", self.root.join("cache")).env("GOFLAGS", "-mod=mod").env("GOPROXY", "off");
+        compiler.current_dir(self.sources.join(name)).args(["build", "-tags", "netgo,osusergo", "-ldflags"]);
+        compiler.arg("-linkmode external -extldflags -static").arg("-o").arg(&to);
+        command::run(&mut compiler)?;
         Ok(to)
     }
 
@@ -213,6 +229,16 @@ impl Told {
             Duration::from_nanos(track["period_ns"].as_u64().with_context(|| format!("no period: {track}"))?);
         ensure!(told.abs_diff(period) <= period / 5, "{name} every {told:?}, {period:?} was played");
         Ok(())
+    }
+
+    /// How many deaths have a stack with all of these functions.
+    pub fn deaths_through(&self, functions: &[&str]) -> usize {
+        let faults = self.summary["probes"]["crash"]["rows"].as_array().map_or(&[][..], |rows| rows);
+        let has = |fault: &&Value| {
+            let stack = fault["stack"].to_string();
+            functions.iter().all(|function| stack.contains(function))
+        };
+        faults.iter().filter(has).count()
     }
 
     /// What the text keeps of it: the first screen, without the losses and the machine.

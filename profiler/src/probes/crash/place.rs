@@ -28,6 +28,8 @@ const RAISING: &[&str] = &[
     "tgkill",
     "__restore_rt",
 ];
+/// Between Go and C: of every such call the same.
+const BETWEEN_GO_AND_C: &[&str] = &["runtime.asmcgocall", "runtime.asmcgocall.abi0", "runtime.cgocall"];
 /// Functions of a sentence.
 const TOLD: usize = 5;
 /// A death comes this long after its fault at most: the kernel may write a core between them, which takes its time.
@@ -79,7 +81,26 @@ fn is_of(death: &Death, caught: &Fault) -> bool {
 
 /// The functions of a fault's stack, leaf first, less those that raise signals; why there are none.
 pub fn functions(profile: &Profile, fault: &Fault, most: usize) -> String {
+    spelled(profile, fault, user_functions(&profile.stacks, fault.stack), most)
+}
+
+/// The same for a sentence: of the way from Go to C only its ends.
+fn told(profile: &Profile, fault: &Fault) -> String {
     let all = user_functions(&profile.stacks, fault.stack);
+    spelled(profile, fault, all.filter(|name| !is_between(name)), TOLD)
+}
+
+/// Whether a function only leads from Go to C: one of the runtime, or one that cgo made.
+fn is_between(name: &str) -> bool {
+    BETWEEN_GO_AND_C.contains(&name) || name.starts_with("_cgo_") || name.contains("._Cfunc_")
+}
+
+fn spelled<'p>(
+    profile: &Profile,
+    fault: &Fault,
+    all: impl Iterator<Item = &'p str> + Clone,
+    most: usize,
+) -> String {
     let mut told = all.clone().skip_while(|name| RAISING.contains(&locks::base(name))).peekable();
     let line = if told.peek().is_some() { joined(told.take(most)) } else { joined(all.take(most)) };
     if line.is_empty() { without(profile, fault) } else { line }
@@ -99,7 +120,7 @@ pub fn most(profile: &Profile, deaths: &[&Death]) -> Option<(String, &'static st
     let mut places: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
     for fault in deaths.iter().filter_map(|death| fault_of(profile, death)) {
         let what = if fault.kind == Kind::Sent { "" } else { fault.kind.text() };
-        *places.entry((functions(profile, fault, TOLD), what)).or_default() += 1;
+        *places.entry((told(profile, fault), what)).or_default() += 1;
     }
     let known: usize = places.values().sum();
     let ((line, kind), count) = places.into_iter().max_by_key(|(_, count)| *count)?;

@@ -15,10 +15,7 @@ const BACKENDS: &[Backend] = &[Backend {
     hooks: Hooks::RawTracepoints(&[("crash_deliver", "signal_deliver")]),
     needs: &[Need::LoadPrograms, Need::Btf],
     blind: seeing,
-    misses: &[
-        always("Stacks below Go code that called C: the goroutine's own stack is another one."),
-        always("Libraries that a process mapped in its last moments: their frames have no file."),
-    ],
+    misses: &[always("Libraries that a process mapped in its last moments: their frames have no file.")],
     extras: &[],
     built: true,
 }];

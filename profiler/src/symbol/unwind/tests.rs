@@ -12,7 +12,7 @@ use super::run::{Batch, Unwinder};
 use super::tables::{Base, Row, Rule};
 use super::walk::{Code, Place, Unwound, walk};
 use crate::profile::stack::{Cut, StackId};
-use crate::profile::stack_copy::{REGISTERS, StackCopy};
+use crate::profile::stack_copy::{OtherStack, REGISTERS, StackCopy};
 use crate::profile::{Pid, Tid};
 use crate::symbol::maps;
 use crate::symbol::pin::Executables;
@@ -41,7 +41,17 @@ fn capture(bytes: usize) -> (StackCopy, Vec<u64>) {
     let truth = truth[1..found as usize].iter().map(|address| *address as u64).collect();
     let (id, pid, tid) = (StackId(1), Pid(std::process::id()), Tid(1));
     let stack = stack.into_boxed_slice();
-    let copy = StackCopy { id, list: StackId(2), pid, tid, time_ns: 0, in_call: false, registers, stack };
+    let copy = StackCopy {
+        id,
+        list: StackId(2),
+        pid,
+        tid,
+        time_ns: 0,
+        in_call: false,
+        registers,
+        stack,
+        other: None,
+    };
     (copy, truth)
 }
 
@@ -140,7 +150,7 @@ fn copy(words: &[u64], (ip, bp): (u64, u64)) -> StackCopy {
     let mut registers = [0; REGISTERS];
     (registers[7], registers[6], registers[16]) = (0x1000, bp, ip);
     let (id, pid, tid) = (StackId(1), Pid(1), Tid(1));
-    StackCopy { id, list: StackId(2), pid, tid, time_ns: 0, in_call: false, registers, stack }
+    StackCopy { id, list: StackId(2), pid, tid, time_ns: 0, in_call: false, registers, stack, other: None }
 }
 
 #[test]
@@ -169,6 +179,23 @@ fn code_without_tables_is_walked_by_its_frame_pointers_to_where_they_are_cleared
     assert_eq!((unwound.positions, unwound.cut), (vec![1, 0x14, 0x24], None));
     // Nothing is known of a leaf without one.
     assert_eq!(walk(&mut Made(vec![None; 4]), &copy(&words, (1, 0)), &[]).cut, Some(Cut::NoTable));
+}
+
+#[test]
+fn a_stack_goes_on_with_another_one_only_where_its_frame_pointer_leads_there() {
+    // C at 1, called by code without a table at 0x14, which was called on another stack from 0x24, and that from 0x34.
+    let words = [0x110, 0x2f, 0, 0x35].map(u64::to_le_bytes).concat();
+    let other = |sp: u64, bp: u64| Some(OtherStack { sp, bp, bytes: words[8..].into() });
+    let unwound = |other| {
+        let copy = StackCopy { other, ..copy(&[0x15, 7, 7], (1, 0x110)) };
+        walk(&mut Made(vec![row(7, 8), None, None, None]), &copy, &[])
+    };
+    let whole = unwound(other(0x108, 0x110));
+    assert_eq!((whole.positions, whole.cut, whole.top), (vec![1, 0x14, 0x2e, 0x34], None, 0));
+    assert_eq!(unwound(other(0x108, 0x118)).cut, Some(Cut::NoTable), "another frame pointer");
+    assert_eq!(unwound(None).cut, Some(Cut::NoTable));
+    let empty = OtherStack { sp: 0x108, bp: 0x110, bytes: Box::default() };
+    assert_eq!(unwound(Some(empty)).cut, Some(Cut::OtherStack));
 }
 
 #[test]

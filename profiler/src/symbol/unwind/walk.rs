@@ -3,13 +3,14 @@
 //! In: a copy, the code it went through, the kernel's own walk by frame pointers. Out: [`Unwound`].
 //! At each frame the first of these holds that can: a signal's frame; the table that covers the code; for code without a
 //! table, its frame pointer. Where the copy ends, the kernel's walk goes on if the code keeps frame pointers.
+//! A stack that goes on with another one (C that Go called) goes on there, where its frame pointer is the other one's.
 
 use std::rc::Rc;
 
 use super::memory::{RA, RBP, RSP, Registers, Window};
 use super::tables::{Base, Row, Rule};
 use crate::profile::stack::Cut;
-use crate::profile::stack_copy::{REGISTERS, StackCopy};
+use crate::profile::stack_copy::{OtherStack, REGISTERS, StackCopy};
 
 /// Frames of one stack.
 const FRAMES: usize = 256;
@@ -75,6 +76,7 @@ pub fn walk(code: &mut impl Code, copy: &StackCopy, list: &[u64]) -> Unwound {
         code,
         registers,
         stack: Window::new(start, &copy.stack),
+        other: copy.other.as_ref(),
         back: copy.in_call,
         leaf: true,
         found: Some(Vec::new()),
@@ -100,7 +102,8 @@ pub fn walk(code: &mut impl Code, copy: &StackCopy, list: &[u64]) -> Unwound {
                 }
             }
             Step::Root => {
-                unwound.top = walk.registers.get(RSP).unwrap_or(0);
+                let own = copy.other.is_none() || walk.other.is_some();
+                unwound.top = walk.registers.get(RSP).filter(|_| own).unwrap_or(0);
                 unwound.words = walk.words(start);
                 return unwound;
             }
@@ -132,6 +135,8 @@ struct Walk<'a, C> {
     code: &'a mut C,
     registers: Registers,
     stack: Window<'a>,
+    /// The stack that this one goes on with, until it has.
+    other: Option<&'a OtherStack>,
     /// The instruction pointer is a return address.
     back: bool,
     leaf: bool,
@@ -257,6 +262,9 @@ impl<C: Code> Walk<'_, C> {
             self.note(Some(rsp));
             return Step::Caller { exact: false };
         }
+        if let Some(step) = self.to_other(rbp) {
+            return step;
+        }
         // What starts a thread clears it.
         if rbp == 0 && !self.leaf {
             return Step::Root;
@@ -278,6 +286,20 @@ impl<C: Code> Walk<'_, C> {
         self.registers.set(RSP, Some(rbp.wrapping_add(16)));
         self.note(Some(rbp.wrapping_add(8)));
         Step::Caller { exact: false }
+    }
+
+    /// To the code that switched stacks: its frame pointer is the one that it left.
+    fn to_other(&mut self, rbp: u64) -> Option<Step> {
+        let other = self.other.take_if(|other| !self.leaf && other.bp == rbp)?;
+        self.stack = Window::new(other.sp, &other.bytes);
+        let Some(ip) = self.stack.word(other.sp) else { return Some(Step::Cut(Cut::OtherStack)) };
+        for register in [3, 12, 13, 14, 15] {
+            self.registers.set(register, None);
+        }
+        self.registers.set(RA, Some(ip));
+        self.registers.set(RSP, Some(other.sp.wrapping_add(8)));
+        self.note(None);
+        Some(Step::Caller { exact: false })
     }
 
     /// Whether an address is one that a call returns to, as far as a file shows its code.
