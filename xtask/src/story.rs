@@ -7,6 +7,7 @@ mod apparmor;
 mod cgo;
 mod client;
 mod compare;
+mod decoder;
 mod proxy;
 mod requests;
 mod scene;
@@ -41,6 +42,8 @@ pub struct Options {
 enum Story {
     /// A confined server beside the same one unconfined
     Apparmor,
+    /// A server in .NET that spins on garbage
+    Decoder,
     /// A server that dies in zlib, without a core dump
     Proxy,
     /// A monitor whose requests kill back ends
@@ -52,12 +55,15 @@ enum Story {
 /// A story that is played on this machine, and how it is told.
 struct Play {
     name: &'static str,
+    /// What shows where.
+    pictures: &'static [&'static str],
     run: fn(&Workspace, &Path, Duration) -> Result<Told>,
 }
 
-const PROXY: Play = Play { name: "proxy", run: proxy::play };
-const CGO: Play = Play { name: "cgo", run: cgo::play };
-const REQUESTS: Play = Play { name: "requests", run: requests::play };
+const DECODER: Play = Play { name: "decoder", pictures: &["cpu.svg", "peers.svg"], run: decoder::play };
+const PROXY: Play = Play { name: "proxy", pictures: &["crash.svg"], run: proxy::play };
+const CGO: Play = Play { name: "cgo", pictures: &["crash.svg"], run: cgo::play };
+const REQUESTS: Play = Play { name: "requests", pictures: &["crash.svg"], run: requests::play };
 
 /// `cargo xtask story`.
 ///
@@ -66,6 +72,7 @@ const REQUESTS: Play = Play { name: "requests", run: requests::play };
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let play = match options.story {
         Story::Apparmor => return apparmor::play(workspace, &options.kernel, options.write),
+        Story::Decoder => DECODER,
         Story::Proxy => PROXY,
         Story::Requests => REQUESTS,
         Story::Cgo => CGO,
@@ -77,7 +84,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.write {
         let text = Text::open(workspace, play.name)?;
         text.picture(&told.out.join("syscall-heat.svg"), "heat.svg")?;
-        text.picture(&told.out.join("crash.svg"), "crash.svg")?;
+        for picture in play.pictures {
+            text.picture(&told.out.join(picture), picture)?;
+        }
         text.write(&told.figures())?;
     }
     Ok(())

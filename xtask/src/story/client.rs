@@ -73,7 +73,11 @@ pub fn ask(own: Ipv4Addr, server: SocketAddrV4, request: &str) -> io::Result<Str
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn connect(own: Ipv4Addr, server: SocketAddrV4) -> io::Result<TcpStream> {
+/// A connection from this address.
+///
+/// # Errors
+/// When nobody listens.
+pub fn connect(own: Ipv4Addr, server: SocketAddrV4) -> io::Result<TcpStream> {
     // SAFETY: takes no pointer; the descriptor is owned right away.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
     if socket < 0 {

