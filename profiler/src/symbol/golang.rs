@@ -14,13 +14,6 @@ mod pages;
 mod scan;
 mod table;
 
-#[cfg(test)]
-mod made;
-#[cfg(test)]
-mod real;
-#[cfg(test)]
-mod tests;
-
 use super::headers::Bytes;
 use super::names::{NAME_BYTES, clean};
 use image::Image;
@@ -60,3 +53,10 @@ impl<S: Bytes> GoNames<S> {
         Some(names.map(|name| clean(&String::from_utf8_lossy(&name), NAME_BYTES)).collect())
     }
 }
+
+#[cfg(test)]
+mod made;
+#[cfg(test)]
+mod real;
+#[cfg(test)]
+mod tests;

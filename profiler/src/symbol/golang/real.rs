@@ -10,6 +10,7 @@ use std::process::Command;
 
 use crate::harness::mutate::Random;
 use crate::profile::stack::{Resolution, Segment};
+use crate::symbol::build_id::read_build_id;
 use crate::symbol::headers::Elf;
 use crate::symbol::job::{Job, Source};
 use crate::symbol::limits::Limits;
@@ -121,15 +122,32 @@ impl Go {
 }
 
 /// Names at linked addresses, by Go's own table or by what else there is.
-fn names(path: &Path, addresses: &[u64], (golang, dwarf): (bool, bool)) -> Vec<Resolution> {
+fn names(path: &Path, addresses: &[u64], golang: bool) -> Vec<Resolution> {
     let file = File::open(path).unwrap();
+    asked(path, addresses, |offsets, _| {
+        let source = Source::Itself(String::new());
+        Job { file: file.as_raw_fd(), offsets, dwarf: true, golang, source }
+    })
+}
+
+/// The same as of a file that is given afterwards.
+fn given(path: &Path, addresses: &[u64]) -> Vec<Resolution> {
+    let directory = File::open(path.parent().unwrap()).unwrap();
+    asked(path, addresses, |offsets, segments| {
+        let build_id = read_build_id(&File::open(path).unwrap()).unwrap();
+        let source = Source::Given { path: path.file_name().unwrap().into(), build_id, segments };
+        Job { file: directory.as_raw_fd(), offsets, dwarf: true, golang: true, source }
+    })
+}
+
+fn asked(path: &Path, addresses: &[u64], job: impl FnOnce(Vec<u64>, Vec<Segment>) -> Job) -> Vec<Resolution> {
+    let file = File::open(path).unwrap();
+    let segments = Elf::open(&file).unwrap().code();
     let offset = |address: &u64| {
         let held = |segment: &Segment| Some(segment.offset + address.checked_sub(segment.address)?);
-        Elf::open(&file).unwrap().code().iter().find_map(held).unwrap()
+        segments.iter().find_map(held).unwrap()
     };
-    let offsets = addresses.iter().map(offset).collect();
-    let source = Source::Itself(String::new());
-    let mut jobs = [Job { file: file.as_raw_fd(), offsets, dwarf, golang, source }];
+    let mut jobs = [job(addresses.iter().map(offset).collect(), segments.clone())];
     run(&mut jobs, &Limits::default(), &mut Pool::default()).remove(0)
 }
 
@@ -165,8 +183,8 @@ fn places(functions: &[(u64, u64, String)]) -> Vec<(u64, &str)> {
 fn compare(functions: &[(u64, u64, String)], whole: &Path, stripped: &Path) {
     let places = places(functions);
     let addresses: Vec<u64> = places.iter().map(|(address, _)| *address).collect();
-    let found = names(stripped, &addresses, (true, true));
-    let told = names(whole, &addresses, (false, true));
+    let found = names(stripped, &addresses, true);
+    let told = names(whole, &addresses, false);
     let (mut inlined, mut wrappers) = (0, 0);
     for (((address, name), found), told) in places.iter().zip(&found).zip(&told) {
         let (found, told) = (text(found), text(told));
@@ -194,7 +212,11 @@ fn a_stripped_program_has_the_names_of_its_twin() {
     let source = SHOP.replace("IMPORTS", imports).replace("USE", "sort.Ints(shop.coins); fmt.Println");
     let Some(go) = Go::with("a_stripped_program_has_the_names_of_its_twin", &source) else { return };
     let whole = go.build("whole", &[]);
-    compare(&go.functions(&whole), &whole, &go.build("stripped", &["-ldflags", "-s -w"]));
+    let stripped = go.build("stripped", &["-ldflags", "-s -w -B 0x0123456789abcdef"]);
+    let functions = go.functions(&whole);
+    compare(&functions, &whole, &stripped);
+    let addresses: Vec<u64> = functions.iter().map(|(address, ..)| *address).collect();
+    assert_eq!(given(&stripped, &addresses), names(&stripped, &addresses, true), "given afterwards");
 }
 
 #[test]
@@ -221,9 +243,9 @@ fn code_in_c_keeps_its_own_names() {
         let code = at("runtime.text")..at("runtime.etext");
         let of_go: Vec<_> = functions.iter().filter(|function| code.contains(&function.0)).cloned().collect();
         let both = [at("c_work") + 4, at("main.main") + 4];
-        let answers = names(&whole, &both, (true, true));
+        let answers = names(&whole, &both, true);
         assert_eq!([text(&answers[0]), text(&answers[1])], [["c_work"], ["main.main"]]);
-        let answers = names(&stripped, &both, (true, true));
+        let answers = names(&stripped, &both, true);
         assert_eq!([text(&answers[0]), text(&answers[1])], [["NoSymbol"], ["main.main"]]);
         compare(&of_go, &whole, &stripped);
     }
