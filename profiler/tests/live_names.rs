@@ -139,7 +139,8 @@ fn a_stripped_server_in_go_is_named_in_its_recording() {
     let out = path("out");
     let mut record = Command::new(profiler());
     record.args(["record", "-o", &out, "--probe", "cpu", "-F", "499", "--", &path("server"), &path("door")]);
-    assert!(record.status().unwrap().success());
+    let output = record.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let recorded = fs::read_to_string(path("out/cpu.folded")).unwrap();
     let weight = |wanted: &dyn Fn(&str) -> bool| -> u64 {
         let lines = recorded.lines().filter_map(|line| line.rsplit_once(' '));
