@@ -216,7 +216,27 @@ fn a_stripped_program_has_the_names_of_its_twin() {
     let functions = go.functions(&whole);
     compare(&functions, &whole, &stripped);
     let addresses: Vec<u64> = functions.iter().map(|(address, ..)| *address).collect();
-    assert_eq!(given(&stripped, &addresses), names(&stripped, &addresses, true), "given afterwards");
+    let told = names(&stripped, &addresses, true);
+    assert_eq!(given(&stripped, &addresses), told, "given afterwards");
+    // A source that cannot be read leaves the others.
+    let symbols = damaged(&whole, &[".symtab", ".strtab", ".debug_", ".zdebug_"]);
+    assert_eq!(names(&symbols, &addresses, true), told);
+    let outer = |names: &Resolution| text(names).pop();
+    let by_symbols = names(&damaged(&whole, &[".gopclntab"]), &addresses, true);
+    assert_eq!(by_symbols.iter().map(outer).collect::<Vec<_>>(), told.iter().map(outer).collect::<Vec<_>>());
+}
+
+/// A copy of a program in which sections of these names are overwritten.
+fn damaged(path: &Path, wanted: &[&str]) -> PathBuf {
+    let mut bytes = fs::read(path).unwrap();
+    let sections = Elf::open(bytes.as_slice()).unwrap().sections();
+    let wanted = sections.iter().filter(|section| wanted.iter().any(|name| section.name.starts_with(name)));
+    for section in wanted {
+        bytes[section.offset as usize..(section.offset + section.bytes) as usize].fill(0xa5);
+    }
+    let copy = path.with_extension("damaged");
+    fs::write(&copy, bytes).unwrap();
+    copy
 }
 
 #[test]
