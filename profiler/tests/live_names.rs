@@ -1,6 +1,7 @@
-//! A stripped program that burns and dies, recorded without its symbols, and named afterwards.
+//! Stripped programs, recorded: one in C that burns and dies, and is named afterwards; a server in Go, which has its names in it.
 //!
-//! In: root, `cc`, `objcopy`, `strip`. Out: no name in the recording; all of them in its report with the symbols' directory.
+//! In: root, `cc`, `objcopy`, `strip`, `go`. Out: of C no name in the recording, and all of them in its report with the symbols'
+//! directory; of Go its whole stack, from the goroutine's start to the function that is inlined where it burns.
 
 #![allow(
     clippy::unwrap_used,
@@ -73,4 +74,85 @@ fn a_stripped_program_is_named_after_it_was_recorded() {
     }
     let (tables, _) = run(&["report", &out, "--symbols", &symbols]);
     assert!(tables.contains("shop_boom < main"), "{tables}");
+}
+
+const SERVER: &str = r#"
+package main
+
+import (
+	"net"
+	"os"
+	"time"
+)
+
+type shop struct {
+	sold int
+	till net.Conn
+}
+
+func coin(sold int) int { return sold*7 + 3 }
+
+//go:noinline
+func (s *shop) burn(long time.Duration) {
+	for begin := time.Now(); time.Since(begin) < long; {
+		for round := 0; round < 1_000_000; round++ {
+			s.sold = coin(s.sold)
+		}
+	}
+}
+
+//go:noinline
+func (s *shop) serve(long time.Duration) {
+	var order [1]byte
+	s.till.Read(order[:])
+	s.burn(long)
+	s.till.Write(order[:])
+}
+
+func main() {
+	door, err := net.Listen("unix", os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		client, _ := net.Dial("unix", os.Args[1])
+		client.Write([]byte{1})
+		client.Read(make([]byte, 1))
+	}()
+	till, _ := door.Accept()
+	(&shop{till: till}).serve(1500 * time.Millisecond)
+}
+"#;
+
+#[test]
+fn a_stripped_server_in_go_is_named_in_its_recording() {
+    if !can_run("a_stripped_server_in_go_is_named_in_its_recording", &["go"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("main.go"), SERVER).unwrap();
+    let mut go = Command::new("go");
+    go.env("GOCACHE", path("cache")).env("GOFLAGS", "").current_dir(directory.path());
+    let built = go.args(["build", "-ldflags", "-s -w", "-o", &path("server"), "main.go"]).status();
+    assert!(built.unwrap().success());
+    let out = path("out");
+    let mut record = Command::new(profiler());
+    record.args(["record", "-o", &out, "--probe", "cpu", "-F", "499", "--", &path("server"), &path("door")]);
+    let output = record.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let recorded = fs::read_to_string(path("out/cpu.folded")).unwrap();
+    let weight = |wanted: &dyn Fn(&str) -> bool| -> u64 {
+        let lines = recorded.lines().filter_map(|line| line.rsplit_once(' '));
+        lines.filter(|(stack, _)| wanted(stack)).map(|(_, weight)| weight.parse::<u64>().unwrap()).sum()
+    };
+    let burnt = weight(&|stack| stack.contains("main.(*shop).burn"));
+    let whole = "runtime.goexit;runtime.main;main.main;main.(*shop).serve;main.(*shop).burn";
+    let named = weight(&|stack| stack.contains(whole));
+    let inlined = weight(&|stack| stack.contains("main.(*shop).burn;main.coin_[i]"));
+    println!(
+        "{burnt} samples in what burns, {named} with its whole stack, {inlined} in what is inlined there"
+    );
+    assert!(burnt > 50 && named * 100 >= burnt * 95 && inlined > 0, "{recorded}");
+    assert!(!recorded.contains("server+0x"), "{recorded}");
 }

@@ -74,8 +74,8 @@ pub fn demo_packages(workspace: &Workspace) {
 /// # Errors
 /// When rustfmt or clippy are missing and cannot be installed.
 pub fn test_tools(workspace: &Workspace, quick: bool) -> Result<()> {
-    // The page is opened in a browser.
-    let mut wanted = vec!["runc", "busybox-static", "xz-utils", "chromium", "chromium-driver"];
+    // The page is opened in a browser; programs of Go are compiled, and named without their symbols.
+    let mut wanted = vec!["runc", "busybox-static", "xz-utils", "chromium", "chromium-driver", "golang-go"];
     if !quick {
         wanted.extend(["docker.io", "bpftrace", "musl-tools"]);
     }

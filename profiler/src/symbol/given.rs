@@ -83,7 +83,7 @@ pub fn supply(directory: &Path, stacks: &StackTable, limits: &Limits) -> io::Res
         let path = PathBuf::from(&found.path);
         let source = Source::Given { path, build_id: (*id).clone(), segments: found.segments };
         let offsets = build.frames.iter().map(|(_, offset)| *offset).collect();
-        jobs.push(Job { file: place.as_raw_fd(), offsets, dwarf: true, source });
+        jobs.push(Job { file: place.as_raw_fd(), offsets, dwarf: true, golang: true, source });
         names.push((found.path, build));
     }
     let answers = worker::rounds(&mut jobs, limits, deadline, &mut Pool::default());

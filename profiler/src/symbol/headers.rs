@@ -21,22 +21,29 @@ const SECTIONS: usize = 4096;
 const NAMES: u64 = 1 << 20;
 const NAME: usize = 64;
 
-const PT_LOAD: u32 = 1;
-const EXECUTABLE: u32 = 1;
-const SHT_NOBITS: u32 = 8;
-const SHF_EXECINSTR: u64 = 4;
+pub const PT_LOAD: u32 = 1;
+pub const EXECUTABLE: u32 = 1;
+pub const SHT_NOBITS: u32 = 8;
+pub const SHF_EXECINSTR: u64 = 4;
 
 /// What can be read in parts.
 pub trait Bytes {
+    /// How many bytes there are; none where that cannot be told.
+    fn length(&self) -> u64;
+
     /// So many bytes at a place; `None` if there are not so many.
     fn part(&self, at: u64, length: u64) -> Option<Vec<u8>>;
 }
 
 impl Bytes for File {
+    fn length(&self) -> u64 {
+        self.metadata().map_or(0, |metadata| metadata.len())
+    }
+
     fn part(&self, at: u64, length: u64) -> Option<Vec<u8>> {
         // A length that the file does not have would take memory before it fails.
         let end = at.checked_add(length)?;
-        if end > self.metadata().ok()?.len() {
+        if end > self.length() {
             return None;
         }
         let mut bytes = vec![0; usize::try_from(length).ok()?];
@@ -46,6 +53,10 @@ impl Bytes for File {
 }
 
 impl Bytes for [u8] {
+    fn length(&self) -> u64 {
+        self.len() as u64
+    }
+
     fn part(&self, at: u64, length: u64) -> Option<Vec<u8>> {
         let end = usize::try_from(at.checked_add(length)?).ok()?;
         Some(self.get(usize::try_from(at).ok()?..end)?.to_vec())
@@ -76,6 +87,8 @@ pub struct Section {
     pub kind: u32,
     /// `SHF_…`.
     pub flags: u64,
+    /// Where it is linked.
+    pub address: u64,
     /// Where it is in the file, bytes.
     pub offset: u64,
     /// Its length there.
@@ -128,6 +141,7 @@ impl<'s, S: Bytes + ?Sized> Elf<'s, S> {
                 header: header.to_vec(),
                 kind: u32_at(header, 4)?,
                 flags: u64_at(header, 8)?,
+                address: u64_at(header, 16)?,
                 offset: u64_at(header, 24)?,
                 bytes: u64_at(header, 32)?,
             });

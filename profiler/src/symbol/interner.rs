@@ -273,7 +273,7 @@ impl Interner {
             };
             let offsets = frames.iter().map(|(_, offset)| *offset).collect();
             let source = Source::Itself(self.path(space));
-            jobs.push(Job { file, offsets, dwarf: bytes <= limits.dwarf_bytes, source });
+            jobs.push(Job { file, offsets, dwarf: bytes <= limits.dwarf_bytes, golang: true, source });
             asked.push(frames);
         }
         let answers = run(&mut jobs, limits, &mut self.pool);

@@ -16,6 +16,8 @@ pub struct Job {
     pub offsets: Vec<u64>,
     /// Its debug information may be used.
     pub dwarf: bool,
+    /// Go's own table in it may be used.
+    pub golang: bool,
     /// Which file names them.
     pub source: Source,
 }

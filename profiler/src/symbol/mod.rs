@@ -14,6 +14,7 @@ mod debug_file;
 mod elf;
 mod frames;
 pub mod given;
+mod golang;
 mod headers;
 mod holders;
 mod interner;

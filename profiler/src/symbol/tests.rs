@@ -61,6 +61,7 @@ fn fuzz_symbols_of_programs() {
                 file: file.as_raw_fd(),
                 offsets: offsets.clone(),
                 dwarf: true,
+                golang: true,
                 source: Source::Itself(String::new()),
             }];
             let answers = run(&mut jobs, &limits, &mut Pool::default());

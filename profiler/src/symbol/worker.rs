@@ -3,7 +3,7 @@
 //! In: open files and offsets. Out: names, or why there are none.
 //! A hostile file may crash a parser, overflow its stack, eat memory, hang it, shrink while it is mapped (SIGBUS), or lie
 //! with a server that does not answer: so the child has limits of memory, time, silence and open files. If it dies, the file
-//! is tried once more without DWARF, and then given up; a silent one at once. Other files are not affected, and debug files
+//! is tried once more by its symbol table alone, and then given up; a silent one at once. Other files are not affected, and debug files
 //! are read by children of their own.
 
 use std::collections::VecDeque;
@@ -51,7 +51,13 @@ fn elsewhere(jobs: &[Job], answers: &[Vec<Resolution>]) -> (Vec<Job>, Vec<(usize
         let places = places.filter(|(_, (_, answer))| !path.is_empty() && nameless.contains(answer));
         let (at, offsets): (Vec<usize>, Vec<u64>) = places.map(|(at, (offset, _))| (at, *offset)).unzip();
         if !offsets.is_empty() {
-            others.push(Job { file: job.file, offsets, dwarf: true, source: Source::Host(path.clone()) });
+            others.push(Job {
+                file: job.file,
+                offsets,
+                dwarf: true,
+                golang: true,
+                source: Source::Host(path.clone()),
+            });
             asked.extend(at.into_iter().map(|at| (index, at)));
         }
     }
@@ -84,8 +90,8 @@ pub(super) fn rounds(
             next += 1;
         } else if Instant::now() >= deadline || limits.stopped() {
             break;
-        } else if job.dwarf {
-            job.dwarf = false;
+        } else if job.dwarf || job.golang {
+            (job.dwarf, job.golang) = (false, false);
         } else {
             give_up(&mut answers, next, Reason::Unreadable);
             next += 1;
@@ -237,7 +243,13 @@ mod tests {
     }
 
     fn job(file: &File, offsets: Vec<u64>) -> Job {
-        Job { file: file.as_raw_fd(), offsets, dwarf: true, source: Source::Itself(String::new()) }
+        Job {
+            file: file.as_raw_fd(),
+            offsets,
+            dwarf: true,
+            golang: true,
+            source: Source::Itself(String::new()),
+        }
     }
 
     fn limits() -> Limits {

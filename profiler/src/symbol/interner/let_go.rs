@@ -117,6 +117,7 @@ fn name(work: &[Work]) -> Vec<(FrameId, Resolution)> {
         file: work.pin.place.as_raw_fd(),
         offsets: work.frames.iter().map(|(offset, _)| *offset).collect(),
         dwarf: work.pin.seen.bytes <= DWARF_BYTES,
+        golang: true,
         source: Source::Itself(work.path.clone()),
     };
     let mut jobs: Vec<Job> = work.iter().map(job).collect();
