@@ -29,6 +29,7 @@ pub fn redact(profile: &mut Profile) {
     profile.block.cgroups.values_mut().for_each(|name| *name = words.text(name));
     for call in &mut profile.slowest {
         call.object = words.text(&call.object);
+        call.peer = call.peer.map(|peer| words.peer(peer));
         if !call.path.is_empty() {
             call.path = words.word("path", &call.path);
             call.path_is_cut = false;
