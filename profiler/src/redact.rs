@@ -71,6 +71,13 @@ fn peers(profile: &mut Profile, words: &mut Words) {
         }
         profile.peer.rows.entry(PeerKey { peer, ..key }).or_default().merge(&row);
     }
+    for (host, rows) in std::mem::take(&mut profile.peer.samples) {
+        let shown = words.peer(Peer { host, port: 0 }).host;
+        if let (Host::Ip(ip), Host::Redacted(number)) = (host, shown) {
+            numbers.insert(ip, number);
+        }
+        rows.into_iter().for_each(|(key, samples)| profile.peer.sampled(shown, key, samples));
+    }
     profile.peer.redacted = Some(numbers);
 }
 

@@ -147,7 +147,10 @@ mod tests {
         let other = call("tcp 127.0.0.1:80 → 127.0.0.9:47", own);
         assert_eq!((&*other.named(), other.unnamed()), ("tcp → 127.0.0.77:4711", ""));
         assert!(!other.is_looked_up() && call(both, None).is_looked_up());
-        assert_eq!((call("", own).named(), call("", None).unnamed()), ("tcp → 127.0.0.77:4711".into(), "closed by now"));
+        assert_eq!(
+            (call("", own).named(), call("", None).unnamed()),
+            ("tcp → 127.0.0.77:4711".into(), "closed by now")
+        );
     }
 
     #[test]
