@@ -297,7 +297,7 @@ fn roots(folded: &str, pid: u32) -> Vec<(String, u64)> {
 
 /// Thousandths by which the share of one peer may be off: its samples have what the server does not time (the kernel's work, and the
 /// runtime's), and they are some hundreds.
-const BOUND: u64 = 80;
+const BOUND: u64 = 100;
 
 /// The one that sent garbage is the widest, and has the share of what the server gave to anybody that it had by the server's own clock.
 fn right(name: &str, roots: &[(String, u64)], truth: &BTreeMap<String, u64>) {

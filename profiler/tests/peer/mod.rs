@@ -18,7 +18,7 @@ pub const GARBAGE: u8 = 77;
 /// The others.
 const CLIENTS: std::ops::Range<u8> = 2..52;
 /// Questions on one connection.
-const QUESTIONS: u32 = 4;
+const QUESTIONS: u32 = 6;
 
 /// A server that runs.
 pub struct Server {
@@ -56,7 +56,7 @@ impl Server {
                 }
             })
         };
-        CLIENTS.map(|number| client(number, 1, 250)).chain([client(GARBAGE, 20, 30)]).collect()
+        CLIENTS.map(|number| client(number, 1, 400)).chain([client(GARBAGE, 20, 30)]).collect()
     }
 
     /// Ends it; what CPU time each client took, ns.

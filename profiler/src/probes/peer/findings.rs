@@ -57,6 +57,8 @@ fn cpu_by_peer(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     if among < 2 {
         return None;
     }
+    let others = lines.iter().filter(own).any(|line| line.whom == Whom::Peer(Host::Others));
+    let more = if others { "more than " } else { "" };
     let (function, inside) = cpu::top_function(worst.lines().iter().copied());
     let place = sampled::carries(inside, worst.weight())
         .map_or_else(String::new, |interval| format!("; {} of that in {function}", interval.text()));
@@ -65,7 +67,7 @@ fn cpu_by_peer(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
         rule: "cpu_by_peer",
         rank: rank::CPU,
         sentence: format!(
-            "{} of the CPU time of {} is work for {}, one of {} peers{place}.",
+            "{} of the CPU time of {} is work for {}, one of {more}{} peers{place}.",
             share.text(),
             who(profile, worst, |line| (line.pid, line.samples)),
             worst.first().whom,
