@@ -28,8 +28,12 @@ pub fn are_wanted() -> bool {
 #[inline(never)]
 pub fn add(sample: &sample::SampleKey) -> u32 {
     let Some(last) = last::get(task::current()) else { return 0 };
-    last.sampled();
     let key = SampleKey { address: last.address(), sample: *sample };
+    // On top of its first receive.
+    if key.address == [0; 2] {
+        return 0;
+    }
+    last.sampled();
     sum::add(&PEER_SAMPLES, &key, &1, (Outcome::PeerSampleRowFull, 1), |samples| *samples += 1);
     0
 }

@@ -14,6 +14,7 @@ use profiler_common::peer::{SendKey, SendRow};
 use crate::peer::last;
 use crate::peer::receive::{peer, peer_offset};
 use crate::peer::sample;
+use crate::process::announce;
 use crate::row::sum;
 use crate::row::writer::this_writer;
 use crate::task;
@@ -48,11 +49,14 @@ pub fn sent(socket: *const c_void) {
 #[inline(never)]
 fn add(new: &SendRow) -> u32 {
     let key = SendKey { tgid: (bpf_get_current_pid_tgid() >> 32) as u32, writer: this_writer() };
-    sum::add(&PEER_SENDS, &key, new, (Outcome::PeerSendRowFull, new.sends), |row| {
+    let made = sum::add(&PEER_SENDS, &key, new, (Outcome::PeerSendRowFull, new.sends), |row| {
         row.sends += new.sends;
         row.astray += new.astray;
         row.samples += new.samples;
         row.samples_astray += new.samples_astray;
     });
+    if made {
+        announce::process(key.tgid);
+    }
     0
 }

@@ -86,7 +86,8 @@ impl Drained for Receives {
     }
 
     fn unannounced(&self) -> Vec<Pid> {
-        let all: BTreeSet<u32> = self.rows.iter().map(|(key, _)| key.tgid).collect();
+        let sends = self.sends.iter().map(|(key, _)| key.tgid);
+        let all: BTreeSet<u32> = self.rows.iter().map(|(key, _)| key.tgid).chain(sends).collect();
         all.into_iter().map(Pid).collect()
     }
 }

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::Sends;
 use crate::probe::Probe;
-use crate::probes::peer::plan;
 use crate::profile::{FrameSpace, Pid, Profile, StackId};
 use crate::render::name::user_functions;
 
@@ -16,6 +15,8 @@ use crate::render::name::user_functions;
 const LEAST: u64 = 20;
 /// Sends to others, of 100, that are too many.
 const ASTRAY_PERCENT: u64 = 5;
+/// How the part of the probe that sees sends begins in the header.
+const SENDS: &str = "send ";
 /// Stacks of a process that are looked at.
 const STACKS: usize = 64;
 /// At the root of threads of other runtimes that take work from each other in the middle of it: Erlang's and Haskell's.
@@ -85,9 +86,8 @@ fn is_astray(row: &Sends) -> bool {
 
 /// Whether sends were seen at all.
 fn is_told(profile: &Profile) -> bool {
-    let part = format!("{} ", plan::SEND.name);
     let mut plans = profile.header.probes.iter().filter(|plan| plan.probe == Probe::Peer.name());
-    plans.any(|plan| plan.active && plan.backend.split(" + ").any(|name| name.starts_with(&part)))
+    plans.any(|plan| plan.active && plan.backend.split(" + ").any(|name| name.starts_with(SENDS)))
 }
 
 /// Programs whose runtime moves work between threads, among those whose samples have peers. The first stacks of each tell. Sends do not
@@ -138,6 +138,11 @@ mod tests {
 
     fn sends(sends: u64, astray: u64, samples: u64, samples_astray: u64) -> Sends {
         Sends { sends, astray, samples, samples_astray }
+    }
+
+    #[test]
+    fn the_part_is_that_of_the_plan() {
+        assert_eq!(SENDS.trim_end(), crate::probes::peer::plan::SEND.name);
     }
 
     #[test]
