@@ -31,7 +31,8 @@ const TCP: u16 = 6;
 /// The running thread sends to a socket of any kind.
 #[inline(always)]
 pub fn sent(socket: *const c_void) {
-    if !sample::are_wanted() || slot::is_outside() || peer_offset!(known) == 0 || peer_offset!(protocol) == 0 {
+    if !sample::are_wanted() || slot::is_outside() || peer_offset!(known) == 0 || peer_offset!(protocol) == 0
+    {
         return;
     }
     // SAFETY: the tracepoint's argument.
