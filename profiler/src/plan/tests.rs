@@ -293,3 +293,15 @@ fn one_errno_has_more_than_one_cause_and_the_mend_is_of_what_was_checked() {
     assert!(mend(libc::EMFILE, capable()).contains("ulimit -n"));
     assert!(mend(libc::ENOMEM, capable()).contains("memory limit"));
 }
+
+#[test]
+fn sends_are_compared_for_the_sake_of_samples_only() {
+    let facts = capable();
+    let name = |probes: &[Probe]| {
+        let probes = probes.iter().copied().collect();
+        assess(&facts, Probe::Peer, &Forced::default()).beside(&facts, probes).note()
+    };
+    assert_eq!(name(&[Probe::Peer, Probe::Cpu]).backend, "rcv-space + send send-length");
+    let alone = name(&[Probe::Peer]);
+    assert_eq!((alone.backend.as_str(), told(&alone, "Whose CPU time")), ("rcv-space", false));
+}

@@ -12,6 +12,7 @@ use crate::profile::ledger::Class;
 pub const SEND: ProbePart = ProbePart {
     name: "send",
     without: "Whose CPU time it is: without sends nothing tells whether threads work for whom they received from.",
+    with: Some(Probe::Cpu),
 };
 
 const BACKENDS: &[Backend] = &[
