@@ -46,6 +46,13 @@ pub fn sends(run: &Run) -> Result<String> {
         "{sends} of {} sends, {missed} missed",
         2 * calls - 1
     );
+    // Its program has more to do where samples have peers.
+    let mut plans = run.summary["backends"].as_array().context("no backends in the summary")?.iter();
+    ensure!(
+        plans.any(|plan| plan["probe"] == "cpu" && plan["active"] == true),
+        "no CPU samples: {:?}",
+        run.summary["backends"]
+    );
     ensure!(astray == 0, "{astray} of {sends} sends to another connection");
     Ok(format!("{sends} of {} sends, none astray", 2 * calls - 1))
 }
