@@ -112,6 +112,10 @@ macro_rules! each_outcome {
             PeerRowFull,
             /// Lost: no memory for what a thread received last.
             PeerStateFull,
+            /// Lost: no room for the peer of a CPU sample.
+            PeerSampleRowFull,
+            /// Lost: no room for how a process's sends compare.
+            PeerSendRowFull,
             /// Missing: the kernel could not give the kernel stack.
             KernelStackMissing,
             /// Missing: the kernel could not give the user stack.

@@ -1,7 +1,7 @@
 //! The `peer` probe's records.
 //!
-//! In: TCP connections that a thread receives from. Out: rows of calls that slept until they received something, per
-//! (process, call, peer); the last peer of a thread that dies.
+//! In: TCP connections that a thread receives from and sends to. Out: rows of calls that slept until they received something, per
+//! (process, call, peer); CPU samples per (stack, peer), and how far these peers are believed; the last peer of a thread that dies.
 
 use crate::histogram::SLOTS;
 
@@ -55,6 +55,43 @@ pub struct PeerRow {
 }
 crate::shared_record!(PeerRow, 64);
 
+/// Key of a row of CPU samples whose thread had received.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SampleKey {
+    /// From whom it received last, as [`PeerKey::address`]. Each connection of a client has a port of its own, so there is none.
+    pub address: [u64; 2],
+    /// The sample.
+    pub sample: crate::sample::SampleKey,
+}
+crate::shared_record!(SampleKey, 40);
+
+/// Key of a row of sends.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SendKey {
+    /// Process.
+    pub tgid: u32,
+    /// The one writer of this row, see [`crate::writer`].
+    pub writer: u32,
+}
+crate::shared_record!(SendKey, 8);
+
+/// Sends of threads that had received, each compared with the connection that its thread received from last.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SendRow {
+    /// Sends.
+    pub sends: u64,
+    /// Of these, to another connection.
+    pub astray: u64,
+    /// CPU samples between a receive and the send after it.
+    pub samples: u64,
+    /// Of these, before a send to another connection.
+    pub samples_astray: u64,
+}
+crate::shared_record!(SendRow, 32);
+
 /// What a thread received last.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,10 +133,12 @@ pub struct PeerOffsets {
     pub bucket: u32,
     /// `inet_bind_bucket.fastreuse`.
     pub reuse: u32,
+    /// `sock.sk_protocol`.
+    pub protocol: u32,
     /// 1: all of this is known.
     pub known: u32,
 }
-crate::shared_record!(PeerOffsets, 36);
+crate::shared_record!(PeerOffsets, 40);
 
 #[cfg(test)]
 mod tests {

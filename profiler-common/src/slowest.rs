@@ -52,10 +52,14 @@ pub struct SlowestCall {
     pub file_system: u64,
     /// Who held the lock of user space that it waited for longest.
     pub holder: Holder,
+    /// From whom the call itself received last, as [`crate::peer::PeerKey::address`]; zeros: it received nothing by TCP.
+    pub peer: [u64; 2],
+    /// That peer's port.
+    pub peer_port: u64,
     /// The path that the call was given, read as it ended, as words.
     pub path: [u64; PATH / 8],
 }
-crate::shared_record!(SlowestCall, 152 + 8 * PARTS + PATH);
+crate::shared_record!(SlowestCall, 176 + 8 * PARTS + PATH);
 
 /// Kinds of calls that are kept apart: those that wait for another thread of user space, and the others.
 pub const KINDS: usize = 2;

@@ -18,7 +18,7 @@ macro_rules! each_probe {
             Runq runq [],
             Cpu cpu [],
             Block block [],
-            Peer peer [],
+            Peer peer [Peers peers],
             Crash crash [],
         }
     };

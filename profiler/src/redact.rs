@@ -29,6 +29,7 @@ pub fn redact(profile: &mut Profile) {
     profile.block.cgroups.values_mut().for_each(|name| *name = words.text(name));
     for call in &mut profile.slowest {
         call.object = words.text(&call.object);
+        call.peer = call.peer.map(|peer| words.peer(peer));
         if !call.path.is_empty() {
             call.path = words.word("path", &call.path);
             call.path_is_cut = false;
@@ -69,6 +70,13 @@ fn peers(profile: &mut Profile, words: &mut Words) {
             numbers.insert(ip, number);
         }
         profile.peer.rows.entry(PeerKey { peer, ..key }).or_default().merge(&row);
+    }
+    for (host, rows) in std::mem::take(&mut profile.peer.samples) {
+        let shown = words.peer(Peer { host, port: 0 }).host;
+        if let (Host::Ip(ip), Host::Redacted(number)) = (host, shown) {
+            numbers.insert(ip, number);
+        }
+        rows.into_iter().for_each(|(key, samples)| profile.peer.sampled(shown, key, samples));
     }
     profile.axis.rewrite_hosts(&mut |host| words.peer(Peer { host, port: 0 }).host);
     profile.peer.redacted = Some(numbers);

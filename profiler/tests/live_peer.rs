@@ -1,7 +1,8 @@
 //! The `peer` probe against servers and clients on addresses of loopback.
 //!
 //! In: root. Out: as many receives as there were, each with its peer; waits as the workload's clock has them; a server's waits
-//! for its clients are no finding; a death with what its thread received last.
+//! for its clients are no finding; a slow receive with its own peer; a death with what its thread received last; CPU time by peer as
+//! servers have it themselves, or `unknown`.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,8 +10,10 @@
     reason = "a test that cannot set up fails, and its figures are worth reading"
 )]
 
+mod peer;
 mod support;
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -18,6 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use judge::bounds;
+use peer::{GARBAGE, Server};
 use serde_json::Value;
 use support::can_run;
 use support::host::measured;
@@ -182,4 +186,127 @@ fn a_death_has_what_its_thread_received_last() {
     let text = format!("last received from 127.0.0.77:{port}, ");
     let shown = report(&recorded);
     assert!(shown.contains(&text), "{shown}");
+}
+
+#[test]
+fn a_slow_receive_has_its_own_peer_and_not_the_next_one_of_its_descriptor() {
+    if !can_run("a_slow_receive_has_its_own_peer_and_not_the_next_one_of_its_descriptor", &[]) {
+        return;
+    }
+    let port = free_port().to_string();
+    let mut worker = Workload::start(&["--linger", "serve-turns", &port, "12"]);
+    let pid = worker.pid();
+    let recording = Recording::start(&["--probe", "peer,syscall", "--pid", &pid.to_string()]);
+    worker.go();
+    let clients: Vec<String> = (31..43).map(|client: u32| client.to_string()).collect();
+    let words = ["--linger", "call-turns", &port].into_iter().chain(clients.iter().map(String::as_str));
+    let mut caller = Workload::start(&words.collect::<Vec<_>>());
+    caller.go();
+    caller.report();
+    let truth = worker.report();
+    let recorded = recording.stop();
+    let slowest = recorded.summary["probes"]["syscall"]["slowest"].as_array().unwrap();
+    let own: Vec<_> = slowest.iter().filter(|row| row["pid"] == pid && row["syscall"] == "read").collect();
+    println!("{} slow receives", own.len());
+    assert!(own.len() >= 11, "{slowest:#?}");
+    for row in own {
+        let peer = row["peer"].as_str().unwrap_or_else(|| panic!("{row}"));
+        // Each client waited 10 ms longer than the one before.
+        let (wall, clock) = (number(row, "wall_ns"), number(&truth[peer], "total_ns"));
+        assert!(wall.abs_diff(clock) < 4_000_000, "{row} {truth}");
+        let object = row["object"].as_str().unwrap();
+        assert!(object.starts_with("tcp ") && object.ends_with(&format!("→ {peer}")), "{row}");
+    }
+}
+
+/// A server of the test: its name, what starts it, and why its peers must be unknown; empty where they must be right.
+type Kind = (&'static str, &'static [&'static str], &'static str);
+
+const KINDS: [Kind; 5] = [
+    ("a Python thread for each connection", &["python3", "server.py"], ""),
+    ("a Java pool", &["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "Pool.java"], ""),
+    ("Node, synchronous", &["node", "server.js", "sync"], ""),
+    ("Node with timers", &["node", "server.js", "timers"], "sends to others than it received from last"),
+    ("Go, stripped", &["./server-go"], "its runtime moves work between threads"),
+];
+
+#[test]
+fn cpu_time_is_that_of_the_peer_that_burned_it_or_unknown() {
+    let test = "cpu_time_is_that_of_the_peer_that_burned_it_or_unknown";
+    if !can_run(test, &["python3", "java", "node", "go"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("server.py", include_str!("peer/server.py")),
+        ("server.js", include_str!("peer/server.js")),
+        ("Pool.java", include_str!("peer/Pool.java")),
+        ("server.go", include_str!("peer/server.go")),
+    ] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let build = ["build", "-ldflags", "-s -w", "-o", "server-go", "server.go"];
+    assert!(Command::new("go").args(build).current_dir(dir.path()).status().unwrap().success());
+    let mut servers = KINDS.map(|(_, words, _)| Server::start(words, dir.path()));
+    servers.iter_mut().for_each(Server::listens);
+    let pids = servers.each_ref().map(|server| server.pid().to_string()).join(",");
+    let recording = Recording::start(&["--probe", "cpu,peer", "-F", "499", "--pid", &pids]);
+    let clients = servers.each_ref().map(|server| server.ask(Duration::from_secs(3)));
+    clients.into_iter().flatten().for_each(|client| client.join().unwrap());
+    let recorded = recording.stop();
+    let folded = recorded.file("peers.folded");
+    let sends = recorded.summary["probes"]["peer"]["sends"].as_array().unwrap();
+    for ((name, _, unknown), server) in KINDS.iter().zip(servers) {
+        let pid = server.pid();
+        let roots = roots(&folded, pid);
+        let compared = sends.iter().find(|row| row["pid"] == pid);
+        println!("{name}: {:?}; {compared:?}", &roots[..roots.len().min(3)]);
+        let truth = server.end();
+        if unknown.is_empty() {
+            right(name, &roots, &truth);
+        } else {
+            assert_eq!(roots[0].0, format!("unknown ({unknown})"), "{name}");
+            assert!(roots.iter().all(|(root, _)| root.starts_with("unknown (")), "{name}: {roots:?}");
+        }
+    }
+    for found in recorded.summary["evidence"].as_array().unwrap() {
+        if found["rule"] == "cpu_by_peer" {
+            let sentence = found["finding"].as_str().unwrap();
+            println!("{sentence}");
+            assert!(sentence.contains(" is work for 127.0.0.77, one of "), "{sentence}");
+        }
+    }
+}
+
+/// Samples of one process by their root, most first.
+fn roots(folded: &str, pid: u32) -> Vec<(String, u64)> {
+    let own = format!(" ({pid})");
+    let mut sums = BTreeMap::new();
+    for line in folded.lines() {
+        let (path, samples) = line.rsplit_once(' ').unwrap();
+        let mut frames = path.split(';');
+        let root = frames.next().unwrap();
+        if frames.next().is_some_and(|process| process.ends_with(&own)) {
+            *sums.entry(root.to_owned()).or_insert(0) += samples.parse::<u64>().unwrap();
+        }
+    }
+    let mut roots: Vec<_> = sums.into_iter().collect();
+    roots.sort_by_key(|(_, samples)| std::cmp::Reverse(*samples));
+    roots
+}
+
+/// Thousandths by which the share of one peer may be off: its samples have what the server does not time (the kernel's work, and the
+/// runtime's), and they are some hundreds.
+const BOUND: u64 = 100;
+
+/// The one that sent garbage is the widest, and has the share of what the server gave to anybody that it had by the server's own clock.
+fn right(name: &str, roots: &[(String, u64)], truth: &BTreeMap<String, u64>) {
+    let garbage = format!("127.0.0.{GARBAGE}");
+    assert_eq!(roots[0].0, garbage, "{name}: {roots:?}");
+    let peers = roots.iter().filter(|(root, _)| !root.starts_with("unknown"));
+    let all: u64 = peers.map(|(_, samples)| samples).sum();
+    let share = roots[0].1 * 1_000 / all;
+    let clock = truth[&garbage] * 1_000 / truth.values().sum::<u64>();
+    println!("{name}: {share} ‰ of {all} samples, the server says {clock} ‰");
+    assert!(share.abs_diff(clock) <= BOUND, "{name}: {share} ‰, the server says {clock} ‰");
 }

@@ -37,7 +37,7 @@ const PICTURES: [&str; 17] = [
     "wakers.svg",
 ];
 /// Pictures of what a second of this machine may lack: disk requests, deaths, chains, peers.
-const PERHAPS_EMPTY: [&str; 8] = [
+const PERHAPS_EMPTY: [&str; 10] = [
     "block.folded",
     "block.svg",
     "crash.folded",
@@ -46,6 +46,8 @@ const PERHAPS_EMPTY: [&str; 8] = [
     "chains.svg",
     "peer.folded",
     "peer.svg",
+    "peers.folded",
+    "peers.svg",
 ];
 
 fn copied(from: &Path, to: &Path) {

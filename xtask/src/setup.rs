@@ -95,7 +95,15 @@ pub fn test_tools(workspace: &Workspace, quick: bool) -> Result<()> {
 }
 
 /// Real servers that live tests record, and what compiles the one in Java. None of them is started.
-const SERVERS: [&str; 4] = ["postgresql", "redis-server", "nginx-light", "openjdk-17-jdk-headless"];
+const SERVERS: [&str; 7] = [
+    "postgresql",
+    "redis-server",
+    "nginx-light",
+    "openjdk-17-jdk-headless",
+    "python3",
+    "nodejs",
+    "golang-go",
+];
 
 fn servers(workspace: &Workspace) {
     for package in SERVERS {

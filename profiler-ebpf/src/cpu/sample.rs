@@ -13,6 +13,7 @@ use profiler_common::sample::SampleKey;
 use profiler_common::stack::NO_STACK;
 
 use crate::clock::now_ns;
+use crate::peer;
 use crate::process::announce;
 use crate::row::sum;
 use crate::row::writer::this_writer;
@@ -52,7 +53,11 @@ pub fn sample(ctx: *mut c_void) {
         let in_call = slot::in_call(task::current());
         stack::copy::of_sample(ctx, Buffer::Sample, tgid, in_call)
     };
-    add_row(&SampleKey { tgid, writer: this_writer(), kernel, user });
+    let key = SampleKey { tgid, writer: this_writer(), kernel, user };
+    add_row(&key);
+    if peer::sample::are_wanted() {
+        peer::sample::add(&key);
+    }
 }
 
 /// Whether the running thread has been inside a call for a good part of the threshold.

@@ -22,13 +22,15 @@ static PEER_OFFSETS: PeerOffsets = unsafe { core::mem::zeroed() };
 /// One field of the offsets.
 macro_rules! peer_offset {
     ($field:ident) => {
-        read_offset(core::mem::offset_of!(PeerOffsets, $field)) as usize
+        $crate::peer::receive::read_offset(core::mem::offset_of!(profiler_common::peer::PeerOffsets, $field))
+            as usize
     };
 }
+pub(super) use peer_offset;
 
 /// Reads the offset at `field` bytes into the record, so that the verifier sees a constant.
 #[inline(always)]
-fn read_offset(field: usize) -> u32 {
+pub fn read_offset(field: usize) -> u32 {
     // SAFETY: `field` comes from `offset_of!` of that record.
     unsafe { core::ptr::read_volatile((&raw const PEER_OFFSETS).cast::<u32>().byte_add(field)) }
 }
@@ -58,8 +60,9 @@ fn is_owned(socket: *const c_void) -> bool {
     unsafe { follow::<u32>(socket, peer_offset!(owned)) != 0 }
 }
 
+/// The other end of a socket, which must be a tracepoint's argument.
 #[inline(always)]
-fn peer(socket: *const c_void) -> Option<Peer> {
+pub fn peer(socket: *const c_void) -> Option<Peer> {
     // SAFETY: the tracepoint's argument; all of it is in the socket itself.
     unsafe {
         let family: u16 = follow(socket, peer_offset!(family));

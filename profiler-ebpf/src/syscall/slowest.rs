@@ -14,6 +14,7 @@ use profiler_common::user_lock::Holder;
 use profiler_state::thread::Thread;
 
 use crate::blame::held;
+use crate::peer::last;
 use crate::row::longest::{self, Long};
 use crate::syscall::{object, registers};
 use crate::{global, task};
@@ -71,7 +72,21 @@ pub fn keep(thread: &Thread, call: &One) -> u32 {
     kept.comm = task::comm(task::current());
     kept.before_ns = if call.nr & BEGAN_BEFORE != 0 { thread.before_ns.get() } else { 0 };
     kept.holder = if for_thread { held::in_call(thread) } else { Holder::default() };
+    note_peer(kept);
     object::note(kept, nr);
+    0
+}
+
+/// Notes from whom the call itself received. The thread's last receive is this call's if it came after the call began, in a
+/// call of its number that returned data. (A handler on top of an interrupted call may have received, too.)
+#[inline(never)]
+fn note_peer(kept: &mut SlowestCall) -> u32 {
+    kept.peer = [0; 2];
+    let last = last::told(task::current());
+    if kept.ret > 0 && last.nr == kept.nr && last.time_ns >= kept.enter_ns {
+        kept.peer = last.address;
+        kept.peer_port = u64::from(last.port);
+    }
     0
 }
 

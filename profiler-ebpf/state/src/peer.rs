@@ -1,16 +1,21 @@
-//! From whom a thread received last.
+//! From whom a thread received last, and whether that is whom it works for.
 //!
-//! In: a receive, while the thread runs. Out: a record of its own beside the thread's; whether its call slept for it.
+//! In: a receive, a CPU sample or a send, while the thread runs. Out: a record of its own beside the thread's; whether its call slept
+//! for the receive; how many sends went to the connection that it received from last.
 
 use profiler_common::abi;
 use profiler_common::part::Part;
-use profiler_common::peer::{IO_URING_ENTER, LastReceive, NO_CALL};
+use profiler_common::peer::{IO_URING_ENTER, LastReceive, NO_CALL, SendRow};
 
 use crate::field::Field;
 use crate::slot::Slot;
 use crate::thread::{Thread, flag};
 
-/// What is known of a thread's last receive. Only the thread itself writes it.
+/// Sends that a thread counts by itself before it hands them over: their row costs a look-up. Where a sample came before a send, it
+/// hands over at once: no row is wanted as much as that of a thread that is sampled.
+const SENDS: u32 = 16;
+
+/// What is known of a thread's last receive. Only the thread itself writes it, and the timer on top of it.
 #[repr(C)]
 pub struct LastPeer {
     address: [Field<u64>; 2],
@@ -20,6 +25,10 @@ pub struct LastPeer {
     nr: Field<u32>,
     round_trip_us: Field<u32>,
     connected: Field<u32>,
+    sends: Field<u32>,
+    astray: Field<u32>,
+    sampled: Field<u32>,
+    pad: Field<u32>,
 }
 
 /// The other end of a connection.
@@ -67,6 +76,39 @@ impl LastPeer {
         self.port.set(peer.port);
         self.nr.set(nr);
         self.time_ns.set(time_ns);
+        self.sampled.set(0);
+    }
+
+    /// The timer met the thread.
+    #[inline(always)]
+    pub fn sampled(&self) {
+        self.sampled.set(self.sampled.get().wrapping_add(1));
+    }
+
+    /// The thread sent something. What it hands over for its process's row: no sends where it is not yet time.
+    #[inline(always)]
+    pub fn sent(&self, peer: &Peer) -> SendRow {
+        let differs = self.address[0].get() ^ peer.address[0]
+            | self.address[1].get() ^ peer.address[1]
+            | u64::from(self.port.get() ^ peer.port);
+        let astray = u32::from(differs != 0);
+        let (sends, all_astray) = (self.sends.get() + 1, self.astray.get() + astray);
+        let sampled = self.sampled.get();
+        if sampled == 0 && sends < SENDS {
+            self.sends.set(sends);
+            self.astray.set(all_astray);
+            return SendRow { sends: 0, astray: 0, samples: 0, samples_astray: 0 };
+        }
+        self.sends.set(0);
+        self.astray.set(0);
+        self.sampled.set(0);
+        let samples = u64::from(sampled);
+        SendRow {
+            sends: u64::from(sends),
+            astray: u64::from(all_astray),
+            samples,
+            samples_astray: samples * u64::from(astray),
+        }
     }
 
     /// Notes what only a wait's row needs of the connection: its shortest round trip, µs, and whether the process connected
@@ -95,11 +137,17 @@ impl LastPeer {
         self.waited_ns.get()
     }
 
+    /// From whom, as [`profiler_common::peer::PeerKey::address`].
+    #[inline(always)]
+    pub fn address(&self) -> [u64; 2] {
+        [self.address[0].get(), self.address[1].get()]
+    }
+
     /// What user space is told.
     #[inline(always)]
     pub fn told(&self) -> LastReceive {
         LastReceive {
-            address: [self.address[0].get(), self.address[1].get()],
+            address: self.address(),
             time_ns: self.time_ns.get(),
             port: self.port.get(),
             nr: self.nr.get(),

@@ -66,6 +66,7 @@ impl Attached {
             Hooks::CpuClock => self.samples(),
             Hooks::Trampolines(paths) => self.slow_paths(paths, Self::trampoline),
             Hooks::Kprobes(paths) => self.slow_paths(paths, Self::kprobe),
+            Hooks::Entry(program, function) => self.entry(program, function),
             Hooks::RawTracepoints(pairs) => Ok(self.raw_tracepoints(pairs)?),
             Hooks::Cycles => bail!("not in this version"),
         }
@@ -99,10 +100,18 @@ impl Attached {
     }
 
     fn trampoline(&mut self, path: &SlowPath, side: Side) -> anyhow::Result<()> {
-        let name = side.of(path.trampoline);
+        self.through_trampoline(side.of(path.trampoline), path.functions)
+    }
+
+    /// Hooks the entry of a function.
+    fn entry(&mut self, program: &str, function: &str) -> anyhow::Result<()> {
+        self.through_trampoline(program, &[function])
+    }
+
+    fn through_trampoline(&mut self, name: &str, functions: &[&str]) -> anyhow::Result<()> {
         let btf = self.btf.as_ref().context("the kernel has no BTF")?;
         let program = self.ebpf.program_mut(name).context("no such program")?;
-        first_that_loads(path.functions, |function| load_trampoline(program, function, btf))?;
+        first_that_loads(functions, |function| load_trampoline(program, function, btf))?;
         match program {
             Program::FEntry(program) => program.attach().map(drop),
             Program::FExit(program) => program.attach().map(drop),
@@ -150,6 +159,7 @@ impl Attached {
             Hooks::RawTracepoints(_)
             | Hooks::BtfTracepoints(_)
             | Hooks::Trampolines(_)
+            | Hooks::Entry(..)
             | Hooks::Kprobes(_)
             | Hooks::CpuClock
             | Hooks::Cycles => backend.hooks.programs(),

@@ -24,6 +24,7 @@ pub fn offsets(types: &Types<'_>) -> Option<PeerOffsets> {
         port: common("skc_dport")?,
         owned: types.offset_inside("sock", "sk_lock", "owned")?,
         round_trip: types.offset("tcp_sock", "rtt_min").map_or(0, |offset| offset + FIRST_VALUE),
+        protocol: types.offset("sock", "sk_protocol").unwrap_or(0),
         known: 1,
         ..PeerOffsets::default()
     };

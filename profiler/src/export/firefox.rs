@@ -187,7 +187,7 @@ fn payload(profile: &Profile, call: &SlowestCall, name: &str) -> Value {
         "who": who::with_pid(profile, call.pid),
         "thread": thread,
         "returned": call.ret.to_string(),
-        "object": clean::name(&call.object),
+        "object": clean::name(&call.named()),
     });
     for part in Part::ALL.iter().filter(|part| call.parts.get(**part) > 0) {
         data[format!("{part:?}")] = json!(call.parts.get(*part) as f64 / 1e6);

@@ -87,8 +87,8 @@ fn slice(profile: &Profile, call: &SlowestCall, folder: &mut Folder<'_>) -> Valu
         "args": {
             "wall_ns": call.wall_ns,
             "returned": call.ret,
-            "of": clean::name(&call.object),
-            "of_unknown": clean::name(&call.object_unknown),
+            "of": clean::name(&call.named()),
+            "of_unknown": clean::name(call.unnamed()),
             "parts_ns": parts,
             "stack": stack,
             "waits_of_this_call_and_stack_ended_by": wakers(profile, call),

@@ -47,11 +47,13 @@ pub struct ProbePart {
     pub name: &'static str,
     /// What is missed if this part does not run; empty if the part is the whole probe.
     pub without: &'static str,
+    /// The other probe without which nobody needs this part; none: it is of use by itself.
+    pub with: Option<Probe>,
 }
 
 impl ProbePart {
     /// All of the probe.
-    pub const WHOLE: Self = Self { name: "", without: "" };
+    pub const WHOLE: Self = Self { name: "", without: "", with: None };
 
     /// What users type for it: `lock.spin`.
     pub fn of(self, probe: Probe) -> String {

@@ -60,6 +60,8 @@ pub struct Facts {
     pub contention: bool,
     /// Whether a tracepoint tells when a disk request begins.
     pub request_start: bool,
+    /// Whether a tracepoint tells which socket is sent to.
+    pub send_length: bool,
     /// Whether trampolines outlive the tasks that sleep in what they called.
     pub sleeping_trampolines: bool,
     /// Tracing programs may use task storage: threads' state beside their tasks.
@@ -196,6 +198,7 @@ impl Facts {
             trampolines: trial::trampoline(),
             contention: version >= CONTENTION || btf_names("btf_trace_contention_begin"),
             request_start: version >= REQUEST_START || btf_names("btf_trace_block_io_start"),
+            send_length: version >= SEND_LENGTH || btf_names("btf_trace_sock_send_length"),
             sleeping_trampolines: version >= SLEEPING_TRAMPOLINES || has_symbol("__bpf_tramp_enter"),
             task_storage: version >= TASK_STORAGE || btf_names("BPF_FUNC_task_storage_get"),
             current_task: version >= TASK_STORAGE || btf_names("BPF_FUNC_get_current_task_btf"),
@@ -217,6 +220,9 @@ const CONTENTION: (u32, u32) = (5, 19);
 
 /// First kernel with `block_io_start`.
 const REQUEST_START: (u32, u32) = (6, 5);
+
+/// First kernel with `sock_send_length`.
+const SEND_LENGTH: (u32, u32) = (6, 3);
 
 /// First kernel that counts the tasks in a trampoline; stable releases carry it back.
 const SLEEPING_TRAMPOLINES: (u32, u32) = (5, 12);

@@ -11,6 +11,8 @@ pub enum Hooks {
     BtfTracepoints(&'static [&'static str]),
     /// Entry and return of functions, through trampolines.
     Trampolines(&'static [SlowPath]),
+    /// (program, function): the entry of one function, through a trampoline. Nothing of it stays on the stack.
+    Entry(&'static str, &'static str),
     /// Entry and return of functions, through breakpoints.
     Kprobes(&'static [SlowPath]),
     /// Functions of the security layer, those of a session, through trampolines where they can be.
@@ -60,6 +62,7 @@ impl Hooks {
             Self::Trampolines(paths) | Self::Kprobes(paths) => {
                 paths.iter().filter_map(|path| path.functions.first().copied()).collect()
             }
+            Self::Entry(_, function) => vec![function],
             Self::SecurityTrampolines | Self::SecurityKprobes => SECURITY.to_vec(),
             Self::CpuClock => vec!["cpu-clock"],
             Self::Cycles => vec!["cpu-cycles"],
@@ -74,6 +77,7 @@ impl Hooks {
             Self::BtfTracepoints(tracepoints) => tracepoints.to_vec(),
             Self::Trampolines(paths) => paths.iter().flat_map(|path| both(path.trampoline)).collect(),
             Self::Kprobes(paths) => paths.iter().flat_map(|path| both(path.kprobe)).collect(),
+            Self::Entry(program, _) => vec![program],
             Self::SecurityTrampolines | Self::SecurityKprobes => vec![LSM_ENTER, LSM_EXIT],
             Self::CpuClock => vec![CPU_SAMPLE],
             Self::Cycles => Vec::new(),

@@ -18,7 +18,7 @@ pub mod trial;
 
 use serde::Serialize;
 
-use crate::probe::Probe;
+use crate::probe::{Probe, Probes};
 use crate::profile::ProbePlan;
 use backend::{Backend, Extra, Miss, ProbePart, ProbeRow};
 pub use capability::Capability;
@@ -93,6 +93,12 @@ impl Assessment {
             misses: self.misses.iter().cloned().chain(obstacles).collect(),
             active: self.runs(),
         }
+    }
+
+    /// The same probe without the parts that nobody needs beside these probes.
+    pub fn beside(self, facts: &Facts, probes: Probes) -> Self {
+        let is_needed = |choice: &Choice| choice.part.with.is_none_or(|with| probes.has(with));
+        describe(facts, self.probe, self.choices.into_iter().filter(is_needed).collect())
     }
 
     /// The same probe with the backends that in fact run.

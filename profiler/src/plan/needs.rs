@@ -20,6 +20,8 @@ pub enum Need {
     ContentionTracepoints,
     /// A tracepoint tells when a disk request begins.
     RequestStart,
+    /// A tracepoint tells which socket is sent to.
+    SendLength,
     /// Programs can be attached to kernel functions through trampolines.
     Trampolines,
     /// Kernel functions can be probed.
@@ -49,6 +51,10 @@ impl Need {
             Self::RequestStart => (!facts.request_start).then(|| {
                 let cause = format!("kernel {} has no tracepoint block_io_start", facts.release);
                 obstacle(&cause, "Linux 6.5 or newer")
+            }),
+            Self::SendLength => (!facts.send_length).then(|| {
+                let cause = format!("kernel {} has no tracepoint sock_send_length", facts.release);
+                obstacle(&cause, "Linux 6.3 or newer")
             }),
             Self::Trampolines => facts.trampolines.trouble("attaching to a kernel function").map(|cause| {
                 obstacle(&cause, "a kernel with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, not locked down")

@@ -32,6 +32,7 @@ pub(crate) fn capable() -> Facts {
         trampolines: Trial::Works,
         contention: true,
         request_start: true,
+        send_length: true,
         sleeping_trampolines: true,
         task_storage: true,
         current_task: true,
@@ -71,6 +72,7 @@ pub(crate) fn old_kernel() -> Facts {
         version: (5, 10),
         contention: false,
         request_start: false,
+        send_length: false,
         task_storage: false,
         current_task: false,
         task_registers: false,
@@ -290,4 +292,16 @@ fn one_errno_has_more_than_one_cause_and_the_mend_is_of_what_was_checked() {
     assert!(mend(libc::EINVAL, Facts { seccomp: true, ..capable() }).contains("were checked and allow it"));
     assert!(mend(libc::EMFILE, capable()).contains("ulimit -n"));
     assert!(mend(libc::ENOMEM, capable()).contains("memory limit"));
+}
+
+#[test]
+fn sends_are_compared_for_the_sake_of_samples_only() {
+    let facts = capable();
+    let name = |probes: &[Probe]| {
+        let probes = probes.iter().copied().collect();
+        assess(&facts, Probe::Peer, &Forced::default()).beside(&facts, probes).note()
+    };
+    assert_eq!(name(&[Probe::Peer, Probe::Cpu]).backend, "rcv-space + send send-length");
+    let alone = name(&[Probe::Peer]);
+    assert_eq!((alone.backend.as_str(), told(&alone, "Whose CPU time")), ("rcv-space", false));
 }

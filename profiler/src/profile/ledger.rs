@@ -148,6 +148,10 @@ classes! {
     PeerRowFull = "receives that slept without room for their row", Lost, of Calls;
     /// No memory for a thread's last receive.
     PeerStateFull = "receives of threads without room for their peer", Lost, of Calls;
+    /// No room for a sample's peer.
+    PeerSampleRowFull = "samples without room for their peer, counted as of threads that received nothing", Lost, of Samples;
+    /// No room for a process's sends.
+    PeerSendRowFull = "sends not compared with receives, no room for their process", Lost, of None;
     /// Its program was at work already.
     PeerRecursionMiss = "receives skipped by the kernel's recursion guard", Lost, of Calls;
     /// CPUs that came back, or that the kernel refused to sample; ns.

@@ -15,6 +15,9 @@ pub struct Module {
     /// with these, it can name frames later. Empty in captures from before that, and where the file could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub segments: Vec<Segment>,
+    /// Go made it: its work moves between threads. Older captures do not tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_go: bool,
 }
 
 /// A part of a file that is loaded as code.

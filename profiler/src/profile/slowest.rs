@@ -2,12 +2,15 @@
 //!
 //! In: the slowest calls of one interval. Out: the longest of the session; waits for other threads are a list of their own.
 
+use std::borrow::Cow;
+
 use profiler_common::abi::{BEGAN_BEFORE, began_before, narrow};
 use profiler_common::slowest::{KINDS, waits_for_thread};
 use serde::{Deserialize, Serialize};
 
 use super::call::CallNumber;
 use super::parts::Parts;
+use super::peer::Peer;
 use super::process::{Pid, Tid};
 use super::stack::StackId;
 use crate::probes::blame::rows::LockHolder;
@@ -65,6 +68,9 @@ pub struct SlowestCall {
     /// Who held the lock of user space that it waited for longest.
     #[serde(default)]
     pub holder: LockHolder,
+    /// From whom the call itself received by TCP, as the receive told it.
+    #[serde(default)]
+    pub peer: Option<Peer>,
 }
 
 impl SlowestCall {
@@ -76,6 +82,25 @@ impl SlowestCall {
     /// How long it took; at least, if it began before the recording; ns.
     pub fn duration_ns(&self) -> u64 {
         self.wall_ns.saturating_add(self.before_ns)
+    }
+
+    /// What its descriptor named: the peer that it received from, if it did; else what was found up to a second later. What was
+    /// found counts where it is a connection to that peer: it has both ends.
+    pub fn named(&self) -> Cow<'_, str> {
+        match self.peer {
+            Some(peer) if !self.object.ends_with(&format!(" → {peer}")) => format!("tcp → {peer}").into(),
+            _ => Cow::Borrowed(&self.object),
+        }
+    }
+
+    /// Why there is no such name.
+    pub fn unnamed(&self) -> &str {
+        if self.peer.is_some() { "" } else { &self.object_unknown }
+    }
+
+    /// Whether that name may be another's by now.
+    pub fn is_looked_up(&self) -> bool {
+        self.peer.is_none() && !self.object.is_empty()
     }
 
     /// Whether it waits for another thread of user space: these are ranked apart.
@@ -105,6 +130,28 @@ pub fn keep_longest(calls: &mut Vec<SlowestCall>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::peer::Host;
+
+    #[test]
+    fn a_receive_is_about_its_own_peer_and_not_about_what_the_descriptor_became() {
+        let host = Host::Ip([127, 0, 0, 77].into());
+        let call = |object: &str, peer| SlowestCall {
+            object: object.into(),
+            object_unknown: "closed by now".into(),
+            peer,
+            ..SlowestCall::default()
+        };
+        let own = Some(Peer { host, port: 4711 });
+        let both = "tcp 127.0.0.1:80 → 127.0.0.77:4711";
+        assert_eq!(call(both, own).named(), both);
+        let other = call("tcp 127.0.0.1:80 → 127.0.0.9:47", own);
+        assert_eq!((&*other.named(), other.unnamed()), ("tcp → 127.0.0.77:4711", ""));
+        assert!(!other.is_looked_up() && call(both, None).is_looked_up());
+        assert_eq!(
+            (call("", own).named(), call("", None).unnamed()),
+            ("tcp → 127.0.0.77:4711".into(), "closed by now")
+        );
+    }
 
     #[test]
     fn each_kind_keeps_its_longest() {

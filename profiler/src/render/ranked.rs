@@ -8,6 +8,7 @@ use crate::probes::lock::lines::{self as lock, LockLine};
 use crate::probes::lsm::lines::{self as lsm, LsmLine};
 use crate::probes::offcpu::lines::{self as offcpu, Blocked};
 use crate::probes::offcpu::outside::{self, Outside};
+use crate::probes::peer::cpu::{self as peer, PeerCpuLine};
 use crate::probes::runq::lines::{self as runq, Queued};
 use crate::probes::syscall::lines::{self as syscall, SyscallLine};
 use crate::probes::waits::class::Classes;
@@ -24,6 +25,8 @@ pub struct Ranked<'p> {
     pub lsm: Vec<LsmLine<'p>>,
     /// CPU samples.
     pub cpu: Vec<CpuLine>,
+    /// The same by peer.
+    pub cpu_by_peer: Vec<PeerCpuLine>,
     /// Who blocked.
     pub blocked: Vec<Blocked<'p>>,
     /// Who waited for a CPU.
@@ -43,6 +46,7 @@ impl<'p> Ranked<'p> {
             locks: lock::locks(profile),
             lsm: lsm::lsm(profile),
             cpu: cpu::cpu(profile, folder),
+            cpu_by_peer: peer::lines(profile, folder),
             blocked,
             queued: runq::queued(profile),
             outside: outside::rows(profile, &mut classes, &mut places),

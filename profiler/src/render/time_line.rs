@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::page::{Page, decisive, text};
 use super::{clean, deaths, humane, presence, syscalls};
 use crate::probes::crash::place;
+use crate::probes::peer::gate::Gate;
 use crate::probes::syscall::worst;
 use crate::profile::Profile;
 use crate::profile::axis::Column;
@@ -169,8 +170,9 @@ fn died(profile: &Profile, columns: &[(u64, u64)]) -> Vec<Track> {
 /// A line for each peer from which processes received shortly before they died.
 fn after_peers(profile: &Profile, columns: &[(u64, u64)]) -> Vec<Track> {
     let mut hosts: BTreeMap<Host, Vec<&Death>> = BTreeMap::new();
+    let gate = Gate::of(profile);
     for death in profile.deaths.told() {
-        if let Some(received) = place::received(profile, death) {
+        if let Some(received) = place::received(profile, &gate, death) {
             hosts.entry(received.peer.host).or_default().push(death);
         }
     }

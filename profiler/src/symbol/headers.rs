@@ -128,6 +128,12 @@ impl<'s, S: Bytes + ?Sized> Elf<'s, S> {
         self.read_sections().unwrap_or_default()
     }
 
+    /// Whether it was linked by Go, which leaves its own table of functions in every program, also where names are stripped.
+    pub fn is_of_go(&self) -> bool {
+        const MARKS: [&str; 3] = [".gopclntab", ".data.rel.ro.gopclntab", ".go.buildinfo"];
+        self.sections().iter().any(|section| MARKS.contains(&section.name.as_str()))
+    }
+
     fn read_sections(&self) -> Option<Vec<Section>> {
         let count = usize::from(u16_at(&self.header, 60)?).min(SECTIONS);
         if usize::from(u16_at(&self.header, 58)?) != SECTION {

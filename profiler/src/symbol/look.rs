@@ -66,6 +66,8 @@ pub struct Seen {
     pub build_id: String,
     /// Its segments of code.
     pub segments: Vec<Segment>,
+    /// Go made it.
+    pub of_go: bool,
 }
 
 /// Asks the child, which is started when it is needed, and anew when it is lost.
@@ -257,12 +259,14 @@ fn look(pid: Pid, mapping: &Mapping) -> io::Result<(File, Seen)> {
     let (file, place) =
         mapped.or_else(|error| if open::is_full(&error) { Err(error) } else { by_path(pid, mapping) })?;
     let metadata = file.metadata()?;
+    let elf = Elf::open(&file);
     let seen = Seen {
         device: (major(metadata.dev()), minor(metadata.dev())),
         bytes: metadata.len(),
         elf: is_elf(&file),
         build_id: read_build_id(&file).unwrap_or_default(),
-        segments: Elf::open(&file).map(|elf| elf.code()).unwrap_or_default(),
+        segments: elf.as_ref().map(Elf::code).unwrap_or_default(),
+        of_go: elf.is_some_and(|elf| elf.is_of_go()),
     };
     Ok((place, seen))
 }

@@ -171,15 +171,15 @@ impl Executables {
     }
 
     fn add(&mut self, pid: Pid, mapping: &Mapping, file: Result<Pin, Reason>) -> Backing {
-        let known = |pin: &Pin| (pin.seen.build_id.clone(), pin.seen.segments.clone());
-        let (build_id, segments) = file.as_ref().map(known).unwrap_or_default();
+        let known = |pin: &Pin| (pin.seen.build_id.clone(), pin.seen.segments.clone(), pin.seen.of_go);
+        let (build_id, segments, of_go) = file.as_ref().map(known).unwrap_or_default();
         let module = ModuleId(self.modules.len() as u32);
         match &file {
             Ok(pin) => self.holders.note(module, pin.seen.device, pid),
             Err(Reason::NoFileLeft) => drop(self.waiting.insert(module, (pid, mapping.clone()))),
             Err(_) => {}
         }
-        self.modules.push(Module { path: mapping.path.clone(), build_id, segments });
+        self.modules.push(Module { path: mapping.path.clone(), build_id, segments, of_go });
         self.pins.push(file);
         Backing::Module(module)
     }

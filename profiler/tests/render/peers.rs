@@ -1,14 +1,15 @@
 //! Receives that were waited for, made by hand.
 //!
 //! In: what `session` is made of. Out: [`peers`]: a program that waits for a database and for its clients, with hostile names; a
-//! death after a receive; and what the finding rests on.
+//! death after a receive; a server that works for a scanner; and what the findings rest on.
 
+use profiler::probes::cpu::rows::CpuKey;
 use profiler::probes::crash::rows::{CoreFacts, Fault, How, Place, Received};
-use profiler::probes::peer::rows::{PeerKey, PeerRow};
+use profiler::probes::peer::rows::{PeerKey, PeerRow, Sends};
 use profiler::profile::deaths::Death;
-use profiler::profile::peer::Peer;
+use profiler::profile::peer::{Host, Peer};
 use profiler::profile::waits::WaitKey;
-use profiler::profile::{Pid, Profile, Tid, Wait};
+use profiler::profile::{Pid, ProbePlan, Profile, StackId, Tid, Wait};
 use profiler::redact::redact;
 use profiler::render::{Format, render};
 use serde_json::Value;
@@ -53,9 +54,48 @@ fn blocked(stacks: &mut Stacks, (pid, nr): (u32, u32), (count, ns): (u64, u64)) 
     (0..count).for_each(|_| waits.record(ns));
 }
 
+/// CPU samples of a thread that had received from a peer, or of one that had not; the function that ran.
+fn worked(stacks: &mut Stacks, pid: u32, peer: Option<Peer>, (id, function): (u64, &str), samples: u64) {
+    let user = stacks.user(id, &[function, "serve", "main"]);
+    let key = CpuKey { pid: Pid(pid), kernel: StackId::NONE, user };
+    stacks.interval.cpu.rows.entry(key).or_default().samples += samples;
+    if let Some(peer) = peer {
+        stacks.interval.peer.sampled(peer.host, key, samples);
+    }
+}
+
+/// A server whose CPU time a scanner has, beside one that sends to others than it received from.
+fn work(stacks: &mut Stacks) {
+    let scanner = v4([127, 0, 0, 77], 0);
+    worked(stacks, 812, Some(scanner), (71, "decode\u{1b}[2J"), 390);
+    worked(stacks, 812, Some(scanner), (72, "read_frame"), 40);
+    worked(stacks, 812, Some(v6(9, 0)), (73, "decode"), 60);
+    worked(stacks, 812, Some(Peer { host: Host::Others, port: 0 }), (73, "decode"), 7);
+    worked(stacks, 812, None, (74, "accept_next"), 11);
+    worked(stacks, 813, Some(scanner), (75, "turn"), 80);
+    let sends = [(812, (900, 3, 480, 1)), (813, (400, 390, 70, 66))];
+    for (pid, (sends, astray, samples, samples_astray)) in sends {
+        stacks.interval.peer.sends.insert(Pid(pid), Sends { sends, astray, samples, samples_astray });
+    }
+}
+
+fn with_sends(mut profile: Profile) -> Profile {
+    let backend = "rcv-space + send send-length".into();
+    let plan = ProbePlan { probe: "peer".into(), backend, misses: vec![], active: true };
+    profile.header.probes.push(plan);
+    profile.header.probes.push(ProbePlan {
+        probe: "cpu".into(),
+        backend: "cpu-clock".into(),
+        misses: vec![],
+        active: true,
+    });
+    profile
+}
+
 /// The session.
 pub fn peers() -> Profile {
     let mut stacks = Stacks::default();
+    work(&mut stacks);
     add(&mut stacks, (812, RECVFROM), (v4(DATABASE.0, DATABASE.1), true), &[(1_180, 6 * MS), (24, 31 * MS)]);
     blocked(&mut stacks, (812, RECVFROM), (1_204, 6 * MS));
     add(&mut stacks, (812, READ), (v6(1, 443), true), &[(40, 2 * MS)]);
@@ -78,7 +118,7 @@ pub fn peers() -> Profile {
     let mut profile = profile(stacks, Vec::new());
     let death = Death { at_ns: 501 * MS, pid: Pid(812), signal: 11, age_ns: 400 * MS, ..Death::default() };
     profile.deaths.extend(vec![death]);
-    profile
+    with_sends(profile)
 }
 
 fn rendered(profile: &Profile, format: Format) -> String {
@@ -88,11 +128,50 @@ fn rendered(profile: &Profile, format: Format) -> String {
 }
 
 fn finding(stacks: Stacks) -> Option<String> {
-    let profile = profile(stacks, Vec::new());
-    let json: Value = serde_json::from_str(&rendered(&profile, Format::Json)).unwrap();
+    found(&profile(stacks, Vec::new()), "peer_wait")
+}
+
+fn found(profile: &Profile, rule: &str) -> Option<String> {
+    let json: Value = serde_json::from_str(&rendered(profile, Format::Json)).unwrap();
     let all = json["evidence"].as_array().unwrap().iter();
-    let mut ours = all.filter(|finding| finding["rule"] == "peer_wait");
+    let mut ours = all.filter(|finding| finding["rule"] == rule);
     ours.next().map(|finding| finding["finding"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_sentence_names_the_peer_that_has_most_of_a_programs_cpu_time() {
+    assert_eq!(
+        found(&peers(), "cpu_by_peer").unwrap(),
+        "81 to 88 % of the CPU time of web/api (pid 812) is work for 127.0.0.77, one of more than 2 peers; \
+         87 to 94 % of that in decode␛[2J."
+    );
+}
+
+#[test]
+fn cpu_time_of_who_sends_to_others_has_no_peer_and_no_sample_is_lost() {
+    let profile = peers();
+    let folded = rendered(&profile, Format::Folded(profiler::probe::Picture::Peers));
+    let of = |root: &str, process: &str| {
+        let start = format!("{root};{process}");
+        let lines = folded.lines().filter(|line| line.starts_with(&start));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    assert_eq!(of("127.0.0.77", "container web;api"), 430, "{folded}");
+    assert_eq!(of("unknown (received nothing)", ""), 11, "{folded}");
+    assert_eq!(of("unknown (sends to others than it received from last)", ""), 80, "{folded}");
+    assert_eq!(of("", ""), 0);
+    let all: u64 = profile.cpu.rows.values().map(|row| row.samples).sum();
+    let told = folded.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(told.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum::<u64>(), all);
+}
+
+#[test]
+fn without_sends_to_compare_no_peer_is_told() {
+    let mut profile = peers();
+    profile.header.probes.clear();
+    assert_eq!(found(&profile, "cpu_by_peer"), None);
+    let folded = rendered(&profile, Format::Folded(profiler::probe::Picture::Peers));
+    assert!(folded.lines().all(|line| line.starts_with("unknown (") || line.starts_with('#')), "{folded}");
 }
 
 fn told(nr: u32, connected: bool, waits: &[(u64, u64)]) -> Option<String> {
@@ -127,7 +206,8 @@ fn addresses_are_redacted_the_same_everywhere_and_ports_stay() {
     let text = rendered(&profile, Format::Text);
     let json = rendered(&profile, Format::Json);
     let folded = rendered(&profile, Format::Folded(profiler::probe::Picture::Peer));
-    for output in [&text, &json, &folded] {
+    let peers = rendered(&profile, Format::Folded(profiler::probe::Picture::Peers));
+    for output in [&text, &json, &folded, &peers] {
         for address in ["10.0.0.7", "2001:db8", "192.168.0.9", "127.0.0.77"] {
             assert!(!output.contains(address), "{address}: {output}");
         }

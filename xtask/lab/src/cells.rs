@@ -75,6 +75,7 @@ pub const HERTZ: &str = "499";
 
 const CONTENTION: Option<((u32, u32), &str)> = Some(((5, 19), "no contention tracepoints before 5.19"));
 const REQUEST_START: Option<((u32, u32), &str)> = Some(((6, 5), "no block_io_start before 6.5"));
+const SEND_LENGTH: Option<((u32, u32), &str)> = Some(((6, 3), "no sock_send_length before 6.3"));
 const GUARD: Option<((u32, u32), &str)> = Some(((5, 12), "no recursion guard for fentry before 5.12"));
 
 const SYSCALL: Cell = Cell {
@@ -156,6 +157,15 @@ const PEER: Cell = Cell {
     ..SYSCALL
 };
 
+const SENDS: Cell = Cell {
+    place: "peer.send",
+    backend: "sendmsg",
+    load: "sends to whom the thread received from last",
+    beside: ",cpu",
+    judge: peer::sends,
+    ..PEER
+};
+
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
     SYSCALL,
@@ -228,6 +238,8 @@ pub const CELLS: &[Cell] = &[
     DISK,
     Cell { backend: "io-start", since: REQUEST_START, ..DISK },
     PEER,
+    SENDS,
+    Cell { backend: "send-length", since: SEND_LENGTH, ..SENDS },
     Cell {
         place: "cpu",
         backend: "cpu-clock",

@@ -111,6 +111,8 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   talk-peers N MS          N reads of a connection to 127.0.0.9, each answered after MS by a thread
   ask-peers N S PORT A…    asks servers at 127.0.0.A (0: ::1, 1000 + A: by IPv6) N times each, then S receives of nothing
   serve-peers PORT K       answers on K connections, a thread each
+  serve-turns PORT K       receives once on each of K connections, one after the other
+  call-turns PORT A…       connects to it from each 127.0.0.A, one after the other, and sends after 20, 30 … ms
   call-peers PORT N MS A…  asks the server at 127.0.0.1 N times from each 127.0.0.A, MS between
   die-after-peer PORT A MS a child that receives from 127.0.0.A, and dies MS later
   hostile-name MS          children with attacking command names, MS of CPU time each
@@ -274,6 +276,14 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Work> {
         ("serve-peers", &[port, connections]) => {
             let server = peers::Server::bind(port)?;
             plain(move || server.serve(connections))
+        }
+        ("serve-turns", &[port, connections]) => {
+            let server = peers::Server::bind(port)?;
+            plain(move || server.take_turns(connections))
+        }
+        ("call-turns", &[port, ref clients @ ..]) => {
+            let clients = clients.to_vec();
+            plain(move || peers::call_by_turns(port, &clients))
         }
         ("call-peers", &[port, count, ms, ref clients @ ..]) => {
             let clients = clients.to_vec();

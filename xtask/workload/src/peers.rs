@@ -126,6 +126,35 @@ impl Server {
     }
 }
 
+/// Clients that take turns: how much longer each waits than the one before, ms.
+const TURN_MS: u64 = 10;
+
+impl Server {
+    /// Receives once on each of so many connections, one after the other; what each receive took, by the peer's address and port.
+    pub fn take_turns(&self, connections: u64) -> io::Result<Report> {
+        let mut report = Report::new();
+        for _ in 0..connections {
+            let (stream, peer) = self.0.accept()?;
+            let timed = receive(&stream)?;
+            report = report.with_part(&peer.to_string(), &Report::new().with_timed(&[timed]));
+        }
+        Ok(report)
+    }
+}
+
+/// Connects from each of these addresses, one after the other, and sends once after a wait that grows; each connection has been
+/// closed by the server before the next one is made.
+pub fn call_by_turns(at: u64, clients: &[u64]) -> io::Result<Report> {
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port(at)?));
+    for (turn, client) in clients.iter().enumerate() {
+        let mut stream = connect_from(*client, server)?;
+        system::nanosleep((turn as u64 + 2) * TURN_MS * 1_000_000);
+        stream.write_all(b"?")?;
+        let _ = stream.read(&mut [0]);
+    }
+    Ok(Report::new().with("asked", clients.len() as u64))
+}
+
 /// Asks a server of this machine `count` times from each of these addresses, with a pause of `ms` before.
 pub fn call(at: u64, count: u64, ms: u64, clients: &[u64]) -> io::Result<Report> {
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port(at)?));

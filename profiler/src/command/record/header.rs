@@ -35,8 +35,8 @@ impl Plan {
     pub fn new(settings: &RecordSettings, limits: Limits) -> Result<Self, Failure> {
         let forced = forced(settings)?;
         let facts = Facts::read();
-        let probes = settings.probes.iter();
-        let assessments: Vec<_> = probes.map(|probe| plan::assess(&facts, probe, &forced)).collect();
+        let assess = |probe| plan::assess(&facts, probe, &forced).beside(&facts, settings.probes);
+        let assessments: Vec<_> = settings.probes.iter().map(assess).collect();
         tell_unusable(&assessments, &forced);
         Ok(Self { facts, limits, assessments })
     }

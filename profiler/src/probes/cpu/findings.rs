@@ -52,7 +52,7 @@ fn busiest(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
 }
 
 /// The CPU time that samples stand for; none if the clock's frequency is unknown.
-fn cpu_ns(profile: &Profile, samples: u64) -> Option<u64> {
+pub fn cpu_ns(profile: &Profile, samples: u64) -> Option<u64> {
     let hz = profile.header.frequency_hz;
     (hz > 0).then(|| samples.saturating_mul(1_000_000_000) / hz)
 }

@@ -22,6 +22,17 @@ pub struct CpuKey {
     pub user: StackId,
 }
 
+impl CpuKey {
+    /// The same by other keys.
+    pub fn of(&self, keys: &dyn Keys) -> Self {
+        Self {
+            pid: keys.pid(self.pid),
+            kernel: keys.kernel(self.kernel),
+            user: keys.user(self.pid, self.user),
+        }
+    }
+}
+
 /// Samples of one [`CpuKey`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuRow {
@@ -59,11 +70,10 @@ impl RowSet for CpuRows {
     }
 
     fn rekey(&mut self, keys: &dyn Keys) {
-        let new = |key: &CpuKey| CpuKey {
-            pid: keys.pid(key.pid),
-            kernel: keys.kernel(key.kernel),
-            user: keys.user(key.pid, key.user),
-        };
-        rekey(&mut self.rows, new, |sum, row| sum.samples = sum.samples.saturating_add(row.samples));
+        rekey(
+            &mut self.rows,
+            |key| key.of(keys),
+            |sum, row| sum.samples = sum.samples.saturating_add(row.samples),
+        );
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::place;
+use crate::probes::peer::gate::Gate;
 use crate::profile::Profile;
 use crate::profile::deaths::Death;
 use crate::profile::peer::Host;
@@ -30,7 +31,8 @@ fn place(profile: &Profile, deaths: &[&Death]) -> String {
 /// The peer that most of them received from last, shortly before; none where no peer has most of them.
 fn peer(profile: &Profile, deaths: &[&Death]) -> String {
     let mut hosts: BTreeMap<Host, Vec<u64>> = BTreeMap::new();
-    for received in deaths.iter().filter_map(|death| place::received(profile, death)) {
+    let gate = Gate::of(profile);
+    for received in deaths.iter().filter_map(|death| place::received(profile, &gate, death)) {
         hosts.entry(received.peer.host).or_default().push(received.ago_ns);
     }
     let most = hosts.into_iter().max_by_key(|(_, times)| times.len());

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use profiler_common::crash::FATAL;
 
 use super::rows::{Fault, How, Kind, Received};
+use crate::probes::peer::gate::{Gate, Unknown, is_of_go};
 use crate::profile::deaths::Death;
 use crate::profile::{Profile, StackId};
 use crate::render::locks;
@@ -49,9 +50,13 @@ pub fn fault_of<'p>(profile: &'p Profile, death: &Death) -> Option<&'p Fault> {
     near.filter(fits).max_by_key(|fault| (fault.how != How::Caught, fault.at_ns))
 }
 
-/// What a process received shortly before the fault that it died of.
-pub fn received(profile: &Profile, death: &Death) -> Option<Received> {
-    fault_of(profile, death)?.received.filter(|received| received.ago_ns <= SHORTLY_NS)
+/// What a process received shortly before the fault that it died of; none where its threads work for others than they received from.
+pub fn received(profile: &Profile, gate: &Gate<'_>, death: &Death) -> Option<Received> {
+    let fault = fault_of(profile, death)?;
+    let moves = matches!(gate.doubt(death.pid), Some(Unknown::Moving | Unknown::Astray));
+    fault
+        .received
+        .filter(|received| received.ago_ns <= SHORTLY_NS && !moves && !is_of_go(profile, fault.stack))
 }
 
 /// The fault that a handler caught and that the process died of by other means, if its end is another one's.

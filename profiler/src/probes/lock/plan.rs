@@ -14,11 +14,14 @@ use crate::probe::Probe;
 use crate::profile::ledger::Class;
 
 /// Waits for locks that spin.
-pub const SPIN: ProbePart =
-    ProbePart { name: "spin", without: "Waits for spinlocks and rwlocks are not measured at all." };
+pub const SPIN: ProbePart = ProbePart {
+    name: "spin",
+    without: "Waits for spinlocks and rwlocks are not measured at all.",
+    with: None,
+};
 /// Waits for locks that sleep.
 pub const SLEEP: ProbePart =
-    ProbePart { name: "sleep", without: "Waits for mutexes and rwsems are not measured at all." };
+    ProbePart { name: "sleep", without: "Waits for mutexes and rwsems are not measured at all.", with: None };
 
 /// Kernels on which the contention tracepoints do not see every wait for a spinlock.
 const SPINS_UNSEEN: fn(&Facts) -> bool = |facts| facts.spin_locks != SpinLocks::Paravirtual;

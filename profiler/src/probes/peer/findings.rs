@@ -1,29 +1,34 @@
-//! Which call waits for which peer.
+//! Which call waits for which peer, and which peer has most of a program's CPU time.
 //!
-//! In: ranked waits, rows of receives. Out: one finding. Only a peer that the process connected to is a dependency: who
+//! In: ranked waits and samples, rows of receives. Out: two findings. Only a peer that the process connected to is a dependency: who
 //! connected to it sends requests, and to wait for those is to be idle.
 
 use std::collections::BTreeSet;
 
+use super::cpu::{self, PeerCpuLine, Whom};
 use super::lines::{PeerLine, peers};
 use super::rows::PeerRow;
+use crate::probes::cpu::findings::cpu_ns as sampled_ns;
 use crate::probes::waits::findings::{percent_of_time, time_in};
+use crate::profile::peer::Host;
 use crate::profile::rows::CallNumber;
 use crate::profile::{Pid, Profile};
 use crate::render::group::{self, Group};
-use crate::render::humane;
 use crate::render::ranked::Ranked;
 use crate::render::rule::{Confidence, Finding, Rule, rank};
 use crate::render::syscalls::{self, CallClass};
 use crate::render::who::who;
+use crate::render::{humane, sampled};
 
 /// All rules about peers.
-pub const RULES: &[Rule] = &[peer_wait];
+pub const RULES: &[Rule] = &[peer_wait, cpu_by_peer];
 
 /// Of the time, of 100.
 const LEAST_PERCENT: u64 = 5;
 /// Waits that a sentence rests on, at least.
 const LEAST_WAITS: u64 = 10;
+/// Samples that a sentence rests on, at least.
+const LEAST_SAMPLES: u64 = 50;
 /// Waits from which on their 99th percentile says more than the longest of them.
 const MANY_WAITS: u64 = 100;
 
@@ -35,6 +40,49 @@ fn peer_wait(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     let mut groups = group::whole(connected, key, PeerLine::weight);
     groups.retain(|group| percent_of_time(profile, group.weight(), LEAST_PERCENT));
     groups.iter().find_map(|group| told(profile, ranked, group))
+}
+
+/// Apply: a program works for several peers, and surely more than half of its samples are for one of them.
+/// Refuse: where it is not known for whom it works.
+fn cpu_by_peer(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
+    let (lines, samples) = (&ranked.cpu_by_peer, |line: &PeerCpuLine| line.samples);
+    let peers = lines.iter().filter(|line| matches!(line.whom, Whom::Peer(Host::Ip(_) | Host::Redacted(_))));
+    let groups = group::whole(peers, |line| group::key(profile, line.pid, line.whom), samples);
+    let worst = groups.first().filter(|group| group.weight() >= LEAST_SAMPLES)?;
+    let program = |line: &PeerCpuLine| group::key(profile, line.pid, ());
+    let own = |line: &&PeerCpuLine| program(line) == program(worst.first());
+    let all = lines.iter().filter(own).map(samples).fold(0, u64::saturating_add);
+    let share = sampled::carries(worst.weight(), all)?;
+    let among = groups.iter().filter(|group| own(&group.first())).count() as u64;
+    if among < 2 {
+        return None;
+    }
+    let others = lines.iter().filter(own).any(|line| line.whom == Whom::Peer(Host::Others));
+    let more = if others { "more than " } else { "" };
+    let (function, inside) = cpu::top_function(worst.lines().iter().copied());
+    let place = sampled::carries(inside, worst.weight())
+        .map_or_else(String::new, |interval| format!("; {} of that in {function}", interval.text()));
+    let cost_ns = sampled_ns(profile, worst.weight());
+    Some(Finding {
+        rule: "cpu_by_peer",
+        rank: rank::CPU,
+        sentence: format!(
+            "{} of the CPU time of {} is work for {}, one of {more}{} peers{place}.",
+            share.text(),
+            who(profile, worst, |line| (line.pid, line.samples)),
+            worst.first().whom,
+            humane::count(among),
+        ),
+        confidence: Confidence::High,
+        cost_ns,
+        threshold: "surely more than half of the samples, ≥ 50, of a program with several peers",
+        evidence: vec![
+            ("samples", worst.weight()),
+            ("all_samples", all),
+            ("peers", among),
+            ("function_samples", inside),
+        ],
+    })
 }
 
 fn told(profile: &Profile, ranked: &Ranked<'_>, group: &Group<'_, PeerLine<'_>>) -> Option<Finding> {

@@ -1,9 +1,10 @@
-//! The table of peers.
+//! The tables of peers.
 //!
-//! In: lines. Out: for each process, call and peer how often and how long it slept until something came.
+//! In: lines. Out: for each process, call and peer how often and how long it slept until something came; then CPU samples by peer.
 
 use std::io;
 
+use super::cpu_table;
 use super::lines::{PeerLine, peers};
 use crate::profile::Profile;
 use crate::render::fold::Folder;
@@ -32,7 +33,8 @@ pub fn sections(page: &mut Page<'_>, scene: &Scene<'_>, _: &mut Folder<'_>) -> i
     let lines = peers(profile);
     let weights: Vec<_> = lines.iter().map(PeerLine::weight).collect();
     let rows: Vec<_> = lines.iter().take(ROWS).map(|line| row(profile, line)).collect();
-    ranked_table(page, &columns, &rows, &weights)
+    ranked_table(page, &columns, &rows, &weights)?;
+    cpu_table::table(page, profile, scene.ranked)
 }
 
 fn row(profile: &Profile, line: &PeerLine<'_>) -> Vec<String> {

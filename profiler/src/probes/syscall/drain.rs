@@ -16,6 +16,7 @@ use crate::collect::source::{Contexts, Drained, Source, hash_map, map, take, tak
 use crate::probes::blame::drain::holder;
 use crate::profile::ledger::Population;
 use crate::profile::parts::{Part, PartKey, Parts};
+use crate::profile::peer::Peer;
 use crate::profile::slowest::{SlowestCall, keep_longest};
 use crate::profile::{Class, Ledger, Pid, StackId, Tid, file_kind};
 
@@ -163,11 +164,17 @@ impl Calls {
             user: StackId(call.user),
             before_ns: call.before_ns,
             holder: holder(&call.holder).unwrap_or_default(),
+            peer: peer(call),
         });
         let mut calls = calls.collect();
         keep_longest(&mut calls);
         calls
     }
+}
+
+/// From whom the call itself received.
+fn peer(call: &slowest::SlowestCall) -> Option<Peer> {
+    (call.peer != [0; 2]).then(|| Peer::of(call.peer, call.peer_port as u16))
 }
 
 /// The path that the call was given, as it came.

@@ -54,6 +54,8 @@ pub struct SlowestRow<'p> {
     object: Cow<'p, str>,
     object_unknown: &'p str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     holder: Option<Holder<'p>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     holder_unknown: &'static str,
@@ -98,7 +100,8 @@ fn row<'p>(profile: &'p Profile, call: &'p SlowestCall, sheet: &Sheet<'p>) -> Sl
         error: error(call),
         arguments: call.arguments,
         object: object(call),
-        object_unknown: &call.object_unknown,
+        object_unknown: call.unnamed(),
+        peer: call.peer.map(|peer| peer.to_string()),
         holder,
         holder_unknown,
         path: &call.path,
@@ -122,7 +125,7 @@ fn object(call: &SlowestCall) -> Cow<'_, str> {
     match call.nr {
         nr if syscalls::waits_for_futexes(nr) => format!("futexes listed at {:#x}", call.arguments[0]).into(),
         _ if call.is_user_lock() => format!("futex {:#x}", call.arguments[0]).into(),
-        _ => Cow::Borrowed(&call.object),
+        _ => call.named(),
     }
 }
 
@@ -169,7 +172,7 @@ fn lines(page: &mut Page<'_>, profile: &Profile, heading: &str, user_locks: bool
     if calls.iter().take(LINES).any(|call| !call.path.is_empty()) {
         page.line(QUOTED)?;
     }
-    if !user_locks && calls.iter().take(LINES).any(|call| call.path.is_empty() && !call.object.is_empty()) {
+    if !user_locks && calls.iter().take(LINES).any(|call| call.path.is_empty() && call.is_looked_up()) {
         page.line(LOOKED_UP)?;
     }
     if calls.len() > LINES {
@@ -195,7 +198,7 @@ pub fn of(profile: &Profile, call: &SlowestCall) -> String {
         (kind, why) => format!("{} ({})", clean::name(kind), clean::name(why)),
     };
     if call.path.is_empty() && object.is_empty() {
-        return named(if call.path_unknown.is_empty() { &call.object_unknown } else { &call.path_unknown });
+        return named(if call.path_unknown.is_empty() { call.unnamed() } else { &call.path_unknown });
     }
     if call.path.is_empty() {
         return clean::name(&object).into_owned();
