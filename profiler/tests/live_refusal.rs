@@ -132,9 +132,17 @@ fn stdout_that_fails_costs_no_capture() {
     let waits = ["lock.folded", "lock.svg", "offcpu.folded", "offcpu.svg", "runq.folded", "runq.svg"];
     let calls = ["report.html", "summary.json", "syscall-heat.svg", "syscall.folded", "syscall.svg"];
     let who = ["chains.folded", "chains.svg", "futex.folded", "futex.svg", "wakers.folded", "wakers.svg"];
-    let disks_and_deaths =
-        ["block.folded", "block.svg", "crash.folded", "crash.svg", "peer.folded", "peer.svg"];
-    let mut whole = [&whole[..], &waits, &calls, &who, &disks_and_deaths].concat();
+    let others = [
+        "block.folded",
+        "block.svg",
+        "crash.folded",
+        "crash.svg",
+        "peer.folded",
+        "peer.svg",
+        "peers.folded",
+        "peers.svg",
+    ];
+    let mut whole = [&whole[..], &waits, &calls, &who, &others].concat();
     whole.sort_unstable();
     // A reader that goes away: what `| head -1` does.
     let mut record = stage.profiler(&["record", "-d", "1s", "-o", "head", "--json"]);

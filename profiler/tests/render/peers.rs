@@ -8,6 +8,7 @@ use profiler::probes::crash::rows::{CoreFacts, Fault, How, Place, Received};
 use profiler::probes::peer::rows::{PeerKey, PeerRow, Sends};
 use profiler::profile::deaths::Death;
 use profiler::profile::peer::{Host, Peer};
+use profiler::profile::slowest::SlowestCall;
 use profiler::profile::waits::WaitKey;
 use profiler::profile::{Pid, ProbePlan, Profile, StackId, Tid, Wait};
 use profiler::redact::redact;
@@ -101,6 +102,18 @@ pub fn peers() -> Profile {
     add(&mut stacks, (812, READ), (v6(1, 443), true), &[(40, 2 * MS)]);
     add(&mut stacks, (813, READ), (v4([192, 168, 0, 9], 0), false), &[(30, 900 * MS)]);
     add(&mut stacks, (33, READ), (v6(0x77, 0), false), &[(3, MS)]);
+    // Its descriptor named the next client by the time it was looked up.
+    stacks.interval.slowest.push(SlowestCall {
+        pid: Pid(812),
+        tid: Tid(815),
+        start_ns: 460 * MS,
+        wall_ns: 31 * MS,
+        ret: 12,
+        arguments: [9, 0x7ffe_0000_1000, 64],
+        object: "tcp 10.0.0.2:80 → 10.0.0.9:47110".into(),
+        peer: Some(v4([127, 0, 0, 77], 41_234)),
+        ..SlowestCall::default()
+    });
     let received = Received { peer: v4([127, 0, 0, 77], 41_234), ago_ns: 3 * MS + MS / 10, nr: Some(READ) };
     stacks.interval.crash.faults.push(Fault {
         at_ns: 500 * MS,
