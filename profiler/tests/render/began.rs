@@ -108,3 +108,27 @@ fn the_json_marks_them_and_no_others() {
     let other: Value = serde_json::from_str(&rendered(&super::session(), Format::Json)).unwrap();
     assert!(other["probes"]["syscall"]["rows"][0].get("at_least").is_none(), "{other:#}");
 }
+
+#[test]
+fn who_waits_for_the_other_end_of_a_named_pipe_all_the_time_hangs_nobody() {
+    const OPENAT: u32 = 257;
+    let hangs = |at_least: bool, functions: &[&'static str]| {
+        let mut stacks = Stacks::default();
+        let kernel = stacks.kernel(1, &with_entry(functions));
+        let Stacks { mut interval, symbols, .. } = stacks;
+        interval.processes = vec![Process { pid: PID, comm: "dotnet".into(), ..Process::default() }];
+        let mut profile = profile();
+        profile.in_flight.iter_mut().for_each(|call| {
+            (call.nr, call.at_least, call.kernel) = (OPENAT, at_least, kernel);
+        });
+        profile.apply(Chunk::Interval(Box::new(interval)));
+        profile.apply(Chunk::Symbols(symbols));
+        let json: Value = serde_json::from_str(&rendered(&profile, Format::Json)).unwrap();
+        let findings = json["findings"].as_array().unwrap();
+        findings.iter().any(|one| one.as_str().unwrap().contains("openat"))
+    };
+    let fifo = ["wait_for_partner", "fifo_open", "do_dentry_open"];
+    assert!(!hangs(true, &fifo), "it did nothing else");
+    assert!(hangs(false, &fifo), "it did something else before");
+    assert!(hangs(true, &["request_wait_answer", "fuse_open_common"]), "a file system does not answer");
+}

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::probes::waits::class::Classes;
+use crate::probes::waits::place::has;
 use crate::profile::rows::{InFlightCall, SlowKey, StackSource};
 use crate::profile::{Pid, Profile, StackId, Wait};
 use crate::render::group;
@@ -19,6 +20,9 @@ pub const HANG_NS: u64 = 1_000_000_000;
 
 /// Calls that receive what others send.
 const RECEIVES: [&str; 6] = ["read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg"];
+
+/// Where the open of a named pipe waits until somebody opens its other end.
+const PARTNER: [&str; 1] = ["wait_for_partner"];
 
 /// Calls of one process name, in one place.
 pub struct Waiting<'p> {
@@ -63,7 +67,7 @@ impl<'p> InFlightClasses<'p> {
 
     /// Nobody has ended its wait yet. What no signal ends is work, else its stacks tell (a lock, a request that is handled,
     /// the place where the process takes work), else what ended in the same place of the same process. Who receives and
-    /// did nothing else all the time waits for new work.
+    /// did nothing else all the time waits for new work; so does who waits for the other end of a named pipe.
     pub fn of(&mut self, call: &InFlightCall) -> CallClass {
         let named = syscalls::class(call.nr);
         if named == CallClass::UserLock {
@@ -79,7 +83,8 @@ impl<'p> InFlightClasses<'p> {
             return self.classes.of_slow(key);
         }
         let waits = matches!(call.wait, Some(Wait::Sleep)) && call.kernel != StackId::NONE;
-        if waits && call.at_least && RECEIVES.contains(&&*syscalls::name(call.nr)) {
+        let receives = RECEIVES.contains(&&*syscalls::name(call.nr));
+        if waits && call.at_least && (receives || has(self.profile, call.kernel, &PARTNER)) {
             return CallClass::Idle;
         }
         self.classes.of_call(call.pid, call.nr)
