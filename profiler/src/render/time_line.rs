@@ -24,6 +24,8 @@ const TRACKS: usize = 4;
 const CALLS: usize = 2;
 /// Signs of a line at most.
 const SIGNS: usize = 36;
+/// Deaths that are no further apart are of one round.
+const ROUND_NS: u64 = 500_000_000;
 /// From the lowest value to the highest.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -194,7 +196,9 @@ fn of_deaths(name: &str, deaths: &[&Death], columns: &[(u64, u64)]) -> Track {
             *value += 1;
         }
     }
-    let times: Vec<u64> = deaths.iter().map(|death| death.at_ns).collect();
+    let mut times: Vec<u64> = deaths.iter().map(|death| death.at_ns).collect();
+    // What kills one back end after the other kills them in rounds.
+    times.dedup_by(|next, first| next.saturating_sub(*first) < ROUND_NS);
     Track { period_ns: deaths::period(&times), ..Track::new(Kind::Deaths, name, values) }
 }
 

@@ -53,5 +53,6 @@ pub fn play(workspace: &Workspace, profiler: &Path, period: Duration) -> Result<
         told.leads(&[container, "SIGSEGV", "draw", "render", "127.0.0.20"])?;
         told.has_period("deaths", container, period)?;
     }
+    told.has_period("deaths", &FRONT.ip().to_string(), period)?;
     Ok(told)
 }

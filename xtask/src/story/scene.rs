@@ -86,8 +86,8 @@ impl Scene {
         let mut compiler = Command::new("go");
         // Nothing is fetched, and nothing is left outside of this directory.
         compiler.env("GOCACHE", self.root.join("cache")).env("GOFLAGS", "-mod=mod").env("GOPROXY", "off");
-        compiler.current_dir(self.sources.join(name)).args(["build", "-tags", "netgo,osusergo", "-ldflags"]);
-        compiler.arg("-linkmode external -extldflags -static").arg("-o").arg(&to);
+        compiler.current_dir(self.sources.join(name)).args(["build", "-tags", "netgo,osusergo"]);
+        compiler.arg("-ldflags=-linkmode=external -extldflags=-static").arg("-o").arg(&to);
         command::run(&mut compiler)?;
         Ok(to)
     }
@@ -135,7 +135,7 @@ impl Scene {
         fs::set_permissions(bin.join(called), fs::Permissions::from_mode(0o755))?;
         let first = format!("/bin/{}", called.to_string_lossy());
         let words: Vec<&str> = std::iter::once(first.as_str()).chain(words.iter().copied()).collect();
-        self.start(name, configuration(name, &words))
+        self.start(name, &configuration(name, &words))
     }
 
     /// Runs a program of a directory that sees the host's libraries, in a container of that name, again and again. The directory is `/app` there.
@@ -164,14 +164,14 @@ impl Scene {
         mounts.push(
             json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777"] }),
         );
-        self.start(name, configuration)
+        self.start(name, &configuration)
     }
 
     fn bundle(&self, name: &str) -> PathBuf {
         self.root.join("bundles").join(name)
     }
 
-    fn start(&self, name: &str, configuration: Value) -> Result<Service> {
+    fn start(&self, name: &str, configuration: &Value) -> Result<Service> {
         let (bundle, state) = (self.bundle(name), self.root.join("state"));
         fs::create_dir_all(bundle.join("rootfs/proc"))?;
         fs::write(bundle.join("config.json"), configuration.to_string())?;

@@ -262,7 +262,7 @@ impl<C: Code> Walk<'_, C> {
             self.note(Some(rsp));
             return Step::Caller { exact: false };
         }
-        if let Some(step) = self.to_other(rbp) {
+        if let Some(step) = self.change_stack(rbp) {
             return step;
         }
         // What starts a thread clears it.
@@ -289,7 +289,7 @@ impl<C: Code> Walk<'_, C> {
     }
 
     /// To the code that switched stacks: its frame pointer is the one that it left.
-    fn to_other(&mut self, rbp: u64) -> Option<Step> {
+    fn change_stack(&mut self, rbp: u64) -> Option<Step> {
         let other = self.other.take_if(|other| !self.leaf && other.bp == rbp)?;
         self.stack = Window::new(other.sp, &other.bytes);
         let Some(ip) = self.stack.word(other.sp) else { return Some(Step::Cut(Cut::OtherStack)) };
