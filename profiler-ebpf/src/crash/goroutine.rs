@@ -70,7 +70,8 @@ fn goroutine_of(running: u64) -> u32 {
     let Some((sp, bp, high)) = caller(running) else { return 0 };
     let kept = &mut buffer.goroutine;
     let left = high.wrapping_sub(sp);
-    let wanted = if left < u64::from(GOROUTINE_BYTES) { left as u32 } else { GOROUTINE_BYTES } & GOROUTINE_BYTES;
+    let wanted =
+        if left < u64::from(GOROUTINE_BYTES) { left as u32 } else { GOROUTINE_BYTES } & GOROUTINE_BYTES;
     (kept.time_ns, kept.sp, kept.bp, kept.bytes) = (buffer.head.time_ns, sp, bp, u64::from(wanted));
     // SAFETY: the mask bounds what is read by what the buffer holds.
     if unsafe { bpf_probe_read_user((&raw mut kept.stack).cast(), wanted, sp as *const c_void) } != 0 {
