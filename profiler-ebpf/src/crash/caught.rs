@@ -16,7 +16,7 @@ use crate::outcome::{busy, count};
 
 /// The last one of each thread. What is forgotten here was of a thread that has not faulted for long.
 #[map]
-static CAUGHT: LruHashMap<u32, Caught> = LruHashMap::with_max_entries(512, 0);
+static CAUGHT: LruHashMap<u32, Caught> = LruHashMap::with_max_entries(192, 0);
 
 /// As much of a buffer as a caught fault has.
 #[repr(C)]

@@ -17,7 +17,7 @@ use crate::task::read::{read, read_user};
 
 /// By thread.
 #[map]
-static GOROUTINES: LruHashMap<u32, Goroutine> = LruHashMap::with_max_entries(128, 0);
+static GOROUTINES: LruHashMap<u32, Goroutine> = LruHashMap::with_max_entries(64, 0);
 
 /// Lower addresses are none.
 const LEAST: u64 = 0x1_0000;

@@ -16,7 +16,7 @@ use crate::task;
 
 /// Samples of threads that had received.
 #[map]
-static PEER_SAMPLES: HashMap<SampleKey, u64> = HashMap::with_max_entries(16_384, 0);
+static PEER_SAMPLES: HashMap<SampleKey, u64> = HashMap::with_max_entries(8_192, 0);
 
 /// Whether samples have peers: where both are rows.
 #[inline(always)]

@@ -23,7 +23,7 @@ use crate::thread::slot;
 
 /// Sends that were compared.
 #[map]
-static PEER_SENDS: HashMap<SendKey, SendRow> = HashMap::with_max_entries(4_096, 0);
+static PEER_SENDS: HashMap<SendKey, SendRow> = HashMap::with_max_entries(2_048, 0);
 
 /// `IPPROTO_TCP` (include/uapi/linux/in.h).
 const TCP: u16 = 6;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::client::{Client, ask};
+use super::client::{Client, Kills, ask, died};
 use super::scene::{self, Scene, Told, until};
 use crate::workspace::Workspace;
 
@@ -18,7 +18,7 @@ const VISITOR: [u8; 4] = [127, 0, 0, 10];
 const PAINTER: [u8; 4] = [127, 0, 0, 77];
 const VISITOR_EVERY: Duration = Duration::from_millis(50);
 /// Deaths that make a period, and one more.
-const DEATHS: u32 = 4;
+const DEATHS: usize = 4;
 
 /// Plays it.
 ///
@@ -30,17 +30,15 @@ pub fn play(workspace: &Workspace, profiler: &Path, period: Duration) -> Result<
     let get = |path: &str| format!("GET {path} HTTP/1.0\r\n\r\n");
     until("the service", || ask(VISITOR.into(), SERVER, &get("/")).is_ok())?;
     let recording = scene.record(profiler, &["thumbs"])?;
+    let visitor = Client::start(VISITOR, SERVER, get("/"), VISITOR_EVERY);
+    let served = || ask(VISITOR.into(), SERVER, &get("/")).is_ok();
     // A large picture takes longer than Go's collector takes to come by.
-    let clients = [
-        Client::start(VISITOR, SERVER, get("/"), VISITOR_EVERY),
-        Client::start(PAINTER, SERVER, get("/thumb?ms=400"), period),
-    ];
-    std::thread::sleep(period * DEATHS + period / 2);
-    drop(clients);
+    let large = get("/thumb?ms=400");
+    let kills = Kills::play((PAINTER.into(), SERVER, &large), (period, DEATHS), served, died)?;
+    drop(visitor);
     let told = recording.stop()?;
     told.leads(&[
         "thumbs/thumbs: 4 exits with exit code 2",
-        "every",
         "Picture::checksum",
         "image_checksum",
         "main.(*picture).checksum",
@@ -51,6 +49,7 @@ pub fn play(workspace: &Workspace, profiler: &Path, period: Duration) -> Result<
         "main.(*picture).checksum",
         "main.thumb",
     ]);
-    ensure!(stacks == DEATHS as usize, "{stacks} of {DEATHS} stacks lead from C++ to Go");
+    ensure!(stacks == DEATHS, "{stacks} of {DEATHS} stacks lead from C++ to Go");
+    told.has_period("deaths", "exit code 2", kills.period())?;
     Ok(told)
 }

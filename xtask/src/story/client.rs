@@ -16,8 +16,14 @@ use std::{
 
 use std::io;
 
+use anyhow::{Result, ensure};
+
+use super::scene::until;
+
+/// What kills by chance is tried this often.
+const TRIES: u32 = 50;
 /// A client waits this long for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client that asks again and again.
 pub struct Client {
@@ -55,6 +61,48 @@ impl Drop for Client {
             let _ = thread.join();
         }
     }
+}
+
+/// Requests that kill, and when each did.
+pub struct Kills(Vec<Instant>);
+
+impl Kills {
+    /// Sends `request` every `period` from `own`, once all `services` are there again, until it has killed `count` times. `killed` tells it by the answer.
+    ///
+    /// # Errors
+    /// When services do not come again, or live on.
+    pub fn play(
+        (own, server, request): (Ipv4Addr, SocketAddrV4, &str),
+        (period, count): (Duration, usize),
+        services: impl Fn() -> bool,
+        killed: impl Fn(&io::Result<String>) -> bool,
+    ) -> Result<Self> {
+        let mut times: Vec<Instant> = Vec::new();
+        while times.len() < count {
+            let due = times.last().map_or_else(Instant::now, |last| *last + period);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            until("the services", &services)?;
+            let asked = Instant::now();
+            let dies = || killed(&ask(own, server, request));
+            ensure!((0..TRIES).any(|_| dies()), "the service lives on");
+            times.push(asked);
+        }
+        Ok(Self(times))
+    }
+
+    /// The time between them, if it was nearly the same each time: a service that is slow to come again delays its end.
+    pub fn period(&self) -> Option<Duration> {
+        let gaps: Vec<Duration> = self.0.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let (least, most) = (*gaps.iter().min()?, *gaps.iter().max()?);
+        (most - least <= least / 10).then_some((least + most) / 2)
+    }
+}
+
+/// Whether the service ended instead of answering.
+pub fn died(answer: &io::Result<String>) -> bool {
+    const ENDS: [io::ErrorKind; 3] =
+        [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+    answer.as_ref().is_err_and(|error| ENDS.contains(&error.kind()))
 }
 
 /// One request, and its answer.

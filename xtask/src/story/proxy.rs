@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::client::{Client, ask};
+use super::client::{Client, Kills, ask, died};
 use super::scene::{self, Scene, Told, until};
 use crate::workspace::Workspace;
 
@@ -18,7 +18,7 @@ const GOOD: [u8; 4] = [127, 0, 0, 10];
 const BAD: [u8; 4] = [127, 0, 0, 77];
 const GOOD_EVERY: Duration = Duration::from_millis(20);
 /// Deaths that make a period, and one more.
-const DEATHS: u32 = 4;
+const DEATHS: usize = 4;
 
 /// Plays it.
 ///
@@ -32,23 +32,15 @@ pub fn play(workspace: &Workspace, profiler: &Path, period: Duration) -> Result<
     let good = post(5_000, &"compress me ".repeat(417)[..5_000]);
     until("the proxy", || ask(GOOD.into(), SERVER, &good).is_ok())?;
     let recording = scene.record(profiler, &["px"])?;
-    let clients = [
-        Client::start(GOOD, SERVER, good, GOOD_EVERY),
-        Client::start(BAD, SERVER, post(900_000, "short"), period),
-    ];
-    std::thread::sleep(period * DEATHS + period / 2);
-    drop(clients);
+    let browser = Client::start(GOOD, SERVER, good.clone(), GOOD_EVERY);
+    let served = || ask(GOOD.into(), SERVER, &good).is_ok();
+    let bad = post(900_000, "short");
+    let kills = Kills::play((BAD.into(), SERVER, &bad), (period, DEATHS), served, died)?;
+    drop(browser);
     let told = recording.stop()?;
-    told.leads(&[
-        "px/proxy: 4 deaths by SIGSEGV",
-        "every",
-        "deflate",
-        "compress_body",
-        "each within",
-        "127.0.0.77",
-    ])?;
+    told.leads(&["px/proxy: 4 deaths by SIGSEGV", "deflate", "compress_body", "each within", "127.0.0.77"])?;
     for track in ["SIGSEGV", "127.0.0.77"] {
-        told.has_period("deaths", track, period)?;
+        told.has_period("deaths", track, kills.period())?;
     }
     Ok(told)
 }

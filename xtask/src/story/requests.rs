@@ -1,6 +1,7 @@
 //! Story S5: a monitor's requests kill one back end after the other.
 
 use std::{
+    io,
     net::{Ipv4Addr, SocketAddrV4},
     path::Path,
     time::Duration,
@@ -8,7 +9,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::client::{Client, ask};
+use super::client::{Client, Kills, ask};
 use super::scene::{self, Scene, Told, until};
 use crate::workspace::Workspace;
 
@@ -20,7 +21,7 @@ const VISITOR: [u8; 4] = [127, 0, 0, 10];
 const MONITOR: [u8; 4] = [127, 0, 0, 77];
 const VISITOR_EVERY: Duration = Duration::from_millis(20);
 /// Rounds that make a period, and one more.
-const ROUNDS: u32 = 4;
+const ROUNDS: usize = 4;
 
 /// Plays it.
 ///
@@ -35,24 +36,25 @@ pub fn play(workspace: &Workspace, profiler: &Path, period: Duration) -> Result<
     let _front = scene.service("front", &scene.program("front")?, &words)?;
     let get = |size: &str| format!("GET /picture/{size} HTTP/1.1\r\n\r\n");
     let small = get("64x64");
-    // Twice: each of the two back ends.
-    for _ in BACK_ENDS {
-        until("the pictures", || {
-            ask(VISITOR.into(), FRONT, &small).is_ok_and(|answer| answer.contains("200"))
-        })?;
-    }
+    let ok = |server| ask(VISITOR.into(), server, &small).is_ok_and(|answer| answer.contains("200"));
+    let served = || ok(FRONT) && BACK_ENDS.iter().all(|address| ok(back_end(address)));
+    until("the pictures", served)?;
     let recording = scene.record(profiler, &["front", "pictures-1", "pictures-2"])?;
-    let clients = [
-        Client::start(VISITOR, FRONT, small, VISITOR_EVERY),
-        Client::start(MONITOR, FRONT, get("65536x65536"), period),
-    ];
-    std::thread::sleep(period * ROUNDS + period / 2);
-    drop(clients);
+    let visitor = Client::start(VISITOR, FRONT, small.clone(), VISITOR_EVERY);
+    let insane = get("65536x65536");
+    let refused = |answer: &io::Result<String>| answer.as_ref().is_ok_and(|answer| answer.contains("502"));
+    let kills = Kills::play((MONITOR.into(), FRONT, &insane), (period, ROUNDS), served, refused)?;
+    drop(visitor);
     let told = recording.stop()?;
     for container in ["pictures-1", "pictures-2"] {
-        told.leads(&[container, "SIGSEGV", "draw", "render", "127.0.0.20"])?;
-        told.has_period("deaths", container, period)?;
+        let deaths = format!("{container}/pictures: {ROUNDS} deaths by SIGSEGV");
+        told.leads(&[&deaths, "draw", "render", "127.0.0.20"])?;
+        told.has_period("deaths", container, kills.period())?;
     }
-    told.has_period("deaths", &FRONT.ip().to_string(), period)?;
+    told.has_period("deaths", &FRONT.ip().to_string(), kills.period())?;
     Ok(told)
+}
+
+fn back_end(address: &str) -> SocketAddrV4 {
+    SocketAddrV4::new(address.parse().unwrap_or(Ipv4Addr::LOCALHOST), FRONT.port())
 }
