@@ -14,6 +14,7 @@ use crate::{
     fifo,
     long_read::LongRead,
     report::Report,
+    steady,
     system::{self, cpu_time, losses_of_cpu, now, pin},
     timed::Answerer,
 };
@@ -267,7 +268,9 @@ pub fn preempted_reads(count: u64, ms: u64, mut read: LongRead) -> io::Result<Re
         })?;
         stop.store(true, Ordering::Relaxed);
         let turns = preempting.join().map_err(|_| io::Error::other("the preempting thread died"))??;
-        let short = witness.calls() * SHORT + turns.count();
-        Ok(witness.report().with("bursts", turns.count()).with("short_calls", short))
+        let short = witness.calls() * SHORT + turns.count() + steady::SWITCH_CALLS;
+        let report = witness.report().with("bursts", turns.count()).with("short_calls", short);
+        // As it is here and now, with whatever hooks wakeups and switches.
+        Ok(report.with("switch_ns", steady::switch_ns()?))
     })
 }

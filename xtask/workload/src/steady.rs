@@ -122,14 +122,17 @@ pub fn futex_ping_pong(round_trips: u64) -> io::Result<Report> {
     Ok(report.with("p50_ps_per_switch", middle.saturating_mul(1000 * PARTS) / switches.max(1)))
 }
 
+/// Games of [`switch_ns`], and its calls of `getppid`.
+const GAMES: usize = 1001;
+pub const SWITCH_CALLS: u64 = 2 * GAMES as u64;
+
 /// What it takes one thread to wake another of its CPU, to go to sleep, and the other to run, without the two calls that this
 /// takes: the middle of many, by the wall clock.
 pub fn switch_ns() -> io::Result<u64> {
-    const ROUNDS: usize = 1001;
     let ([asked, asking], [answered, answering]) = (system::pipe(0)?, system::pipe(0)?);
     let game = move || -> io::Result<Vec<u64>> {
         system::pin(system::allowed_cpus().len() - 1)?;
-        let other = thread::spawn(move || (0..ROUNDS).for_each(|_| pass(asked, answering)));
+        let other = thread::spawn(move || (0..GAMES).for_each(|_| pass(asked, answering)));
         let once = |_| {
             let begin = now();
             system::write(asking, b"?");
@@ -139,7 +142,7 @@ pub fn switch_ns() -> io::Result<u64> {
             let calls = now() - halves;
             ((halves - begin) / 2).saturating_sub(calls)
         };
-        let times = (0..ROUNDS).map(once).collect();
+        let times = (0..GAMES).map(once).collect();
         other.join().map_err(|_| io::Error::other("a thread died"))?;
         Ok(times)
     };
@@ -147,7 +150,7 @@ pub fn switch_ns() -> io::Result<u64> {
     let mut times = times?;
     times.sort_unstable();
     [asked, asking, answered, answering].into_iter().for_each(system::close);
-    Ok(times[ROUNDS / 2])
+    Ok(times[GAMES / 2])
 }
 
 #[inline(never)]
