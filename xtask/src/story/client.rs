@@ -67,7 +67,7 @@ impl Drop for Client {
 pub struct Kills(Vec<Instant>);
 
 impl Kills {
-    /// Sends `request` every `period` from `own`, once all `services` are there again, until it has killed `count` times. `killed` tells it by the answer.
+    /// Sends `request` every `period` from `own`, for the first time after one of them, once all `services` are there again, until it has killed `count` times. `killed` tells it by the answer.
     ///
     /// # Errors
     /// When services do not come again, or live on.
@@ -77,9 +77,9 @@ impl Kills {
         services: impl Fn() -> bool,
         killed: impl Fn(&io::Result<String>) -> bool,
     ) -> Result<Self> {
-        let mut times: Vec<Instant> = Vec::new();
+        let (begin, mut times) = (Instant::now(), Vec::new());
         while times.len() < count {
-            let due = times.last().map_or_else(Instant::now, |last| *last + period);
+            let due = times.last().map_or(begin, |last| *last) + period;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             until("the services", &services)?;
             let asked = Instant::now();

@@ -7,7 +7,7 @@ use judge::{
 };
 use serde_json::Value;
 
-use super::{Run, near};
+use super::Run;
 
 /// What a call may be off by.
 const CALL_NS: u64 = 1_000_000;
