@@ -248,6 +248,16 @@ fn what_the_lock_probe_misses_depends_on_the_spinlocks() {
 }
 
 #[test]
+fn where_trampolines_are_refused_no_lock_is_hooked_by_them() {
+    let unknown = SpinLocks::Unknown(String::new());
+    let facts = Facts { trampolines: Trial::Refused(libc::EPERM), spin_locks: unknown, ..capable() };
+    for part in [SPIN, SLEEP] {
+        let found = candidates(&facts, part, &[]);
+        assert!(!found.contains(&"fentry") && found.contains(&"contention"), "{found:?}");
+    }
+}
+
+#[test]
 fn hidden_kernel_names_are_a_miss_of_every_probe_with_stacks() {
     let plans = plan(&Facts { kernel_names: KernelNames::Hidden, ..capable() }, Probe::ALL);
     let mut named =
