@@ -209,7 +209,7 @@ fn absent(profile: &Profile, columns: &[(u64, u64)]) -> Vec<Track> {
         let values = names.entry(absence.name).or_insert_with(|| vec![0; columns.len()]);
         let end_ns = absence.to_ns.unwrap_or(profile.duration_ns);
         for ((from, to), value) in columns.iter().zip(values) {
-            *value += end_ns.min(*to).saturating_sub(absence.from_ns.max(*from));
+            *value = value.saturating_add(end_ns.min(*to).saturating_sub(absence.from_ns.max(*from)));
         }
     }
     let track = |(name, values): (&str, _)| Track::new(Kind::AbsentNs, &format!("{name} not there"), values);

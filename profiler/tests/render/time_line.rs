@@ -131,3 +131,22 @@ fn where_nobody_dies_or_goes_the_terminal_has_no_time_line() {
     let text = rendered(&profile, Format::Text);
     assert!(!text.contains("TIME LINE"), "{text}");
 }
+
+#[test]
+fn times_without_end_in_a_capture_overflow_nothing() {
+    let mut profile = profile();
+    let change = |name: &str, at_ns, present| PresenceChange { name: name.into(), at_ns, present };
+    let mut endless = Interval { start_ns: 0, end_ns: u64::MAX, ..Interval::default() };
+    for name in ["web", "a", "b", "c", "d", "e", "f"] {
+        endless.presence.extend([change(name, 0, false), change(name, u64::MAX, true)]);
+        endless.presence.extend([change(name, 0, false), change(name, u64::MAX, true)]);
+    }
+    let row: &mut SyscallRow = endless.syscall.rows.entry((Pid(7), 0)).or_default();
+    row.latency.record(u64::MAX);
+    let key = CpuKey { pid: Pid(7), kernel: StackId::NONE, user: StackId::NONE };
+    endless.cpu.rows.entry(key).or_default().samples = u64::MAX;
+    profile.apply(Chunk::Interval(Box::new(endless)));
+    for format in [Format::Text, Format::Json, Format::Heat] {
+        assert!(rendered(&profile, format).contains("not there"));
+    }
+}
