@@ -1,6 +1,6 @@
 //! In: the sources on any machine. Out: everything a stranger can check: formatting, lints and pure tests beside the
 //! matrix of other kernels and a short soak in guests; then, alone, live tests on this machine's kernel; the last line counts them.
-//! Live tests are `profiler/tests/live_*.rs`; one that cannot run here prints a line that begins with
+//! Live tests are `profiler/tests/live/*.rs`; one that cannot run here prints a line that begins with
 //! `SKIPPED`, one that takes minutes is named `slow_…` and left out by `--quick`.
 
 mod conditions;
@@ -24,8 +24,8 @@ use conditions::Condition;
 use lanes::Job;
 use tally::Tally;
 
-/// How the names of files of live tests begin.
-const LIVE: &str = "live_";
+/// The live tests' one program.
+const LIVE: &str = "live";
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -54,11 +54,11 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let begin = Instant::now();
     let binaries = Binaries::build(workspace)?;
     tally.took("what is measured and what measures, built", begin.elapsed());
-    let (live, pure) = test_files(workspace)?;
+    let pure = names_in(workspace, "profiler/tests")?;
     let (whole, guests) = (!options.only_live(), !options.only_live() && !options.quick);
     let columns = matrix::Columns::default();
     if whole {
-        let mut jobs = vec![sources(workspace, &pure, &live, guests)];
+        let mut jobs = vec![sources(workspace, &pure, guests)];
         if guests {
             vm::require_emulator(workspace)?;
             // The longest first.
@@ -70,9 +70,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if guests {
         matrix::write(workspace, columns, &mut tally);
     }
-    if !live.is_empty() {
-        run_live(workspace, &live, &binaries, options, &mut tally)?;
-    }
+    run_live(workspace, &binaries, options, &mut tally)?;
     if guests && setup::is_root() {
         soak::few_here(&binaries, &mut tally);
         story::few_here(workspace, &binaries.profiler, &mut tally);
@@ -81,14 +79,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if tally.failed() { bail!("tests failed") } else { Ok(()) }
 }
 
-/// What looks at the sources, in the dev profile, where overflow is a panic; and the live tests' programs, built.
+/// What looks at the sources, in the dev profile, where overflow is a panic; and the live tests' program, built.
 /// Beside guests it leaves them their CPU.
-fn sources<'a>(workspace: &'a Workspace, pure: &'a [String], live: &'a [String], beside: bool) -> Job<'a> {
+fn sources<'a>(workspace: &'a Workspace, pure: &'a [String], beside: bool) -> Job<'a> {
     let share = lanes::cpus().saturating_sub(1).max(1).to_string();
     Job::new("sources", move |tally| {
         let mut steps = checks(workspace);
         let mut tests = pure_tests(workspace, pure);
-        let mut built = live_programs(workspace, live);
+        let mut built = live_program(workspace);
         built.arg("--no-run");
         if beside {
             for command in steps.iter_mut().map(|(_, step)| step).chain([&mut tests, &mut built]) {
@@ -104,22 +102,14 @@ fn sources<'a>(workspace: &'a Workspace, pure: &'a [String], live: &'a [String],
 }
 
 /// The live tests, under a condition where one is asked for: built before it, so that it holds no compiler.
-fn run_live(
-    workspace: &Workspace,
-    names: &[String],
-    binaries: &Binaries,
-    options: &Options,
-    tally: &mut Tally,
-) -> Result<()> {
-    let file = options.live.as_deref().and_then(|name| live_file(names, name));
-    let chosen = file.map_or(names, std::slice::from_ref);
-    let mut tests = live_tests(workspace, chosen, binaries, options);
-    if file.is_none() {
-        tests.args(&options.live);
-    }
+fn run_live(workspace: &Workspace, binaries: &Binaries, options: &Options, tally: &mut Tally) -> Result<()> {
+    let files = names_in(workspace, "profiler/tests/live")?;
+    let file = options.live.as_deref().and_then(|name| live_file(&files, name));
+    let mut tests = live_tests(workspace, binaries, options);
+    tests.args(file.map(|file| format!("{file}::")).or_else(|| options.live.clone()));
     let before = tally.selected();
     if let Some(condition) = options.live_under {
-        command::run(live_programs(workspace, chosen).arg("--no-run"))?;
+        command::run(live_program(workspace).arg("--no-run"))?;
         let imposed = condition.impose(&mut tests)?;
         tally.run_tests(&format!("live tests under {condition:?}"), &mut tests);
         drop(imposed);
@@ -127,39 +117,35 @@ fn run_live(
         tally.run_tests("live tests", &mut tests);
     }
     match &options.live {
-        Some(name) if tally.selected() == before && !tally.failed() => bail!("{}", none_of(name, names)),
+        Some(name) if tally.selected() == before && !tally.failed() => bail!("{}", none_of(name, &files)),
         _ => Ok(()),
     }
 }
 
-/// The file of live tests of that name, with its `live_` or without.
-fn live_file<'a>(names: &'a [String], name: &str) -> Option<&'a String> {
-    let name = name.trim_start_matches(LIVE);
-    names.iter().find(|file| file.strip_prefix(LIVE) == Some(name))
+/// The file of live tests of that name.
+fn live_file<'a>(files: &'a [String], name: &str) -> Option<&'a String> {
+    files.iter().find(|file| *file == name)
 }
 
 /// Why a run of live tests ran none.
 fn none_of(name: &str, files: &[String]) -> String {
-    let files: Vec<&str> = files.iter().map(|file| file.trim_start_matches(LIVE)).collect();
     format!(
         "no live test is of a file {name:?} or has that in its name (--quick leaves out slow_ ones); the files: {}",
         files.join(", ")
     )
 }
 
-/// The names of `profiler/tests/*.rs`: the live ones, the others.
-fn test_files(workspace: &Workspace) -> Result<(Vec<String>, Vec<String>)> {
-    let directory = workspace.root().join("profiler/tests");
-    if !directory.is_dir() {
-        return Ok((Vec::new(), Vec::new()));
-    }
+/// The names of the Rust files in a directory, but for that of a program's root.
+fn names_in(workspace: &Workspace, directory: &str) -> Result<Vec<String>> {
+    let directory = workspace.root().join(directory);
     let entries = fs::read_dir(&directory).with_context(|| format!("reading {}", directory.display()))?;
     let mut names: Vec<String> = entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".rs").map(str::to_owned))
+        .filter(|name| name != "main")
         .collect();
     names.sort();
-    Ok(names.into_iter().partition(|name| name.starts_with(LIVE)))
+    Ok(names)
 }
 
 /// What is run of cargo over the sources, by name.
@@ -188,28 +174,24 @@ fn pure_tests(workspace: &Workspace, names: &[String]) -> Command {
     cargo
 }
 
-/// Builds the live tests' own programs.
+/// Builds the live tests' own program.
 ///
 /// # Errors
 /// When cargo refuses.
 pub fn build_live(workspace: &Workspace) -> Result<()> {
-    let (live, _) = test_files(workspace)?;
-    command::run(live_programs(workspace, &live).arg("--no-run"))
+    command::run(live_program(workspace).arg("--no-run"))
 }
 
-/// The live tests' own programs, in the profile and with the flags of what they drive.
-fn live_programs(workspace: &Workspace, names: &[String]) -> Command {
+/// The live tests' own program, in the profile and with the flags of what it drives.
+fn live_program(workspace: &Workspace) -> Command {
     let mut cargo = statics::cargo(workspace, "test");
-    cargo.args(["--package", "profiler", "--no-fail-fast"]);
-    for name in names {
-        cargo.args(["--test", name]);
-    }
+    cargo.args(["--package", "profiler", "--test", LIVE]);
     cargo
 }
 
 /// One at a time: they measure.
-fn live_tests(workspace: &Workspace, names: &[String], binaries: &Binaries, options: &Options) -> Command {
-    let mut cargo = live_programs(workspace, names);
+fn live_tests(workspace: &Workspace, binaries: &Binaries, options: &Options) -> Command {
+    let mut cargo = live_program(workspace);
     cargo.args(["--", "--test-threads=1", "--show-output"]);
     if options.quick {
         cargo.args(["--skip", "slow_"]);
@@ -231,16 +213,16 @@ mod tests {
 
     #[test]
     fn a_file_of_live_tests_is_found_by_its_name_alone() {
-        let names = ["live_cpu", "live_scope", "live_scope_process"].map(str::to_owned);
+        let names = ["cpu", "scope", "scope_process"].map(str::to_owned);
         assert_eq!(live_file(&names, "scope"), Some(&names[1]));
-        assert_eq!(live_file(&names, "live_scope_process"), Some(&names[2]));
+        assert_eq!(live_file(&names, "scope_process"), Some(&names[2]));
         assert_eq!(live_file(&names, "scop"), None);
         assert_eq!(live_file(&names, ""), None);
     }
 
     #[test]
     fn a_name_of_no_live_test_is_told_with_the_files_there_are() {
-        let said = none_of("scop", &["live_cpu", "live_scope"].map(str::to_owned));
+        let said = none_of("scop", &["cpu", "scope"].map(str::to_owned));
         assert!(said.contains("\"scop\"") && said.ends_with("the files: cpu, scope"), "{said}");
     }
 }

@@ -61,7 +61,12 @@ impl Workload {
 
     /// What to call slow, so that each of those calls is: half as long as one takes alone, or the usual 10 ms.
     pub fn slow(&self) -> Option<String> {
-        self.unit_ns.map(|ns| format!("{}ns", (ns / 2).min(10_000_000)))
+        self.slow_ns().map(|ns| format!("{ns}ns"))
+    }
+
+    /// The same in nanoseconds.
+    pub fn slow_ns(&self) -> Option<u64> {
+        self.unit_ns.map(|ns| (ns / 2).min(10_000_000))
     }
 
     /// Gives way to everybody else; also its threads, which begin later.

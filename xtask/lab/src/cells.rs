@@ -15,8 +15,8 @@ pub struct Cell {
     pub words: &'static [&'static str],
     /// More arguments for `profiler record`.
     pub arguments: &'static [&'static str],
-    /// Other probes that record, too, after a comma.
-    pub beside: &'static str,
+    /// Other probes that record, too.
+    pub beside: &'static [&'static str],
     /// The guest that it runs in.
     pub guest: Guest,
     /// A module of the security layer that must be active.
@@ -25,7 +25,8 @@ pub struct Cell {
     pub since: Option<((u32, u32), &'static str)>,
     /// What else counts, beside the workload.
     pub witness: Witness,
-    /// Judged by the recording of the cell before it, which has the same workload: attaching takes longer than most of these.
+    /// Judged by the recording of the cell before it, in which its workload works, too: attaching takes longer than most
+    /// workloads.
     pub joins: bool,
     /// No kernel makes a difference to it: the whole matrix measures it on [`ENDS`] alone.
     pub ends: bool,
@@ -84,7 +85,7 @@ const SYSCALL: Cell = Cell {
     load: "reads answered late",
     words: &["pipe-reads", "50", "20"],
     arguments: &[],
-    beside: "",
+    beside: &[],
     guest: Guest::Usual,
     module: None,
     since: None,
@@ -107,6 +108,7 @@ const SPIN: Cell = Cell {
     load: "spinning threads",
     words: &["dup-close", "4", "3000"],
     witness: Witness::Spins,
+    joins: true,
     judge: verdict::spins_by_slow_path,
     ..SYSCALL
 };
@@ -125,15 +127,17 @@ const MIXED: Cell = Cell {
     load: "slow calls that sleep, compute and queue",
     words: &["mixed-reads", "12", "20"],
     arguments: &["--slow", "1ms"],
+    joins: true,
     judge: parts::witnessed,
     ..SYSCALL
 };
-const JOINED: Cell = Cell { arguments: &[], joins: true, ..MIXED };
+const JOINED: Cell = Cell { arguments: &[], ..MIXED };
+const BLAME: Cell = Cell { place: "offcpu", backend: "btf-tracepoint", ends: true, ..JOINED };
 const MANY_CPUS: Cell = Cell {
     guest: Guest::ManyCpus,
     load: "many fast calls, 64 possible CPUs",
     words: &["getppid-loop", "20000", "2"],
-    beside: ",lock,cpu",
+    beside: &["lock", "cpu"],
     witness: Witness::Memory,
     judge: memory::bounded,
     ..SYSCALL
@@ -153,6 +157,7 @@ const PEER: Cell = Cell {
     backend: "rcv-space",
     load: "each answer of a peer that is late",
     words: &["talk-peers", "100", "10"],
+    joins: true,
     judge: peer::receives,
     ..SYSCALL
 };
@@ -161,7 +166,7 @@ const SENDS: Cell = Cell {
     place: "peer.send",
     backend: "sendmsg",
     load: "sends to whom the thread received from last",
-    beside: ",cpu",
+    beside: &["cpu"],
     judge: peer::sends,
     ..PEER
 };
@@ -169,30 +174,45 @@ const SENDS: Cell = Cell {
 /// All cells, in the order they run.
 pub const CELLS: &[Cell] = &[
     SYSCALL,
-    Cell {
-        load: "many fast calls, then some that fail",
-        words: &["fast-and-failing", "20000", "2", "2000"],
-        ends: true,
-        judge: verdict::fast_and_failing,
-        ..SYSCALL
-    },
     MIXED,
     Cell { place: "offcpu", backend: "btf-tracepoint", judge: parts::blocked, ..JOINED },
     Cell { place: "runq", backend: "btf-tracepoint", judge: parts::queued, ..JOINED },
+    Cell {
+        load: "a mutex that a thread holds",
+        words: &["held-mutex", "0", "20", "20"],
+        judge: blame::holders,
+        ..BLAME
+    },
+    Cell { load: "a chain of four threads", words: &["chain", "12", "40"], judge: blame::chain, ..BLAME },
+    // Its own `--slow`: calls that are only waiting for their CPU are not slow there.
     Cell {
         load: "calls preempted by SCHED_FIFO",
         words: &["preempted-reads", "15", "60"],
         judge: parts::preempted,
         ..SYSCALL
     },
-    MANY_CPUS,
+    Cell {
+        load: "many fast calls, then some that fail",
+        words: &["fast-and-failing", "20000", "2", "2000"],
+        ends: true,
+        judge: verdict::fast_and_failing,
+        ..JOINED
+    },
     Cell {
         load: "threads of one id",
         words: &["heir-threads", "100", "3"],
         ends: true,
         judge: verdict::heirs,
-        ..SYSCALL
+        ..JOINED
     },
+    Cell {
+        load: "reads left by a jump",
+        words: &["left-reads", "20", "20", "0"],
+        ends: true,
+        judge: verdict::left_reads,
+        ..JOINED
+    },
+    // It counts who ended inside a call, of all processes.
     Cell {
         load: "execs by threads",
         words: &["heir-execs", "20"],
@@ -200,55 +220,31 @@ pub const CELLS: &[Cell] = &[
         judge: verdict::execs,
         ..SYSCALL
     },
-    Cell {
-        load: "reads left by a jump",
-        words: &["left-reads", "20", "20", "0"],
-        ends: true,
-        judge: verdict::left_reads,
-        ..SYSCALL
-    },
+    MANY_CPUS,
     Cell { since: CONTENTION, ..SLEEP },
-    Cell { backend: "fentry", ..SLEEP },
-    Cell { backend: "kprobe", ..SLEEP },
     Cell { since: CONTENTION, judge: verdict::spins_by_tracepoint, ..SPIN },
+    Cell { backend: "fentry", ..SLEEP },
     Cell { backend: "fentry", since: GUARD, ..SPIN },
+    Cell { backend: "kprobe", ..SLEEP },
     Cell { backend: "kprobe", ..SPIN },
     Cell { backend: "fentry", ..CONFINED },
     Cell { place: "lsm", backend: "fentry", joins: true, ..DATAGRAMS },
     Cell { backend: "kprobe", ..CONFINED },
-    Cell {
-        place: "offcpu",
-        backend: "btf-tracepoint",
-        load: "a mutex that a thread holds",
-        words: &["held-mutex", "0", "20", "20"],
-        ends: true,
-        judge: blame::holders,
-        ..SYSCALL
-    },
-    Cell {
-        place: "offcpu",
-        backend: "btf-tracepoint",
-        load: "a chain of four threads",
-        words: &["chain", "12", "40"],
-        ends: true,
-        judge: blame::chain,
-        ..SYSCALL
-    },
     Cell { place: "lsm", backend: "kprobe", joins: true, ..DATAGRAMS },
     DISK,
-    Cell { backend: "io-start", since: REQUEST_START, ..DISK },
     PEER,
     SENDS,
-    Cell { backend: "send-length", since: SEND_LENGTH, ..SENDS },
     Cell {
         place: "cpu",
         backend: "cpu-clock",
         load: "70 to 30",
-        words: &["burn-70-30", "6000"],
+        words: &["burn-70-30", "3000"],
         arguments: &["-F", HERTZ],
         witness: Witness::Ticks,
         judge: verdict::shares,
-        ..SYSCALL
+        ..JOINED
     },
-    Cell { place: "crash", load: "each way to die", words: &["deaths", "2"], judge: crash::told, ..SYSCALL },
+    Cell { place: "crash", load: "each way to die", words: &["deaths", "2"], judge: crash::told, ..JOINED },
+    Cell { backend: "io-start", since: REQUEST_START, ..DISK },
+    Cell { backend: "send-length", since: SEND_LENGTH, ..SENDS },
 ];

@@ -9,6 +9,7 @@ mod clean;
 mod clock;
 mod confine;
 mod disk;
+mod group;
 mod kernel;
 mod matrix;
 mod price;

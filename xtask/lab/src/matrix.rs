@@ -1,31 +1,23 @@
 //! In: the table of cells and the guest's kernel. Out: one line per cell, `@cell` and its fields by tabs: what was
-//! measured, what this kernel cannot have, what failed. A cell that fails leaves the others, but for those judged by the
-//! same recording.
+//! measured, what this kernel cannot have, what failed. A cell that fails leaves the others, unless their common recording
+//! did.
 
-use std::{collections::BTreeSet, io::Write, path::Path, process::Command};
+use std::{collections::BTreeSet, io::Write, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use judge::{
-    bpf::{self, Objects},
+    bpf::Objects,
     runs::{self, Verdict},
 };
 use serde_json::Value;
 
 use crate::{
-    cells::{CELLS, Cell, ENDS, Guest, HERTZ, Witness},
-    clock::Clock,
-    confine, disk,
-    kernel::{self, Counter, Kprobe},
-    recording::{self, Recording, Workload},
-    verdict::{Memory, Run, Spins},
+    cells::{CELLS, Cell, ENDS, Guest},
+    group, kernel,
+    verdict::Run,
 };
 
 const FAILED: &str = "FAILED";
-const DIRECTORY: &str = "/tmp/cell";
-/// The slow path of spinlocks without a paravirtual host.
-const SLOW_PATH: &str = "native_queued_spin_lock_slowpath";
-/// Only spinlocks.
-const SPINS: &str = "flags == 1";
 
 /// Runs them all, or those whose place, backend or load contains `only`; whether none failed.
 ///
@@ -41,17 +33,16 @@ pub fn run(only: &str, out: &mut dyn Write) -> Result<bool> {
         here && cell.guest == guest && names.iter().any(|name| name.contains(only))
     });
     let chosen: Vec<_> = chosen.map(|cell| (cell, absence(cell, version, &offered))).collect();
-    let groups = chosen.chunk_by(|(before, absence), (cell, next)| {
-        cell.joins && cell.words == before.words && absence.is_none() && next.is_none()
-    });
+    let groups =
+        chosen.chunk_by(|(_, absence), (cell, next)| cell.joins && absence.is_none() && next.is_none());
     for group in groups {
         let cells: Vec<&Cell> = group.iter().map(|(cell, _)| *cell).collect();
-        let (state, details) = match group {
-            [(_, Some((state, why)))] => (*state, vec![why.clone()]),
+        let ends = match group {
+            [(_, Some((state, why)))] => vec![(*state, why.clone())],
             _ => by_the_rule(&cells),
         };
-        well &= state != FAILED;
-        for (cell, detail) in cells.iter().zip(details) {
+        for (cell, (state, detail)) in cells.iter().zip(ends) {
+            well &= state != FAILED;
             tell(out, (cell.place, cell.backend, cell.load), (state, &detail))?;
         }
     }
@@ -111,117 +102,44 @@ pub fn offered() -> Result<BTreeSet<String>> {
 }
 
 /// An emulator that shares its CPU stalls a thread between its own clock and the kernel's function. So a time that is off is
-/// measured again, by the lab's rule, and said; a count that is off is wrong at once.
-fn by_the_rule(group: &[&Cell]) -> (&'static str, Vec<String>) {
-    let after = |told: Vec<String>| told.iter().map(|what| format!("; {what}")).collect::<String>();
-    let failed = |why: String| (FAILED, vec![why; group.len()]);
-    match runs::judge(runs::CELL, || measure(group)) {
-        Ok(Verdict::Right(mut found, told)) => {
-            if let Some(first) = found.first_mut() {
-                first.push_str(&after(told));
-            }
-            ("ok", found)
+/// measured again, by the lab's rule, in a recording of that cell alone, and said; a count that is off is wrong at once.
+fn by_the_rule(group: &[&Cell]) -> Vec<(&'static str, String)> {
+    let first = match measure(group) {
+        Ok(first) => first,
+        Err(error) => return vec![(FAILED, format!("{error:#}")); group.len()],
+    };
+    let judged = |(cell, first): (&&Cell, Result<String>)| {
+        let mut first = Some(first);
+        let again = || measure(&[cell])?.pop().context("a cell without a result")?;
+        end(runs::judge(runs::CELL, || first.take().unwrap_or_else(again)))
+    };
+    group.iter().zip(first).map(judged).collect()
+}
+
+fn end(verdict: Result<Verdict<String>>) -> (&'static str, String) {
+    match verdict {
+        Ok(Verdict::Right(found, told)) => {
+            ("ok", [found].into_iter().chain(told).collect::<Vec<_>>().join("; "))
         }
         // Nothing here tells what an emulator takes, so nothing excuses a run either.
-        Ok(Verdict::Wrong(told) | Verdict::Untold(told)) => failed(told.join("; ")),
-        Err(error) => failed(format!("{error:#}")),
+        Ok(Verdict::Wrong(told) | Verdict::Untold(told)) => (FAILED, told.join("; ")),
+        Err(error) => (FAILED, format!("{error:#}")),
     }
 }
 
-/// What one recording found for each cell of a group.
-fn measure(group: &[&Cell]) -> Result<Vec<String>> {
+/// What one recording found for each cell of a group, or what is wrong with it.
+fn measure(group: &[&Cell]) -> Result<Vec<Result<String>>> {
     let (before, complaints) = (Objects::now(), kernel::complaints().len());
-    let run = record(group)?;
-    let mut found = Vec::new();
-    for cell in group {
+    let runs = group::record(group)?;
+    let judge = |(cell, run): (&&Cell, &Run)| {
         require_backend(cell, &run.summary)?;
-        found.push((cell.judge)(&run)?);
-    }
+        (cell.judge)(run)
+    };
+    let found = group.iter().zip(&runs).map(judge).collect();
     before.await_gone_since()?;
     let logged = kernel::complaints();
     ensure!(logged.len() <= complaints, "the kernel complained: {}", logged[complaints]);
     Ok(found)
-}
-
-/// The workload; where the cell asks for it, a confined one, and one beside it that nobody confines. These take turns on
-/// one CPU: what slows one of them slows the other.
-fn workloads(cell: &Cell) -> Result<(Workload, Option<Workload>)> {
-    if cell.witness != Witness::Unconfined {
-        return Ok((Workload::start("workload", cell.words)?, None));
-    }
-    let confined = Workload::start(confine::workload()?, cell.words)?;
-    let free = Workload::start("workload", cell.words)?;
-    confined.pin(0)?;
-    free.pin(0)?;
-    Ok((confined, Some(free)))
-}
-
-/// Records the first cell's workload with the probes of all.
-fn record(group: &[&Cell]) -> Result<Run> {
-    let cell = group.first().context("no cell")?;
-    let directory = Path::new(DIRECTORY);
-    let spins = cell.witness == Witness::Spins;
-    let kprobe = spins.then(|| Kprobe::place(SLOW_PATH)).transpose()?;
-    if cell.probe() == "block" {
-        disk::make()?;
-    }
-    let (mut workload, mut free) = workloads(cell)?;
-    let pid = workload.pid();
-    let pids = free.iter().fold(pid.to_string(), |pids, free| format!("{pids},{}", free.pid()));
-    let choices: Vec<String> = group.iter().map(|cell| cell.choice()).collect();
-    let probes = probes(group);
-    let mut arguments = vec!["--pid", &pids, "--probe", &probes];
-    arguments.extend(choices.iter().flat_map(|choice| ["--backend", choice]));
-    arguments.extend(cell.arguments);
-    let slow = workload.slow();
-    if let Some(slow) = slow.as_deref().filter(|_| !cell.arguments.contains(&"--slow")) {
-        arguments.extend(["--slow", slow]);
-    }
-    let per_cpu = kernel::per_cpu_bytes()?;
-    let recording = recording::start(&arguments, directory)?;
-    let memory = (cell.witness == Witness::Memory).then(|| memory(&recording, per_cpu)).transpose()?;
-    let counters = kprobe.as_ref().map(|_| Counters::start(pid)).transpose()?;
-    let clock = (cell.witness == Witness::Ticks).then(|| Clock::start(pid, HERTZ.parse()?)).transpose()?;
-    workload.go()?;
-    free.iter_mut().try_for_each(Workload::go)?;
-    let truth = workload.truth()?;
-    let free = free.as_ref().map(|free| Ok::<_, anyhow::Error>((free.pid(), free.truth()?))).transpose()?;
-    let spins = kprobe.as_ref().zip(counters).map(|(kprobe, counters)| counters.stop(kprobe)).transpose()?;
-    let ticks = clock.as_ref().map(Clock::count);
-    let (summary, folded) = recording::stop(recording, cell.probe())?;
-    Ok(Run { summary, folded, truth, pid, spins, ticks, memory, free })
-}
-
-/// The probes of a group, each once.
-fn probes(group: &[&Cell]) -> String {
-    let mut names: Vec<&str> = group.iter().map(|cell| cell.probe()).collect();
-    names.dedup();
-    names.join(",") + group.first().map_or("", |cell| cell.beside)
-}
-
-fn memory(recording: &Recording, before: u64) -> Result<Memory> {
-    let per_cpu = kernel::per_cpu_bytes()?.saturating_sub(before);
-    let maps = bpf::map_bytes(recording.pid());
-    Ok(Memory { possible_cpus: kernel::possible_cpus()?, maps, per_cpu })
-}
-
-/// The kernel's own counters of one window.
-struct Counters {
-    contention: Option<Counter>,
-    entries: Counter,
-}
-
-impl Counters {
-    fn start(pid: u32) -> Result<Self> {
-        // Where there is no such tracepoint, no backend claims to use it.
-        let contention = Counter::start("lock/contention_begin", SPINS, pid).ok();
-        Ok(Self { contention, entries: Counter::start(Kprobe::EVENT, "", pid)? })
-    }
-
-    fn stop(self, kprobe: &Kprobe) -> Result<Spins> {
-        let contention = self.contention.map(Counter::count).transpose()?;
-        Ok(Spins { contention, profile: kprobe.hits()?, entries: self.entries.count()? })
-    }
 }
 
 /// A forced backend that failed is no success of the one behind it.

@@ -1,7 +1,10 @@
 //! In: arguments for `profiler record`. Out: what it found in a guest, where the programs are on PATH: the summary, and the
-//! folded file of a probe.
+//! folded files.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 pub use judge::{recording::Recording, workload::Workload};
@@ -23,13 +26,34 @@ pub fn launch(arguments: &[&str], directory: &Path) -> Result<Recording> {
     Recording::launch(Path::new("profiler"), arguments, directory)
 }
 
-/// Ends it as Ctrl-C does, and reads what it found.
+/// What a recording left.
+pub struct Output(PathBuf);
+
+impl Output {
+    /// Its `summary.json`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn summary(&self) -> Result<Value> {
+        judge::recording::summary(&self.0)
+    }
+
+    /// The folded file of a probe.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn folded(&self, probe: &str) -> Result<String> {
+        let folded = fs::read(self.0.join(format!("{probe}.folded"))).context("reading the folded file")?;
+        Ok(String::from_utf8_lossy(&folded).into_owned())
+    }
+}
+
+/// Ends it as Ctrl-C does.
 ///
 /// # Errors
 /// When it does not end well, in time.
-pub fn stop(recording: Recording, probe: &str) -> Result<(Value, String)> {
+pub fn stop(recording: Recording) -> Result<Output> {
     let output = recording.output();
     recording.stop()?;
-    let folded = fs::read(output.join(format!("{probe}.folded"))).context("reading the folded file")?;
-    Ok((judge::recording::summary(&output)?, String::from_utf8_lossy(&folded).into_owned()))
+    Ok(Output(output))
 }

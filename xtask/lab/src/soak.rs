@@ -131,8 +131,7 @@ fn once(way: &[String], clean: &Clean) -> Result<u64> {
     let recording = recording::start(&arguments, Path::new(DIRECTORY))?;
     let took = u64::try_from(begin.elapsed().as_millis())?;
     let held = recording.held();
-    let probe = arguments.get(1).and_then(|probes| probes.split(',').next()).unwrap_or_default();
-    recording::stop(recording, probe)?;
+    recording::stop(recording)?.summary()?;
     clean.require(&held)?;
     Ok(took)
 }

@@ -44,7 +44,7 @@ fn scene(name: &str, confined: bool) -> Result<String> {
     let recording = recording::start(&[&["--pid", &pid], ARGUMENTS].concat(), &directory)?;
     server.go()?;
     let truth = server.truth()?;
-    let (summary, _) = recording::stop(recording, "lsm")?;
+    let summary = recording::stop(recording)?.summary()?;
     let label = summary["probes"]["lsm"]["rows"][0]["label"].as_str().unwrap_or_default();
     ensure!(!confined || label == confine::LABEL, "the server is labelled {label:?}");
     sends(&summary, &truth)

@@ -6,7 +6,7 @@ use std::io;
 use crate::{
     long_read::LongRead,
     report::{Report, Timed},
-    system::{self, timed},
+    system::{self, cpu_time, timed},
 };
 
 const MILLISECOND: u64 = 1_000_000;
@@ -60,11 +60,15 @@ pub fn pipe_reads(count: u64, ms: u64) -> io::Result<Report> {
     let answerer = Answerer::start(ms, || {
         system::write(answering, b"!");
     })?;
+    let mut cpu_ns = 0;
     let durations = (0..count).map(|_| {
         answerer.ask();
-        read_answered_late(answers)
+        let before = cpu_time();
+        let read = read_answered_late(answers);
+        cpu_ns += cpu_time() - before;
+        read
     });
-    let report = Report::new().with_timed(&durations.collect::<Vec<_>>());
+    let report = Report::new().with_timed(&durations.collect::<Vec<_>>()).with("cpu_ns", cpu_ns);
     answerer.end();
     system::close(answers);
     system::close(answering);

@@ -63,7 +63,7 @@ fn profiled(way: &Way) -> Result<Cost> {
     let recording = recording::start(&arguments, Path::new(DIRECTORY))?;
     thread::sleep(OWN_COST);
     let found = settled();
-    let (summary, _) = recording::stop(recording, "lsm")?;
+    let summary = recording::stop(recording)?.summary()?;
     let found = found?;
     // What was not timed cost nothing.
     let rows = summary["probes"]["lsm"]["rows"].as_array().context("no rows of lsm in the summary")?;

@@ -51,7 +51,7 @@ fn profiled() -> Result<Cost> {
     thread::sleep(OWN_COST);
     let found = settled();
     let took = begin.elapsed();
-    let (summary, _) = recording::stop(recording, "offcpu")?;
+    let summary = recording::stop(recording)?.summary()?;
     ensure!(
         took < BETWEEN_WINDOWS,
         "it took {} ms, beyond the next time that it times its programs",
