@@ -188,6 +188,35 @@ fn no_file_imports_itself_through_others() {
     assert_no_circle("xtask/workload/src/", "main.rs");
 }
 
+/// A file that no `mod` line names is compiled by nobody, and its tests are run by nobody.
+#[test]
+fn every_file_is_a_module_of_another_one() {
+    let sources = files("rs");
+    let named_in = |directory: &Path, name: &str| {
+        let line = format!("mod {name};");
+        let named = |(path, text): &&(String, String)| {
+            let path = Path::new(path);
+            let owner = path.parent() == Some(directory) || path.with_extension("") == directory;
+            owner && text.lines().any(|found| found.trim().ends_with(&line))
+        };
+        sources.iter().any(|source| named(&source))
+    };
+    let by_path = |path: &Path| {
+        let end = path.components().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect::<PathBuf>();
+        sources.iter().any(|(_, text)| text.contains(&format!("{}\"]", end.display())))
+    };
+    let forgotten = sources.iter().map(|(path, _)| Path::new(path)).filter(|path| {
+        let (directory, stem) = (path.parent().unwrap(), path.file_stem().unwrap().to_str().unwrap());
+        let own_program = ["main", "lib", "build"].contains(&stem) || directory.ends_with("profiler/tests");
+        let (directory, name) = match stem {
+            "mod" => (directory.parent().unwrap(), directory.file_name().unwrap().to_str().unwrap()),
+            stem => (directory, stem),
+        };
+        !own_program && !named_in(directory, name) && !by_path(path)
+    });
+    assert_none(&forgotten.map(|path| format!("no `mod` names {}", path.display())).collect::<Vec<_>>());
+}
+
 #[test]
 fn every_crate_is_under_the_one_lint_table() {
     let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();

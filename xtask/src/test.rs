@@ -26,6 +26,8 @@ use tally::Tally;
 
 /// The live tests' one program.
 const LIVE: &str = "live";
+/// Pure tests of sizes that take minutes in the dev profile, and seconds in that of live tests.
+const OPTIMIZED: [&str; 1] = ["bounds"];
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -79,17 +81,19 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if tally.failed() { bail!("tests failed") } else { Ok(()) }
 }
 
-/// What looks at the sources, in the dev profile, where overflow is a panic; and the live tests' program, built.
+/// What looks at the sources, in the dev profile, where overflow is a panic; the tests of large sizes, optimized; and the live tests'
+/// program, built.
 /// Beside guests it leaves them their CPU.
 fn sources<'a>(workspace: &'a Workspace, pure: &'a [String], beside: bool) -> Job<'a> {
     let share = lanes::cpus().saturating_sub(1).max(1).to_string();
     Job::new("sources", move |tally| {
         let mut steps = checks(workspace);
-        let mut tests = pure_tests(workspace, pure);
+        let (mut tests, mut large) = (pure_tests(workspace, pure), optimized_tests(workspace));
         let mut built = live_program(workspace);
         built.arg("--no-run");
         if beside {
-            for command in steps.iter_mut().map(|(_, step)| step).chain([&mut tests, &mut built]) {
+            let cargo = steps.iter_mut().map(|(_, step)| step);
+            for command in cargo.chain([&mut tests, &mut large, &mut built]) {
                 command.env("CARGO_BUILD_JOBS", &share).env("RUST_TEST_THREADS", &share);
             }
         }
@@ -97,6 +101,7 @@ fn sources<'a>(workspace: &'a Workspace, pure: &'a [String], beside: bool) -> Jo
             tally.run_step(name, step);
         }
         tally.run_tests("pure tests", &mut tests);
+        tally.run_tests("pure tests, optimized", &mut large);
         tally.run_step("live tests, built", &mut built);
     })
 }
@@ -167,9 +172,16 @@ fn checks(workspace: &Workspace) -> [(&'static str, Command); 3] {
 fn pure_tests(workspace: &Workspace, names: &[String]) -> Command {
     let mut cargo = command::cargo(workspace);
     cargo.args(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
-    for name in names {
+    for name in names.iter().filter(|name| !OPTIMIZED.contains(&name.as_str())) {
         cargo.args(["--test", name]);
     }
+    cargo.args(["--", "--show-output"]);
+    cargo
+}
+
+fn optimized_tests(workspace: &Workspace) -> Command {
+    let mut cargo = statics::cargo(workspace, "test");
+    cargo.args(["--package", "profiler"]).args(OPTIMIZED.iter().flat_map(|name| ["--test", name]));
     cargo.args(["--", "--show-output"]);
     cargo
 }
