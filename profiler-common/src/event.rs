@@ -32,7 +32,7 @@ pub struct ProcessEvent {
 }
 crate::shared_record!(ProcessEvent, 40);
 
-/// A call in flight, as the task iterator found it; the kernel stack's addresses follow.
+/// A call in flight, as the task iterator found it; the kernel stack's addresses follow, then the user registers.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InFlightEvent {
@@ -66,10 +66,10 @@ pub struct InFlightEvent {
     pub queue: u32,
     /// How long before `enter_ns` a call that began before attach is known to have begun, ns.
     pub before_ns: u64,
-    /// Instruction, stack and frame pointer with which a sleeping thread of 64 bits entered the kernel; 0: unknown.
-    pub user: [u64; 3],
+    /// 1 when the registers that follow are those with which a sleeping thread of 64 bits entered the kernel; else they are nothing.
+    pub user: u64,
 }
-crate::shared_record!(InFlightEvent, 112);
+crate::shared_record!(InFlightEvent, 96);
 
 /// As [`InFlightEvent::nr`]: the thread is in no call.
 pub const NOT_IN_CALL: u32 = u32::MAX;

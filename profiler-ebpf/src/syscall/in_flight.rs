@@ -6,12 +6,12 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::{bpf_get_task_stack, bpf_seq_write};
+use aya_ebpf::helpers::generated::{bpf_get_task_stack, bpf_probe_read_kernel, bpf_seq_write};
 use profiler_common::COMM_BYTES;
 use profiler_common::abi::BEGAN_BEFORE;
 use profiler_common::event::{IN_FLIGHT, InFlightEvent, NOT_IN_CALL, ON_CPU};
 use profiler_common::outcome::Outcome;
-use profiler_common::processor::WHERE;
+use profiler_common::processor::REGISTER_WORDS;
 use profiler_common::stack::FRAMES;
 use profiler_common::wait::Wait;
 use profiler_state::thread::{Thread, flag};
@@ -21,7 +21,7 @@ use crate::clock::now_ns;
 use crate::global;
 use crate::outcome::count;
 use crate::stack::buffer::{Buffer, SCRATCH};
-use crate::syscall::{asked, registers};
+use crate::syscall::asked;
 use crate::target::filter;
 use crate::task::read::follow;
 use crate::task::{self, Task};
@@ -103,14 +103,10 @@ fn waits_for(task: Task, thread: &Thread) -> u32 {
     }
 }
 
-/// Where a sleeping task's user code is; a task of 32 bits has other frames.
+/// Whether the task's user registers are those that its user code has; a task of 32 bits has other frames.
 #[inline(always)]
-fn user(task: Task) -> [u64; 3] {
-    if task::is_on_cpu(task) || asked::in_compat_call(task) {
-        return [0; 3];
-    }
-    let saved = task::registers::of(task);
-    WHERE.map(|at| registers::argument(saved, at).unwrap_or(0))
+fn has_user_registers(task: Task) -> bool {
+    !task::is_on_cpu(task) && !asked::in_compat_call(task)
 }
 
 #[inline(never)]
@@ -140,14 +136,18 @@ fn write(meta: *const c_void, task: Task, thread: &Thread, (nr, enter_ns): (u32,
         away: u32::from(thread.slice.wait.get()),
         queue: u32::from(thread.slice.queue.get()),
         before_ns: if nr != NOT_IN_CALL && nr & BEGAN_BEFORE != 0 { thread.before_ns.get() } else { 0 },
-        user: user(task),
+        user: u64::from(has_user_registers(task)),
     };
-    // SAFETY: `meta` is a BTF pointer whose first field is the sequence file; both records are as long as said. Always a
-    // whole buffer: a constant size the verifier likes; `frames` says what counts.
+    // SAFETY: `meta` is a BTF pointer whose first field is the sequence file; all records are as long as said. Always a
+    // whole buffer: a constant size the verifier likes; `frames` says what counts. The registers have the buffer after them; what
+    // cannot be read is 0.
     unsafe {
-        let seq = follow(meta, 0);
+        let (seq, buffer) = (follow(meta, 0), (&raw mut (*scratch).frames));
         bpf_seq_write(seq, (&raw const event).cast(), size_of::<InFlightEvent>() as u32);
-        bpf_seq_write(seq, (&raw const (*scratch).frames).cast(), (FRAMES * 8) as u32);
+        bpf_seq_write(seq, buffer.cast(), (FRAMES * 8) as u32);
+        let (saved, length) = (task::registers::of(task) as *const c_void, (REGISTER_WORDS * 8) as u32);
+        bpf_probe_read_kernel(buffer.cast(), length, saved);
+        bpf_seq_write(seq, buffer.cast(), length);
     }
     0
 }

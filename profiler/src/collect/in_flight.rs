@@ -6,11 +6,15 @@ use std::io::{BufReader, Read};
 
 use profiler_common::abi::wide;
 use profiler_common::event::{IN_FLIGHT, InFlightEvent, NOT_IN_CALL};
+use profiler_common::processor::REGISTER_WORDS;
 use profiler_common::stack::FRAMES;
 use profiler_common::syscall::{Slot, verdict};
 
 use super::event::{addresses, comm, record};
 use crate::profile::{Pid, StackId, Tid, Wait};
+
+/// The words of `pt_regs`.
+pub type Registers = [u64; REGISTER_WORDS];
 
 /// A thread inside a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +35,8 @@ pub struct Found {
     pub before_ns: u64,
     /// Kernel stack.
     pub stack: FoundStack,
-    /// Instruction, stack and frame pointer of its user code; 0: unknown.
-    pub user: [u64; 3],
+    /// The registers of its user code, as `pt_regs` has them; none: it runs, or its code is not of 64 bits.
+    pub registers: Option<Registers>,
     /// What it waits for; none: it runs.
     pub wait: Option<Wait>,
     /// Its wait that is open; none where nobody saw it leave the CPU.
@@ -92,14 +96,16 @@ pub fn running(slots: &[Slot]) -> impl Iterator<Item = Found> + '_ {
         at_least: false,
         before_ns: 0,
         stack: FoundStack::Sample(StackId(slot.sample_stack)),
-        user: [0; 3],
+        registers: None,
         wait: None,
         open: None,
     })
 }
 
-/// Bytes of one thread's record: the event and a whole frame buffer.
-const RECORD: usize = size_of::<InFlightEvent>() + FRAMES * 8;
+/// Where the registers begin in a thread's record: behind the event and a whole frame buffer.
+const REGISTERS: usize = size_of::<InFlightEvent>() + FRAMES * 8;
+/// Bytes of one thread's record.
+const RECORD: usize = REGISTERS + size_of::<Registers>();
 
 /// Decodes the iterator's output while it is read, one thread at a time: the whole is 100 MB for 100,000 threads.
 /// `None` is a record that makes no sense, or the rest of an output that broke off.
@@ -128,10 +134,16 @@ fn one(bytes: &[u8]) -> Option<Found> {
         at_least: event.at_least != 0,
         before_ns: event.before_ns,
         stack: FoundStack::Addresses(addresses(frames, event.frames)?),
-        user: event.user,
+        registers: (event.user != 0).then(|| registers(bytes)).flatten(),
         wait: Wait::ALL.get(event.wait as usize).copied(),
         open: OpenWait::of(&event),
     })
+}
+
+/// The registers of a thread's record.
+fn registers(bytes: &[u8]) -> Option<Registers> {
+    let words = addresses(bytes.get(REGISTERS..)?, REGISTER_WORDS as u32)?;
+    words.try_into().ok()
 }
 
 #[cfg(test)]

@@ -18,6 +18,6 @@ pub use cost::Meter;
 pub use drain::{Drained, Rows, wait_for_programs};
 pub use event::{Event, comm, comm_of, parse as parse_event};
 pub use faults::{Faults, Told as ToldFault};
-pub use in_flight::{Found, FoundStack, OpenWait, parse as parse_in_flight, running};
+pub use in_flight::{Found, FoundStack, OpenWait, Registers, parse as parse_in_flight, running};
 pub use ledger::Outcomes;
 pub use source::Contexts;

@@ -1,8 +1,8 @@
 //! User stacks of threads that sleep: nothing ran there whose stack a program could take.
 //!
-//! In: where their user code is, as the task iterator found it. Out: addresses as the kernel's own walk along frame pointers
-//! has them, leaf first. Other people's memory is read on a thread of its own, up to a deadline: a page of it may be one that
-//! never comes (`userfaultfd`).
+//! In: the registers of their user code, as the task iterator found them. Out: addresses as the kernel's own walk along frame
+//! pointers has them, leaf first; and the top of the stack, to be unwound by tables. Other people's memory is read on a thread
+//! of its own, up to a deadline: a page of it may be one that never comes (`userfaultfd`).
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -13,11 +13,13 @@ use crate::profile::Pid;
 
 /// Threads whose stacks are read at most.
 pub const THREADS: usize = 512;
+/// A part of a stack that is there or not.
+const PAGE: u64 = 4096;
 
 /// Where a thread's user code is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UserCode {
-    /// Instruction pointer.
+    /// Instruction pointer; 0: unknown.
     pub ip: u64,
     /// Stack pointer.
     pub sp: u64,
@@ -25,17 +27,27 @@ pub struct UserCode {
     pub bp: u64,
 }
 
-/// The stacks of these threads; none for those that could not be read in time, and for those behind the first
+/// What was read of a thread's stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// Its frames along frame pointers, leaf first.
+    pub addresses: Vec<u64>,
+    /// Bytes from the stack pointer on, as far as they are in memory.
+    pub bytes: Box<[u8]>,
+}
+
+/// The stacks of these threads, `bytes` of each at most; nothing of those that could not be read in time, and of those behind the first
 /// [`THREADS`].
-pub fn stacks(threads: &[(Pid, UserCode)], limit: Duration) -> Vec<Vec<u64>> {
-    let mut stacks = vec![Vec::new(); threads.len()];
+pub fn stacks(threads: &[(Pid, UserCode)], bytes: usize, limit: Duration) -> Vec<Read> {
+    let mut stacks = vec![Read::default(); threads.len()];
     let (sender, answers) = channel();
     let asked: Vec<_> = threads.iter().take(THREADS).copied().enumerate().collect();
     let mut left = asked.len();
     // It may never end: then it ends with this process.
     let reader = std::thread::Builder::new().name("stacks".to_owned()).spawn(move || {
         for (at, (pid, code)) in asked {
-            let stack = walk(code, |address| read(pid, address));
+            let addresses = walk(code, |address| words(pid, address));
+            let stack = Read { addresses, bytes: top(pid, code, bytes) };
             if sender.send((at, stack)).is_err() {
                 break;
             }
@@ -73,16 +85,51 @@ fn walk(code: UserCode, read: impl Fn(u64) -> Option<[u64; 2]>) -> Vec<u64> {
     stack
 }
 
+/// The top of a thread's stack.
+fn top(pid: Pid, code: UserCode, bytes: usize) -> Box<[u8]> {
+    if code.ip == 0 {
+        return Box::default();
+    }
+    let mut stack = vec![0; bytes];
+    let length = read(pid, code.sp, &mut stack);
+    // Words only, as the kernel side copies them.
+    stack.truncate(length & !7);
+    stack.into()
+}
+
 /// Two words of a process's memory.
-fn read(pid: Pid, address: u64) -> Option<[u64; 2]> {
-    let mut words = [0u64; 2];
-    let length = size_of_val(&words);
-    let here = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: length };
-    let there = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: length };
-    let pid = libc::pid_t::try_from(pid.0).ok()?;
-    // SAFETY: both vectors have one entry; the local one is `words`, the kernel checks the other process's.
-    let copied = unsafe { libc::process_vm_readv(pid, &raw const here, 1, &raw const there, 1, 0) };
-    (usize::try_from(copied) == Ok(length)).then_some(words)
+fn words(pid: Pid, address: u64) -> Option<[u64; 2]> {
+    let mut bytes = [0; 16];
+    (read(pid, address, &mut bytes) == bytes.len()).then(|| {
+        let [first, second] = [0, 8].map(|at| bytes[at..at + 8].try_into().unwrap_or_default());
+        [u64::from_ne_bytes(first), u64::from_ne_bytes(second)]
+    })
+}
+
+/// Reads a process's memory up to the first page that is not there; how many bytes that were.
+fn read(pid: Pid, address: u64, into: &mut [u8]) -> usize {
+    let Ok(pid) = libc::pid_t::try_from(pid.0) else { return 0 };
+    let here = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let there: Vec<libc::iovec> = pages(address, into.len() as u64)
+        .map(|(at, length)| libc::iovec { iov_base: at as *mut libc::c_void, iov_len: length as usize })
+        .collect();
+    // SAFETY: the local vector is `into`; as many remote ones as said; the kernel checks the other process's memory.
+    let copied = unsafe {
+        libc::process_vm_readv(pid, &raw const here, 1, there.as_ptr(), there.len() as libc::c_ulong, 0)
+    };
+    usize::try_from(copied).unwrap_or(0)
+}
+
+/// The pieces of a range that lie in one page each: a piece is read as a whole or not at all.
+fn pages(address: u64, length: u64) -> impl Iterator<Item = (u64, u64)> {
+    let end = address.saturating_add(length);
+    let mut at = address;
+    std::iter::from_fn(move || {
+        let next = (at | (PAGE - 1)).saturating_add(1).min(end);
+        let piece = (at < next).then_some((at, next.saturating_sub(at)));
+        at = next;
+        piece
+    })
 }
 
 #[cfg(test)]
@@ -113,7 +160,39 @@ mod tests {
         let at = std::ptr::from_ref(chain) as u64;
         let code = UserCode { ip: 5, sp: at, bp: at };
         let threads = [(Pid(std::process::id()), code), (Pid(u32::MAX >> 1), code)];
-        assert_eq!(stacks(&threads, Duration::from_secs(20)), [vec![5, 77], vec![5]]);
-        assert_eq!(stacks(&threads, Duration::ZERO).len(), 2);
+        let read = stacks(&threads, 16, Duration::from_secs(20));
+        assert_eq!([&read[0].addresses, &read[1].addresses], [&vec![5, 77], &vec![5]]);
+        assert_eq!(*read[0].bytes, [0u64.to_ne_bytes(), 77u64.to_ne_bytes()].concat());
+        assert!(read[1].bytes.is_empty());
+        assert_eq!(stacks(&threads, 16, Duration::ZERO).len(), 2);
+    }
+
+    #[test]
+    fn a_stack_is_read_up_to_the_first_page_that_is_not_there() {
+        let length = 2 * PAGE as usize;
+        // SAFETY: a new mapping, whose second page goes again.
+        let first = unsafe {
+            let (access, kind) =
+                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+            let first = libc::mmap(std::ptr::null_mut(), length, access, kind, -1, 0);
+            assert_ne!(first, libc::MAP_FAILED);
+            libc::mprotect(first.byte_add(PAGE as usize), PAGE as usize, libc::PROT_NONE);
+            first as u64
+        };
+        let code = UserCode { ip: 5, sp: first + 96, bp: 0 };
+        assert_eq!(top(Pid(std::process::id()), code, length).len() as u64, PAGE - 96);
+        let code = UserCode { sp: first + PAGE, ..code };
+        assert!(top(Pid(std::process::id()), code, length).is_empty());
+        // SAFETY: the mapping from above, which nobody uses any more.
+        unsafe { libc::munmap(first as *mut libc::c_void, length) };
+    }
+
+    #[test]
+    fn a_range_is_read_page_by_page() {
+        let all = |address, length| pages(address, length).collect::<Vec<_>>();
+        assert_eq!(all(4000, 200), [(4000, 96), (4096, 104)]);
+        assert_eq!(all(4096, 4096), [(4096, 4096)]);
+        assert_eq!(all(u64::MAX - 4, 100), [(u64::MAX - 4, 4)]);
+        assert_eq!(all(7, 0), []);
     }
 }

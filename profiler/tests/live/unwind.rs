@@ -12,8 +12,8 @@
 
 use std::process::Command;
 
-use crate::support::can_run;
 use crate::support::live::{Recorded, Recording, Workload, profiler};
+use crate::support::{can_run, wait_for};
 
 /// The callers that only tables tell, from the root on.
 const CALLERS: [&str; 4] = [
@@ -88,6 +88,34 @@ fn code_without_frame_pointers_has_its_whole_stack_from_the_root_and_again_offli
     // A stack that was unwound before is known again, and not copied.
     let (copied, known) = (recorded.counted("stack_copied"), recorded.counted("stack_known"));
     assert!(copied > 0 && copied + known > 100, "{copied} copied, {known} known: {}", recorded.stderr);
+}
+
+/// The number of the call that a process's first thread is in.
+fn call_of(pid: u32) -> Option<i64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
+    text.split(' ').next()?.parse().ok()
+}
+
+#[test]
+fn a_thread_that_sleeps_through_the_recording_has_its_whole_stack() {
+    if !can_run("a_thread_that_sleeps_through_the_recording_has_its_whole_stack", &[]) {
+        return;
+    }
+    let mut workload = Workload::start(&["frameless", "1", "1", "600000"]);
+    let pid = workload.pid();
+    workload.go();
+    let sleeps = [libc::SYS_nanosleep, libc::SYS_clock_nanosleep];
+    wait_for("its long sleep", || sleeps.contains(&call_of(pid)?).then_some(()));
+    let recording = Recording::start(&["--pid", &pid.to_string(), "--probe", "syscall,offcpu", "--idle"]);
+    let recorded = recording.stop();
+    let text = recorded.file("offcpu.folded");
+    let (with_callers, rooted, all) = weights(&folded(&text), SLEEP);
+    assert!(all > 0 && with_callers == all && rooted == all, "{with_callers}, {rooted} of {all}:\n{text}");
+    let called = recorded.summary["in_flight"].as_array().unwrap();
+    let call = called.iter().find(|call| call["pid"] == pid).unwrap();
+    let stack: Vec<String> =
+        call["user_stack"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    assert!(has(&stack, &[&CALLERS[..], &[SLEEP]].concat()), "{call:#}");
 }
 
 #[test]

@@ -20,10 +20,12 @@ pub fn spell(summary: &mut Value) {
         match value {
             Value::Array(items) => open.extend(items),
             Value::Object(fields) => {
-                if let Some(stack) = fields.get_mut("stack")
-                    && let Some(frames) = spelled(stack)
-                {
-                    *stack = frames;
+                for name in ["stack", "user_stack"] {
+                    if let Some(stack) = fields.get_mut(name)
+                        && let Some(frames) = spelled(stack)
+                    {
+                        *stack = frames;
+                    }
                 }
                 open.extend(fields.values_mut());
             }

@@ -24,6 +24,8 @@ pub struct Unwound {
     pub copies: Copies,
     /// How user stacks are walked.
     pub way: Unwind,
+    /// Bytes of a stack that are copied at most; 0: none are.
+    pub bytes: usize,
     /// Those that are not unwound yet.
     pub held: Vec<StackCopy>,
     /// Bytes of them.
@@ -42,7 +44,8 @@ impl Unwound {
     pub fn new(ebpf: &mut Ebpf, settings: &RecordSettings) -> Result<Self, Failure> {
         let (copies, faults, way) = (Copies::new(ebpf)?, Dying::new(ebpf, settings)?, settings.unwind);
         let (held, stacks, order) = (Vec::new(), HashMap::new(), VecDeque::new());
-        Ok(Self { copies, faults, way, held, held_bytes: 0, stacks, order })
+        let bytes = settings.copies().unwrap_or(0) as usize;
+        Ok(Self { copies, faults, way, bytes, held, held_bytes: 0, stacks, order })
     }
 
     /// Waits until many copies wait, or a thread died.

@@ -7,6 +7,7 @@ mod bounds;
 mod crash;
 mod finish;
 mod in_flight;
+mod sleepers;
 mod unwound;
 
 use std::time::{Duration, Instant};

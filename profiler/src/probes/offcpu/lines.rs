@@ -9,9 +9,11 @@ use crate::probes::waits::class::{Basis, Classes};
 use crate::probes::waits::ender::Ender;
 use crate::probes::waits::stacks::{Places, SHORT, stacks};
 use crate::probes::waits::sums::add;
+use crate::probes::waits::user_lock;
 use crate::profile::rows::CallNumber;
 use crate::profile::waits::WaitKey;
 use crate::profile::{Histogram, Pid, Profile};
+use crate::render::name::user_functions;
 use crate::render::syscalls::CallClass;
 
 /// Blocked waits of one (process, call, class).
@@ -36,6 +38,8 @@ pub struct Blocked<'p> {
     pub on: BTreeMap<&'p str, u64>,
     /// Who ended the long ones, ns.
     pub enders: BTreeMap<Ender, u64>,
+    /// The functions that waited for other threads, of the long ones, ns.
+    pub callers: BTreeMap<&'p str, u64>,
 }
 
 impl<'p> Blocked<'p> {
@@ -51,6 +55,7 @@ impl<'p> Blocked<'p> {
             waits: Some(Histogram::default()),
             on: BTreeMap::new(),
             enders: BTreeMap::new(),
+            callers: BTreeMap::new(),
         }
     }
 
@@ -85,6 +90,11 @@ pub fn blocked<'p>(
                 CallClass::Work | CallClass::Idle => places.of(stack),
             };
             line.add(long.waits, ns, long.max_ns.min(row.max_ns), on);
+            if class == CallClass::UserLock
+                && let Some(caller) = user_lock::waiting(user_functions(&profile.stacks, stack.user))
+            {
+                add(&mut line.callers, caller, ns);
+            }
             add(&mut line.enders, Ender::of(profile, stack.waker), ns);
             add(bases, by, ns);
             seen.push(class);

@@ -9,7 +9,7 @@ use super::lines::threshold;
 use crate::probes::offcpu::lines::Blocked;
 use crate::probes::waits::ender::Ender;
 use crate::probes::waits::findings::percent_of_time;
-use crate::probes::waits::sums::{add, heaviest};
+use crate::probes::waits::sums::{add, heaviest, merged};
 use crate::probes::waits::user_lock::UserLock;
 use crate::profile::slowest::SlowestCall;
 use crate::profile::{Pid, Profile};
@@ -22,6 +22,8 @@ use crate::render::{clean, humane};
 
 /// Threads that are named.
 const THREADS: usize = 3;
+/// Functions that are named.
+const CALLERS: usize = 3;
 
 fn of(line: &Blocked<'_>, kind: UserLock) -> u64 {
     line.on.get(kind.name()).copied().unwrap_or(0)
@@ -62,11 +64,14 @@ fn finding(
     let contended = kinds[0].1;
     let kinds = heaviest(kinds, (total, 4), |kind: UserLock| kind.name().to_owned());
     let by = heaviest(enders, (total, 1), |ender: Ender| ender.name(profile, pid));
-    // Short waits have neither.
+    let callers = merged(worst.lines().iter().map(|line| &line.callers));
+    let callers = heaviest(callers, (total, CALLERS), |caller| format!("in {}", clean::name(caller)));
+    // Short waits have none of these.
+    let callers = if callers.is_empty() { callers } else { format!("; {callers}") };
     let kinds = if kinds.is_empty() { kinds } else { format!(": {kinds}") };
     let by = if by.is_empty() { by } else { format!("; ended by {by}") };
     let sentence = format!(
-        "User locks (futex): {} waited {} for other threads, {}, longest {}{}{kinds}{by}.",
+        "User locks (futex): {} waited {} for other threads, {}, longest {}{}{kinds}{callers}{by}.",
         who(profile, worst, |line| (line.pid, weight(line))),
         humane::least(total, older),
         humane::plural(sum(&|line| line.count), "wait"),

@@ -69,6 +69,75 @@ const CONDITIONS: [&str; 12] = [
     "Condvar::wait",
 ];
 
+/// Beginnings of the names of functions by which threads of all programs wait: their callers tell what for.
+const WAYS: [&str; 33] = [
+    "pthread_",
+    "__pthread_",
+    "___pthread_",
+    "__futex_",
+    "futex",
+    "__lll_",
+    "lll_",
+    "__GI_",
+    "sem_",
+    "__new_sem_",
+    "do_futex_wait",
+    "__timedwait",
+    "__wait",
+    "cnd_",
+    "mtx_",
+    "syscall",
+    "std::condition_variable",
+    "std::__condvar",
+    "std::mutex",
+    "std::__1::",
+    "std::sync::",
+    "std::sys::",
+    "std::thread::",
+    "std::this_thread",
+    "parking_lot",
+    "lock_api::",
+    "uv_cond_",
+    "uv_mutex_",
+    "uv_sem_",
+    "g_cond_",
+    "g_mutex_",
+    "PyThread_",
+    "absl::",
+];
+/// Of the JVM and of Go, whose names say it at other places.
+const WAYS_OF_RUNTIMES: [&str; 9] = [
+    "os::PlatformEvent::",
+    "PlatformEvent::",
+    "PlatformMonitor::",
+    "Parker::park",
+    "Unsafe_Park",
+    "ObjectMonitor::",
+    "ObjectSynchronizer::",
+    "runtime.futex",
+    "runtime.note",
+];
+
+/// Where threads begin, whatever they do.
+const BEGINNINGS: [&str; 6] =
+    ["start_thread", "clone", "__clone", "_start", "__libc_start", "runtime.goexit"];
+
+/// The function that waits, of those on a user stack, leaf first; without its arguments. None if none of the program's own has a
+/// name.
+pub fn waiting<'a>(functions: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let begins = |name: &str, beginnings: &[&str]| beginnings.iter().any(|start| name.starts_with(start));
+    let own = |name: &&str| !begins(name, &WAYS) && !begins(name, &WAYS_OF_RUNTIMES);
+    functions.take_while(|name| !begins(name, &BEGINNINGS)).find(own).map(bare)
+}
+
+/// A function's name without its arguments.
+fn bare(name: &str) -> &str {
+    match name.find('(') {
+        Some(at) if at > 0 && !name[..at].ends_with("operator") => &name[..at],
+        _ => name,
+    }
+}
+
 /// Whether one of these functions waits for a lock, by whatever call.
 pub fn waits_for_lock<'a>(mut functions: impl Iterator<Item = &'a str>) -> bool {
     functions.any(|function| LOCKS.iter().any(|part| function.contains(part)))
@@ -98,6 +167,17 @@ pub fn of<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_is_the_first_that_is_no_way_to_wait() {
+        let of = |functions: &[&'static str]| waiting(functions.iter().copied());
+        let worker =
+            ["__futex_abstimed_wait_common", "pthread_cond_wait", "Pool::take(Task*, bool)", "start_thread"];
+        assert_eq!(of(&worker), Some("Pool::take"));
+        assert_eq!(of(&["__lll_lock_wait", "pthread_mutex_lock", "start_thread", "clone3"]), None);
+        assert_eq!(of(&["Queue::operator()(int)"]), Some("Queue::operator()(int)"));
+        assert_eq!(of(&["(anonymous namespace)::run()"]), Some("(anonymous namespace)::run()"));
+    }
 
     #[test]
     fn a_lock_is_told_from_a_pool() {

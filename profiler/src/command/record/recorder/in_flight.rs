@@ -4,11 +4,11 @@
 //! the open waits.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use profiler_common::abi::BEGAN_BEFORE_BIT;
-use profiler_common::stack::{FRAMES, KERNEL, USER, finish, mix, seed};
+use profiler_common::stack::{KERNEL, finish, mix, seed};
 
+use super::sleepers::Sleepers;
 use super::{Recorder, identity};
 use crate::collect::{Found, FoundStack, parse_in_flight, running};
 use crate::machine::file_locks;
@@ -17,10 +17,6 @@ use crate::profile::ledger::Population;
 use crate::profile::waits::{QueueKey, WaitKey, WaitStackKey, WaitStackRow, Waker};
 use crate::profile::{Class, InFlightCall, Pid, StackId, Wait};
 use crate::render::syscalls::waits_for_file_locks;
-use crate::symbol::asleep::{self, UserCode};
-
-/// Time for reading the stacks of threads that sleep.
-const STACKS_WITHIN: Duration = Duration::from_secs(1);
 
 impl Recorder {
     /// The calls in flight now, with their stacks.
@@ -38,37 +34,24 @@ impl Recorder {
         };
         // The iterator runs as it is read: the slots come after it.
         let asleep = parse_in_flight(output);
-        let (mut calls, mut seen, mut codes) = (Vec::new(), HashSet::new(), Vec::new());
+        let (mut calls, mut seen, mut sleepers) = (Vec::new(), HashSet::new(), Sleepers::default());
         for found in asleep {
-            let code = found.as_ref().map_or((Pid(0), UserCode::default()), code);
+            if let Some(found) = found.as_ref().filter(|found| found.nr.is_some()) {
+                sleepers.add(calls.len(), found);
+            }
             self.keep_in_flight(&mut calls, &mut seen, found, now);
-            codes.resize(calls.len(), code);
         }
         let slots = self.slots.get(&0, 0);
         for found in slots.iter().flat_map(|slots| running(slots)) {
             self.keep_in_flight(&mut calls, &mut seen, Some(found), now);
         }
-        for (call, user) in calls.iter_mut().zip(self.user_stacks(&codes)) {
-            call.user = user;
+        for (place, user) in self.user_stacks(&sleepers) {
+            if let Some(call) = calls.get_mut(place) {
+                call.user = user;
+            }
         }
         self.file_locks(&mut calls);
         calls
-    }
-
-    /// The user stacks of sleeping threads, interned; those that could not be read in time are counted.
-    fn user_stacks(&mut self, threads: &[(Pid, UserCode)]) -> Vec<StackId> {
-        let stacks = asleep::stacks(threads, STACKS_WITHIN);
-        let mut ids = Vec::with_capacity(stacks.len());
-        for ((pid, code), addresses) in threads.iter().zip(&stacks) {
-            let id = stack_id(addresses, (pid.0, USER));
-            match id {
-                StackId::NONE if code.ip != 0 => self.pending.ledger.count(Class::UserStackMissing, 1),
-                StackId::NONE => {}
-                id => self.interner.user_stack(id, *pid, addresses, addresses.len() == FRAMES),
-            }
-            ids.push(id);
-        }
-        ids
     }
 
     fn keep_in_flight(
@@ -132,7 +115,7 @@ impl Recorder {
         match stack {
             FoundStack::Sample(stack) => *stack,
             FoundStack::Addresses(addresses) => {
-                let stack = stack_id(addresses, (0, KERNEL));
+                let stack = stack_id(addresses);
                 self.interner.kernel_stack(stack, addresses, false);
                 stack
             }
@@ -154,7 +137,7 @@ impl Recorder {
                 return;
             }
         };
-        let mut long = Vec::new();
+        let (mut long, mut sleepers) = (Vec::new(), Sleepers::default());
         for found in parse_in_flight(output) {
             let Some(found) = found else {
                 self.pending.ledger.count(Class::Implausible, 1);
@@ -163,15 +146,21 @@ impl Recorder {
             let Some(open) = found.open else { continue };
             for (wait, ns) in open.parts(now) {
                 if ns > 0 && if wait.is_runnable() { queued } else { blocked } {
-                    let kept = self.keep_open_wait(&found, open.cpu, (wait, ns));
-                    long.extend(kept.map(|key| (key, ns, code(&found))));
+                    if let Some(key) = self.keep_open_wait(&found, open.cpu, (wait, ns)) {
+                        sleepers.add(long.len(), &found);
+                        long.push((key, ns));
+                    }
                 }
             }
         }
-        let codes: Vec<_> = long.iter().map(|(.., code)| *code).collect();
-        for ((key, ns, _), user) in long.iter().zip(self.user_stacks(&codes)) {
-            let row = WaitStackRow { waits: 1, total_ns: *ns, max_ns: *ns };
-            self.pending.waits.stacks.entry(WaitStackKey { user, ..*key }).or_default().add(&row);
+        for (place, user) in self.user_stacks(&sleepers) {
+            if let Some((key, _)) = long.get_mut(place) {
+                key.user = user;
+            }
+        }
+        for (key, ns) in long {
+            let row = WaitStackRow { waits: 1, total_ns: ns, max_ns: ns };
+            self.pending.waits.stacks.entry(key).or_default().add(&row);
         }
     }
 
@@ -200,16 +189,10 @@ impl Recorder {
     }
 }
 
-/// Where a thread's user code is, if it sleeps.
-fn code(found: &Found) -> (Pid, UserCode) {
-    let [ip, sp, bp] = found.user;
-    (found.pid, UserCode { ip, sp, bp })
-}
-
-/// The id of a stack that user space took, by the kernel side's own hash.
-fn stack_id(addresses: &[u64], (pid, space): (u32, u32)) -> StackId {
+/// The id of a kernel stack, by the kernel side's own hash.
+fn stack_id(addresses: &[u64]) -> StackId {
     if addresses.is_empty() {
         return StackId::NONE;
     }
-    StackId(finish(addresses.iter().fold(seed(pid, space), |hash, address| mix(hash, *address))))
+    StackId(finish(addresses.iter().fold(seed(0, KERNEL), |hash, address| mix(hash, *address))))
 }
