@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use profiler::command::check;
 use profiler::failure::Failure;
 use profiler::plan::trial::PROGRAM;
+use profiler::probe::Probe;
 use serde_json::Value;
 
 /// A user that owns nothing.
@@ -80,7 +81,7 @@ fn this_user_gets_a_table_with_a_verdict_for_each_probe() {
     let text = String::from_utf8(out).unwrap();
     let (_, verdict) = text.split_once("\nverdict\n").unwrap();
     let lines: Vec<&str> = verdict.lines().collect();
-    assert_eq!(lines.len(), 9, "{verdict}");
+    assert_eq!(lines.len(), Probe::ALL.len(), "{verdict}");
     let refused = lines.iter().all(|line| line.trim_start().starts_with("no "));
     assert_eq!(refused, matches!(result, Err(Failure::Privilege(_))), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");

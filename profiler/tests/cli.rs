@@ -88,9 +88,8 @@ fn every_flag_has_one_line_of_help() {
         let listed = help.split("Examples:").next().unwrap();
         let lines: Vec<_> = listed.lines().skip_while(|line| *line != "Options:").collect();
         let mut flags = 0;
-        for line in
-            lines.iter().take_while(|line| !line.starts_with("Targets of") && !line.starts_with("Formats of"))
-        {
+        let ends = ["Probes:", "Targets of", "Formats of"];
+        for line in lines.iter().take_while(|line| !ends.iter().any(|end| line.starts_with(end))) {
             let indented = line.trim_start();
             assert!(
                 !indented.starts_with('-') || indented.contains("  "),
@@ -122,10 +121,7 @@ fn usage_errors_name_the_flag_and_the_mend() {
         (&["record", "--cpu", "0-4294967295"], &["--cpu", "8191"]),
         (&["record", "--pid", "web"], &["--pid", "--comm"]),
         (&["record", "--pid", "0"], &["--pid", "1234"]),
-        (
-            &["record", "--probe", "disk"],
-            &["--probe", "syscall, lock, lsm, offcpu, runq, cpu, block, peer and crash"],
-        ),
+        (&["record", "--probe", "disk"], &["--probe", "syscall, lock", " and "]),
         (&["record", "--lsm-hooks", "a b"], &["--lsm-hooks", "socket_sendmsg"]),
         (&["record", "--probe", "cpu", "--lsm-hooks", "file_open"], &["--lsm-hooks", "--probe"]),
         (&["record", "--container", ""], &["--container", "profiler targets"]),

@@ -85,8 +85,8 @@ fn report_help() -> String {
     format!("Formats of other tools, and what opens them:\n{formats}\n{REPORT_EXAMPLES}")
 }
 
-fn probe_help() -> String {
-    format!("Only {} [default: all]", probe_names().join(","))
+fn record_help() -> String {
+    format!("Probes: {}.\n\n{RECORD_EXAMPLES}", probe_names().join(", "))
 }
 
 fn picture_help() -> String {
@@ -106,7 +106,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Measure, print where the time went, keep a capture and its pictures
-    #[command(after_help = RECORD_EXAMPLES)]
+    #[command(after_help = record_help())]
     Record(Box<Record>),
     /// Print each death as it happens: what, where, after what, how often; keep a capture
     #[command(after_help = CRASH_EXAMPLES)]
@@ -204,7 +204,8 @@ pub(super) struct Crash {
 pub(super) struct Record {
     #[command(flatten)]
     pub target: Target,
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help = probe_help())]
+    /// Only these of the probes below, such as syscall,lock [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub probe: Vec<String>,
     /// Time these LSM hooks, such as file_open [default: those of sockets]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
