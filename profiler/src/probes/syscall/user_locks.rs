@@ -60,6 +60,10 @@ fn finding(
         .map(|kind| (kind, sum(&|line| of(line, kind))));
     let mut enders = BTreeMap::new();
     worst.lines().iter().flat_map(|line| &line.enders).for_each(|(ender, ns)| add(&mut enders, *ender, *ns));
+    // Nobody ended those that are not over.
+    if enders.keys().all(|ender| *ender == Ender::Unseen) {
+        enders.clear();
+    }
     let pid = worst.first().pid;
     let contended = kinds[0].1;
     let kinds = heaviest(kinds, (total, 4), |kind: UserLock| kind.name().to_owned());

@@ -187,6 +187,8 @@ impl<'p> Classes<'p> {
         };
         let functions = user_functions(&profile.stacks, key.user);
         match user_lock::of(&functions, cause, (in_request, by_its_like)) {
+            // A condition that nobody met: a pool without work waits so, and so does a request behind a lock.
+            UserLock::Parked if is_endless(key) => UserLock::Endless,
             UserLock::Untold => match self.words.of(pid, key.user) {
                 UserLock::Untold if is_endless(key) => UserLock::Endless,
                 told => told,

@@ -69,6 +69,9 @@ const CONDITIONS: [&str; 12] = [
     "Condvar::wait",
 ];
 
+/// Parts of the names of functions that wait for either: a lock of Python is a semaphore, and its queues wait for such a lock.
+const EITHER: [&str; 2] = ["PyThread_acquire_lock", "acquire_timed"];
+
 /// Beginnings of the names of functions by which threads of all programs wait: their callers tell what for.
 const WAYS: [&str; 33] = [
     "pthread_",
@@ -155,7 +158,7 @@ pub fn of<'a>(
         UserLock::Parked
     } else if waits_for_lock(functions.clone()) || in_request {
         UserLock::Contended
-    } else if has(&CONDITIONS) {
+    } else if has(&CONDITIONS) && !has(&EITHER) {
         UserLock::Parked
     } else if by_its_like {
         UserLock::Contended
@@ -198,5 +201,7 @@ mod tests {
         assert_eq!(of(&["syscall", "work", "run"], Some(Cause::Futex), (false, true)), UserLock::Contended);
         assert_eq!(of(&["syscall"], Some(Cause::Futex), (false, false)), UserLock::Untold);
         assert_eq!(of(&["__lll_lock_wait"], Some(Cause::Timer), (false, false)), UserLock::Parked);
+        let python = ["__futex_abstimed_wait_common", "sem_clockwait", "PyThread_acquire_lock_timed"];
+        assert_eq!(of(&python, Some(Cause::Futex), (false, false)), UserLock::Untold);
     }
 }
