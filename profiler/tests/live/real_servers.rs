@@ -205,6 +205,43 @@ public class Convoy {
 }
 "#;
 
+/// One thread keeps the monitor, all others stand behind it since before anybody looked.
+const HANG: &str = r#"
+public class Hang {
+    static final Object monitor = new Object();
+    static void sell() {
+        synchronized (monitor) { System.out.print(""); }
+    }
+    public static void main(String[] words) throws Exception {
+        synchronized (monitor) {
+            Thread[] tills = new Thread[8];
+            for (int number = 0; number < tills.length; number++) {
+                tills[number] = new Thread(Hang::sell, "till-" + number);
+                tills[number].start();
+            }
+            for (Thread till : tills) {
+                while (till.getState() != Thread.State.BLOCKED) { Thread.sleep(1); }
+            }
+            java.nio.file.Files.writeString(java.nio.file.Path.of(words[0]), "open");
+            Thread.sleep(600_000);
+        }
+    }
+}
+"#;
+
+/// A class of that name runs, and has said so.
+fn java(shared: &Shared, name: &str, source: &str) -> Server {
+    let file = shared.at(&format!("{name}.java"));
+    fs::write(&file, source).unwrap();
+    output(Command::new("javac").arg("-d").arg(shared.text()).arg(file));
+    let open = shared.at("open");
+    let (options, open_text) = (["-XX:TieredStopAtLevel=1", "-Xshare:auto"], open.to_str().unwrap());
+    let words = [&["java"], &options[..], &["-cp", shared.text(), name, open_text]].concat();
+    let server = Server::run(&unique("shop"), shared, &words, &json!({}));
+    wait_for("the shop", || open.exists().then_some(()));
+    server
+}
+
 #[test]
 fn a_convoy_of_java_threads_is_told_with_their_names() {
     let test = "a_convoy_of_java_threads_is_told_with_their_names";
@@ -212,20 +249,17 @@ fn a_convoy_of_java_threads_is_told_with_their_names() {
         return;
     }
     let shared = Shared::new();
-    fs::write(shared.at("Convoy.java"), CONVOY).unwrap();
-    output(Command::new("javac").arg("-d").arg(shared.text()).arg(shared.at("Convoy.java")));
-    let open = shared.at("open");
-    let words = [
-        "java",
-        "-XX:TieredStopAtLevel=1",
-        "-Xshare:auto",
-        "-cp",
-        shared.text(),
-        "Convoy",
-        open.to_str().unwrap(),
-    ];
-    let server = Server::run(&unique("shop"), &shared, &words, &json!({}));
-    wait_for("the shop", || open.exists().then_some(()));
-    let (told, ()) = server.record(&[], watch);
-    told.assert_leads(&["User locks", "java", "till-"], &[]);
+    let (told, ()) = java(&shared, "Convoy", CONVOY).record(&[], watch);
+    told.assert_leads(&["User locks", "java", "contended", "till-"], &[]);
+}
+
+#[test]
+fn java_threads_behind_a_monitor_since_before_the_recording_are_told_with_their_function() {
+    let test = "java_threads_behind_a_monitor_since_before_the_recording_are_told_with_their_function";
+    if !can_serve(test, "openjdk-17-jdk-headless", &["java", "javac"].map(Path::new)) {
+        return;
+    }
+    let shared = Shared::new();
+    let (told, ()) = java(&shared, "Hang", HANG).record(&[], watch);
+    told.assert_leads(&["User locks", "java", "contended locks", "till-", "monitorenter"], &[]);
 }

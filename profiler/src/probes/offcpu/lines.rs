@@ -9,7 +9,7 @@ use crate::probes::waits::class::{Basis, Classes};
 use crate::probes::waits::ender::Ender;
 use crate::probes::waits::stacks::{Places, SHORT, stacks};
 use crate::probes::waits::sums::add;
-use crate::probes::waits::user_lock;
+use crate::probes::waits::user_lock::{self, UserLock};
 use crate::profile::rows::CallNumber;
 use crate::profile::waits::WaitKey;
 use crate::profile::{Histogram, Pid, Profile};
@@ -38,8 +38,8 @@ pub struct Blocked<'p> {
     pub on: BTreeMap<&'p str, u64>,
     /// Who ended the long ones, ns.
     pub enders: BTreeMap<Ender, u64>,
-    /// The functions that waited for other threads, of the long ones, ns.
-    pub callers: BTreeMap<&'p str, u64>,
+    /// The functions that waited for other threads, of the long ones, by what for, ns.
+    pub callers: BTreeMap<(UserLock, &'p str), u64>,
 }
 
 impl<'p> Blocked<'p> {
@@ -86,15 +86,16 @@ pub fn blocked<'p>(
             let long = profile.waits.stacks.get(stack).copied().unwrap_or_default();
             with_stacks = with_stacks.saturating_add(long.waits);
             let on = match class {
-                CallClass::UserLock => classes.user_lock(stack).name(),
+                CallClass::UserLock => {
+                    let kind = classes.user_lock(stack);
+                    if let Some(caller) = user_lock::waiting(user_functions(&profile.stacks, stack.user)) {
+                        add(&mut line.callers, (kind, caller), ns);
+                    }
+                    kind.name()
+                }
                 CallClass::Work | CallClass::Idle => places.of(stack),
             };
             line.add(long.waits, ns, long.max_ns.min(row.max_ns), on);
-            if class == CallClass::UserLock
-                && let Some(caller) = user_lock::waiting(user_functions(&profile.stacks, stack.user))
-            {
-                add(&mut line.callers, caller, ns);
-            }
             add(&mut line.enders, Ender::of(profile, stack.waker), ns);
             add(bases, by, ns);
             seen.push(class);

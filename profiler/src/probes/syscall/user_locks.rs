@@ -3,17 +3,18 @@
 //! In: ranked waits. Out: one finding about the program that waited most for contended locks; if none is known to be
 //! contended, about the program that waited most for other threads. Captures without waits have only slow calls.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
 
 use super::lines::threshold;
 use crate::probes::offcpu::lines::Blocked;
 use crate::probes::waits::ender::Ender;
 use crate::probes::waits::findings::percent_of_time;
-use crate::probes::waits::sums::{add, heaviest, merged};
-use crate::probes::waits::user_lock::UserLock;
+use crate::probes::waits::sums::{heaviest, merged};
+use crate::probes::waits::user_lock::{UserLock, waits_for_lock};
 use crate::profile::slowest::SlowestCall;
 use crate::profile::{Pid, Profile};
 use crate::render::group::{self, Group};
+use crate::render::name::user_functions;
 use crate::render::ranked::Ranked;
 use crate::render::rule::{Confidence, Finding, rank};
 use crate::render::syscalls::{CallClass, began_before};
@@ -54,66 +55,109 @@ fn finding(
     let sum = |of: &dyn Fn(&Blocked<'_>) -> u64| {
         worst.lines().iter().map(|line| of(line)).fold(0, u64::saturating_add)
     };
-    let total = sum(&|line| line.total_ns);
+    let (total, waits) = (sum(&|line| line.total_ns), sum(&|line| line.count));
+    let contended = sum(&|line| of(line, UserLock::Contended));
     let older = worst.lines().iter().any(|line| line.nr.is_some_and(began_before));
-    let kinds = [UserLock::Contended, UserLock::Parked, UserLock::Untold, UserLock::Endless]
-        .map(|kind| (kind, sum(&|line| of(line, kind))));
-    let mut enders = BTreeMap::new();
-    worst.lines().iter().flat_map(|line| &line.enders).for_each(|(ender, ns)| add(&mut enders, *ender, *ns));
+    let longest = worst.lines().iter().map(|line| line.max_ns).max().unwrap_or(0);
+    let all = format!(
+        "{} for other threads{}, {}, longest {}",
+        humane::least(total, older),
+        if contended > 0 { " in all" } else { "" },
+        humane::plural(waits, "wait"),
+        humane::least(longest, older),
+    );
+    let threads = threads(profile, contended > 0, |pid| worst.lines().iter().any(|line| line.pid == pid));
+    let (kinds, callers, by) =
+        (kinds(worst, total), callers(worst, (contended, total)), ended_by(profile, worst, total));
+    let what = if contended > 0 {
+        let contended = humane::least(contended, older);
+        format!("{contended} for contended locks{threads}{callers}; {all}{kinds}")
+    } else {
+        format!("{all}{threads}{kinds}{callers}")
+    };
+    let who = who(profile, worst, |line| (line.pid, weight(line)));
+    Finding {
+        rule: "user_locks",
+        rank: rank::USER_LOCKS,
+        sentence: format!("User locks (futex): {who} waited {what}{by}."),
+        confidence: if contended > 0 { Confidence::High } else { Confidence::Low },
+        cost_ns: (contended > 0).then_some(contended),
+        threshold: "",
+        evidence: vec![("total_ns", total), ("contended_ns", contended), ("waits", waits)],
+    }
+}
+
+/// `: 54 % not ended meanwhile, 27 % parked`; nothing of short waits.
+fn kinds(worst: &Group<'_, Blocked<'_>>, total: u64) -> String {
+    let sum = |kind| worst.lines().iter().map(|line| of(line, kind)).fold(0, u64::saturating_add);
+    let kinds = [UserLock::Contended, UserLock::Parked, UserLock::Untold, UserLock::Endless];
+    let told = heaviest(kinds.map(|kind| (kind, sum(kind))), (total, 4), |kind| kind.name().to_owned());
+    behind(": ", &told)
+}
+
+/// `, 60 % in Pool::take`: the functions that waited. Of contended locks theirs alone: a pool beside them waits longer.
+fn callers(worst: &Group<'_, Blocked<'_>>, (contended, total): (u64, u64)) -> String {
+    let whole = if contended > 0 { contended } else { total };
+    let all = merged(worst.lines().iter().map(|line| &line.callers)).into_iter();
+    let own = all.filter(|((kind, _), _)| contended == 0 || *kind == UserLock::Contended);
+    behind(", ", &heaviest(own, (whole, CALLERS), |(_, caller)| format!("in {}", clean::name(caller))))
+}
+
+/// `; ended by 82 % itself`.
+fn ended_by(profile: &Profile, worst: &Group<'_, Blocked<'_>>, total: u64) -> String {
+    let mut enders = merged(worst.lines().iter().map(|line| &line.enders));
     // Nobody ended those that are not over.
     if enders.keys().all(|ender| *ender == Ender::Unseen) {
         enders.clear();
     }
     let pid = worst.first().pid;
-    let contended = kinds[0].1;
-    let kinds = heaviest(kinds, (total, 4), |kind: UserLock| kind.name().to_owned());
-    let by = heaviest(enders, (total, 1), |ender: Ender| ender.name(profile, pid));
-    let callers = merged(worst.lines().iter().map(|line| &line.callers));
-    let callers = heaviest(callers, (total, CALLERS), |caller| format!("in {}", clean::name(caller)));
-    // Short waits have none of these.
-    let callers = if callers.is_empty() { callers } else { format!("; {callers}") };
-    let kinds = if kinds.is_empty() { kinds } else { format!(": {kinds}") };
-    let by = if by.is_empty() { by } else { format!("; ended by {by}") };
-    let sentence = format!(
-        "User locks (futex): {} waited {} for other threads, {}, longest {}{}{kinds}{callers}{by}.",
-        who(profile, worst, |line| (line.pid, weight(line))),
-        humane::least(total, older),
-        humane::plural(sum(&|line| line.count), "wait"),
-        humane::least(worst.lines().iter().map(|line| line.max_ns).max().unwrap_or(0), older),
-        threads(profile, |pid| worst.lines().iter().any(|line| line.pid == pid)),
-    );
-    Finding {
-        rule: "user_locks",
-        rank: rank::USER_LOCKS,
-        sentence,
-        confidence: if contended > 0 { Confidence::High } else { Confidence::Low },
-        cost_ns: (contended > 0).then_some(contended),
-        threshold: "",
-        evidence: vec![("total_ns", total), ("contended_ns", contended), ("waits", sum(&|line| line.count))],
-    }
+    behind("; ended by ", &heaviest(enders, (total, 1), |ender: Ender| ender.name(profile, pid)))
+}
+
+/// The text behind what leads to it; nothing if there is none.
+fn behind(lead: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("{lead}{text}") }
 }
 
 /// `, the longest that were woken in threads till-3, till-1`: who waited longest for another thread, by the names of their
-/// own that threads have. Who waits for a time, or since before the recording, may have nothing to do: such are told
-/// when nobody else is known.
-fn threads(profile: &Profile, of: impl Fn(Pid) -> bool) -> String {
+/// own that threads have. Where some wait for contended locks, these count alone. Who waits for a time, or since before the
+/// recording, may have nothing to do: such are told when nobody else is known.
+fn threads(profile: &Profile, contended: bool, of: impl Fn(Pid) -> bool) -> String {
     let longest = || profile.slowest.iter().filter(|call| call.is_user_lock() && of(call.pid));
     let woken = longest().filter(|call| call.start_ns > 0 && call.ret != -i64::from(libc::ETIMEDOUT));
-    match listed(&names(profile, woken)) {
-        told if !told.is_empty() => format!(", the longest that were woken in {told}"),
-        _ => match listed(&names(profile, longest())) {
-            told if !told.is_empty() => format!(", the longest in {told}"),
-            _ => String::new(),
-        },
-    }
+    let told =
+        |what: &str, names: &[&str]| (!names.is_empty()).then(|| format!(", {what} in {}", listed(names)));
+    let at_locks =
+        || contended.then(|| behind_locks(profile, &of)).and_then(|names| told("the longest", &names));
+    at_locks()
+        .or_else(|| told("the longest that were woken", &names(profile, woken)))
+        .or_else(|| told("the longest", &names(profile, longest())))
+        .unwrap_or_default()
+}
+
+/// Names of threads that waited for locks, longest first; of those that still do, too.
+fn behind_locks<'p>(profile: &'p Profile, of: impl Fn(Pid) -> bool) -> Vec<&'p str> {
+    let open = profile.in_flight.iter().map(|call| (call.age_ns, call.pid, &*call.comm, call.user));
+    let ended = profile.slowest.iter().filter(|call| call.is_user_lock());
+    let ended = ended.map(|call| (call.wall_ns, call.pid, &*call.thread, call.user));
+    let is_for_lock = |user| waits_for_lock(user_functions(&profile.stacks, user));
+    let mut waits: Vec<_> =
+        open.chain(ended).filter(|(_, pid, _, user)| of(*pid) && is_for_lock(*user)).collect();
+    waits.sort_by_key(|(ns, ..)| Reverse(*ns));
+    own_names(profile, waits.into_iter().map(|(_, pid, name, _)| (pid, name)))
+}
+
+/// Names of the threads of calls.
+fn names<'p>(profile: &'p Profile, calls: impl Iterator<Item = &'p SlowestCall>) -> Vec<&'p str> {
+    own_names(profile, calls.map(|call| (call.pid, &*call.thread)))
 }
 
 /// Names of threads that are not their process's, each once.
-fn names<'a>(profile: &Profile, calls: impl Iterator<Item = &'a SlowestCall>) -> Vec<&'a str> {
+fn own_names<'p>(profile: &Profile, threads: impl Iterator<Item = (Pid, &'p str)>) -> Vec<&'p str> {
     let mut names: Vec<&str> = Vec::new();
-    for call in calls.filter(|call| !call.thread.is_empty()) {
-        if call.thread != profile.processes.comm(call.pid) && !names.contains(&&*call.thread) {
-            names.push(&call.thread);
+    for (pid, name) in threads {
+        if !name.is_empty() && name != profile.processes.comm(pid) && !names.contains(&name) {
+            names.push(name);
         }
     }
     names
