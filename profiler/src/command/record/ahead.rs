@@ -12,14 +12,14 @@ use crate::symbol::Foreseen;
 
 /// Of so few, the first slice comes before the recording says that it has begun: nobody waits for a whole machine's.
 const FEW: usize = 64;
-/// That slice; one process takes about a millisecond.
-pub const AT_BEGIN: Duration = Duration::from_millis(20);
+/// That slice. One process takes about a millisecond; where others want all CPUs, four took more than 20 ms.
+pub const AT_BEGIN: Duration = Duration::from_millis(200);
 /// Each later slice.
 pub const SLICE: Duration = Duration::from_millis(5);
 /// Processes that are kept, at most.
 const PROCESSES: usize = 512;
 /// All slices together.
-const TIME: Duration = Duration::from_millis(250);
+const TIME: Duration = Duration::from_millis(400);
 
 /// Processes that are still to be looked at.
 #[derive(Debug, Default)]
