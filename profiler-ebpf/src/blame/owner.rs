@@ -3,9 +3,6 @@
 //! In: a thread that leaves the CPU inside `futex`. Out: the owner in its record, by the number that the lock keeps. Nothing else is
 //! done here: most of these waits are short.
 
-use core::ffi::c_void;
-
-use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use profiler_common::abi::{BEGAN_BEFORE, I386, X32};
 use profiler_common::calls::waits_for_thread;
 use profiler_common::processor::{ARGUMENT_WORDS, FOUR_ARGUMENTS, FUTEX};
@@ -14,7 +11,7 @@ use profiler_state::thread::Thread;
 
 use crate::blame::number;
 use crate::global;
-use crate::task::read::read;
+use crate::task::read::{read, read_user};
 use crate::task::{Task, registers};
 
 /// Notes the owner of the lock that `task`, which runs here, waits for.
@@ -58,21 +55,10 @@ fn of_futex(saved: u64) -> u32 {
         value: argument(2) as u32,
         timed: u32::from(argument(3) != 0),
     };
-    let mut lock = [0u32; WORDS];
-    if !read_user(address, &mut lock) {
+    let Some(lock) = read_user::<[u32; WORDS]>(address) else {
         return pack(Told::Unreadable as u32, 0);
-    }
-    let mut before = [0u32; 1];
-    if needs_word_before(&asked) {
-        // At the begin of a page there may be none: then it is no such lock.
-        read_user(address.wrapping_sub(4), &mut before);
-    }
-    owner(&asked, &lock, before[0])
-}
-
-/// Reads the running thread's memory; what cannot be read is zeros.
-#[inline(always)]
-fn read_user<const N: usize>(address: u64, into: &mut [u32; N]) -> bool {
-    // SAFETY: the helper writes all of the array, and checks the address.
-    unsafe { bpf_probe_read_user(into.as_mut_ptr().cast(), 4 * N as u32, address as *const c_void) == 0 }
+    };
+    // At the begin of a page there may be no word before: then it is no such lock.
+    let before = if needs_word_before(&asked) { read_user(address.wrapping_sub(4)).unwrap_or(0) } else { 0 };
+    owner(&asked, &lock, before)
 }

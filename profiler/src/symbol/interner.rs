@@ -5,6 +5,7 @@
 //! All frames but the leaf hold the return address − 1, so that one (space, address) always means the
 //! same instruction, and a call that is the last instruction of a function is named after that function.
 
+mod ahead;
 mod end;
 mod inherit;
 mod jit;
@@ -18,6 +19,7 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::foreseen::Spaces;
 use super::frames::FrameTable;
 use super::job::{Job, Source};
 use super::kallsyms::KernelSymbols;
@@ -42,6 +44,8 @@ const STACKS: usize = 1 << 19;
 pub struct Interner {
     executables: Executables,
     spaces: HashMap<Pid, AddressSpace>,
+    /// Mappings of processes that nobody has seen an event of.
+    ahead: Spaces,
     /// Processes with JIT code; whether their perf maps are held.
     perf_maps: HashMap<Pid, bool>,
     /// Names for files that are let go.
@@ -96,6 +100,7 @@ impl Interner {
         Self {
             executables: Executables::new(),
             spaces: HashMap::new(),
+            ahead: Spaces::default(),
             perf_maps: HashMap::new(),
             naming: None,
             let_go: None,
@@ -130,6 +135,7 @@ impl Interner {
     pub fn forget(&mut self, pid: Pid) {
         self.keep_lists(pid);
         self.spaces.remove(&pid);
+        self.ahead.forget(pid);
         self.unsettled.forget(pid);
         self.executables.left(pid);
         self.name_jit_early(pid);

@@ -12,6 +12,7 @@ mod compressed;
 mod confined;
 mod debug_file;
 mod elf;
+mod foreseen;
 mod frames;
 pub mod given;
 mod golang;
@@ -43,6 +44,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use foreseen::Foreseen;
 pub use interner::Interner;
 pub use kallsyms::{KernelSymbol, KernelSymbols};
 pub use limits::Limits;

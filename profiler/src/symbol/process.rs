@@ -125,6 +125,11 @@ impl AddressSpace {
         })
     }
 
+    /// How many regions there are.
+    pub fn count(&self) -> usize {
+        self.regions.len()
+    }
+
     /// The maps have not been read with success yet.
     pub fn is_missing(&self) -> bool {
         self.missing.is_some()

@@ -80,6 +80,26 @@ impl Owners {
         Some(self.owner_of(&cgroups))
     }
 
+    /// Finds the owner of a process that may die before anybody asks: then its cgroup is gone, or nobody in it tells whose
+    /// it is. That looks at this cgroup only, and not at those of the whole machine.
+    pub fn foresee(&mut self, pid: u32) {
+        let Some(cgroups) = self.host.cgroups(pid) else { return };
+        let owner = self.look_up(&cgroups);
+        let last = |path: &str| path.rsplit('/').next().unwrap_or("").to_owned();
+        let told = shape::telling(&cgroups).map(|(_, path)| last(path)).unwrap_or_default();
+        let Some(key) = cgroups.into_iter().find(|(place, _)| Some(*place) == self.reported) else { return };
+        let directory = self.host.hierarchies().get(key.0).map(|hierarchy| hierarchy.directory(&key.1));
+        let Some(id) = directory.and_then(|directory| super::hierarchy::inode(&directory)) else { return };
+        if self.by_id.len() >= MAX_CACHED || self.by_path.len() >= MAX_CACHED {
+            return;
+        }
+        self.by_id.insert(id, key.1.clone());
+        // By its id it is asked for in this hierarchy alone, where its path may be longer; one of another name may be shared.
+        if !told.is_empty() && last(&key.1) == told {
+            self.by_path.entry(key).or_insert_with(|| Known { owner, doubt: Doubt::after(None) });
+        }
+    }
+
     /// Remembers where an id is, unless the process has moved since it was seen there.
     fn remember_id(&mut self, cgroups: &[(usize, String)], id: u64) {
         let Some((place, path)) = cgroups.iter().find(|(place, _)| Some(*place) == self.reported) else {
@@ -105,7 +125,20 @@ impl Owners {
         if let Some(known) = known.find(|known| known.owner.certain && !known.owner.container.is_empty()) {
             return Some(known.owner.clone());
         }
-        Some(self.owner_of(&[(self.reported?, path)]))
+        Some(self.owner_of_path(&(self.reported?, path)))
+    }
+
+    /// The owner of a cgroup whose processes may all have died: the name that they told stays.
+    fn owner_of_path(&mut self, key: &(usize, String)) -> Owner {
+        let before = self.by_path.get(key).map(|known| known.owner.container.clone()).unwrap_or_default();
+        let owner = self.owner_of(std::slice::from_ref(key));
+        match self.by_path.get_mut(key) {
+            Some(known) if owner.container.is_empty() => {
+                known.owner.container = before;
+                known.owner.clone()
+            }
+            _ => owner,
+        }
     }
 
     fn learn_ids(&mut self) {
@@ -124,8 +157,15 @@ impl Owners {
     }
 
     fn owner_of(&mut self, paths: &[(usize, String)]) -> Owner {
+        if shape::telling(paths).is_some() {
+            self.survey_once();
+        }
+        self.look_up(paths)
+    }
+
+    /// The owner as it is remembered, or as its own cgroup tells it now.
+    fn look_up(&mut self, paths: &[(usize, String)]) -> Owner {
         let Some(key) = shape::telling(paths).cloned() else { return Owner::default() };
-        self.survey_once();
         let doubt = match self.by_path.get(&key) {
             Some(Known { owner, doubt }) if doubt.as_ref().is_none_or(|doubt| !doubt.is_due()) => {
                 return owner.clone();
@@ -202,5 +242,30 @@ impl Doubt {
 
     fn is_due(&self) -> bool {
         self.since.elapsed() >= self.wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_was_foreseen_stays_when_nobody_tells_it_any_more() {
+        let host = Host::discover().unwrap();
+        let mut owners = Owners::new(host);
+        owners.foresee(std::process::id());
+        let Some((id, path)) = owners.by_id.iter().next().map(|(id, path)| (*id, path.clone())) else {
+            eprintln!("SKIPPED: no cgroup2 here");
+            return;
+        };
+        let key = (owners.reported.unwrap(), path);
+        let due = Doubt { since: Instant::now(), wait: Duration::ZERO, looks: 1 };
+        let owner = Owner { container: "web".into(), ..Owner::default() };
+        // Nobody is there, and its path tells nothing.
+        let gone = (key.0, "/prof-nobody".to_owned());
+        owners.by_path.insert(gone.clone(), Known { owner, doubt: Some(due) });
+        owners.by_id.insert(id, gone.1.clone());
+        assert_eq!(owners.owner_of_cgroup(id).unwrap().container, "web");
+        assert!(owners.by_path[&gone].doubt.unwrap().looks > 1, "it was looked up again");
     }
 }

@@ -38,7 +38,9 @@ pub struct Resolved {
     pub threads: Vec<Glob>,
     /// The target in words.
     pub note: TargetNote,
-    /// How many processes match now.
+    /// The processes that match now.
+    pub members: Vec<u32>,
+    /// How many those are.
     pub expected: usize,
     /// The one process there is, or the first: its network namespace stands for the target's.
     pub one: Option<u32>,
@@ -88,6 +90,7 @@ fn resolved(host: &Host, selection: &Selection, wait: bool) -> Result<Resolved, 
     };
     let members: Vec<&Task> = survey.tasks.iter().filter(belongs).collect();
     let mut resolved = Resolved {
+        members: members.iter().map(|task| task.pid).collect(),
         expected: members.len(),
         one: members.first().map(|task| task.pid),
         places: super::area::places(host, &areas, &members),
@@ -118,7 +121,8 @@ fn whole_machine(host: &Host) -> Resolved {
         let line = "run in a container without --pid=host: pids are the host's, names of other processes are missing";
         note.details.push(("names".into(), line.into()));
     }
-    Resolved { note, expected: host.pids().len(), ..Resolved::default() }
+    let members = host.pids();
+    Resolved { note, expected: members.len(), members, ..Resolved::default() }
 }
 
 /// One part per kind that was asked for.

@@ -13,8 +13,9 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::can_run;
 use crate::support::live::{Recorded, Recording, Workload, assert_passes, number, profiler, stack};
+use crate::support::scope::Stage;
+use crate::support::{Cgroup, Runc, can_run, wait_for};
 use serde_json::Value;
 
 /// The functions that each way to die goes through, from the root on.
@@ -181,5 +182,75 @@ fn the_crash_command_prints_each_death_and_no_memory_keeps_none() {
         assert!(text.contains("4 times, every ") && finding.contains("every "), "{finding}");
     } else if most > 2 * least {
         assert_eq!(period, 0, "{gaps:?}");
+    }
+}
+
+/// Processes that were there before a recording and sleep in one call until they die, which is when it has just begun: as many
+/// faults as deaths, each with its functions.
+fn assert_told_at_once(mut victims: Vec<Workload>, options: &[&str]) {
+    let recording = Recording::start(options);
+    victims.iter_mut().for_each(Workload::go);
+    // The end of its output is its own.
+    victims.iter_mut().for_each(|victim| assert_eq!(victim.line(), ""));
+    let recorded = recording.stop();
+    for victim in &victims {
+        let fault = fault(&recorded, &victim.pid().into());
+        assert_eq!((&fault["kind"], &fault["how"]), (&"null".into(), &"dies".into()), "{fault:#}");
+        assert_passes(&stack(fault), &CALLERS);
+        death(&recorded, &victim.pid().into());
+    }
+}
+
+#[test]
+fn who_was_there_before_and_dies_at_once_has_its_stack() {
+    if !can_run("who_was_there_before_and_dies_at_once_has_its_stack", &[]) {
+        return;
+    }
+    for round in 0..5 {
+        let victims: Vec<Workload> = (0..4).map(|_| Workload::start(&["die"])).collect();
+        let pids: Vec<String> = victims.iter().map(|victim| victim.pid().to_string()).collect();
+        let mut options: Vec<&str> = pids.iter().flat_map(|pid| ["--pid", pid.as_str()]).collect();
+        if round % 2 == 0 {
+            options.extend(["--probe", "crash"]);
+        }
+        assert_told_at_once(victims, &options);
+    }
+    let path = format!("prof-crash-{}", std::process::id());
+    let cgroup = ["", "memory"].iter().find_map(|controller| Cgroup::make(controller, &path)).unwrap();
+    for _ in 0..2 {
+        let victims: Vec<Workload> = (0..4).map(|_| Workload::start(&["die"])).collect();
+        victims.iter().for_each(|victim| cgroup.adopt(victim.pid()));
+        assert_told_at_once(victims, &["--cgroup", cgroup.dir.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_container_s_process_that_dies_at_once_has_its_container() {
+    let test = "a_container_s_process_that_dies_at_once_has_its_container";
+    for round in 0..3 {
+        let Some(stage) = Stage::set(test) else { return };
+        let (name, program) = (format!("frail-{}-{round}", std::process::id()), stage.program("frail"));
+        let mut shell = stage.shell("frail");
+        let command = ["sh", "-c", &shell.script];
+        let Some(container) = Runc::run_with(test, &name, &command, &[stage.dir()]) else { return };
+        shell.is_up();
+        shell.begin(&format!("exec {program} --wait die"));
+        let said = stage.dir().join("frail.out");
+        wait_for("the victim", || std::fs::read_to_string(&said).ok()?.contains("ready").then_some(()));
+        let pid = container.pid;
+        let recording = Recording::start(&["--pid", &pid.to_string(), "--probe", "crash"]);
+        shell.begin("");
+        let status = format!("/proc/{pid}/status");
+        wait_for("its end", || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            (status.is_empty() || status.contains("State:\tZ")).then_some(())
+        });
+        let recorded = recording.stop();
+        let (fault, death) = (fault(&recorded, &pid.into()), death(&recorded, &pid.into()));
+        assert_eq!(
+            (&fault["container"], &death["container"]),
+            (&name.as_str().into(), &name.as_str().into())
+        );
+        assert_passes(&stack(fault), &CALLERS);
     }
 }

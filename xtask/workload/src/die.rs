@@ -124,14 +124,28 @@ fn handle(signal: libc::c_int, handler: usize, flags: libc::c_int) {
 /// A child without the standard library's own handlers, and without a core.
 fn plain(way: impl FnOnce()) -> io::Result<i32> {
     system::fork(|| {
-        for signal in [libc::SIGSEGV, libc::SIGBUS] {
-            handle(signal, libc::SIG_DFL, 0);
-        }
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: the record lives until the call returns.
-        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
+        forget_handlers();
         way();
     })
+}
+
+/// Faults end this process, and leave no core.
+fn forget_handlers() {
+    for signal in [libc::SIGSEGV, libc::SIGBUS] {
+        handle(signal, libc::SIG_DFL, 0);
+    }
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the record lives until the call returns.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
+}
+
+/// What this process needs to die by a null pointer, three functions deep, with no call before that but the one that lets it.
+pub fn itself() -> impl FnOnce() -> io::Result<Report> {
+    forget_handlers();
+    || {
+        die(NULL);
+        Err(io::Error::other("it lives"))
+    }
 }
 
 /// Such a child, which does something and then writes to a null pointer.

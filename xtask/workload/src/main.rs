@@ -106,6 +106,7 @@ const USAGE: &str = "workload [--wait] [--linger] NAME [NUMBER…]
   stalled-both N MS        the pipe mutex, then the inode's rwsem
   deaths N                 N children that die in each of the known ways
   faults N                 N children that write to a null pointer, three functions deep
+  die                      writes to a null pointer itself, three functions deep
   caught-faults N          a child whose handler catches N faults, and that ends well
   periodic-faults N MS     N children that die like that, one every MS
   talk-peers N MS          N reads of a connection to 127.0.0.9, each answered after MS by a thread
@@ -266,6 +267,7 @@ fn dispatch(name: &str, numbers: &[u64]) -> io::Result<Work> {
         ("stalled-both", &[count, ms]) => plain(move || stall::pipe_and_inode(count, ms)),
         ("deaths", &[count]) => plain(move || die::deaths(count)),
         ("faults", &[count]) => plain(move || die::faults(count)),
+        ("die", &[]) => plain(die::itself()),
         ("caught-faults", &[count]) => plain(move || die::caught(count)),
         ("periodic-faults", &[count, ms]) => plain(move || die::periodic(count, ms)),
         ("talk-peers", &[count, ms]) => plain(move || peers::talk(count, ms)),

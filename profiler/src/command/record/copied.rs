@@ -37,12 +37,13 @@ pub struct Unwound {
 }
 
 impl Unwound {
-    /// None yet.
+    /// None yet, of a target that has these processes.
     ///
     /// # Errors
     /// An object without their ring.
-    pub fn new(ebpf: &mut Ebpf, settings: &RecordSettings) -> Result<Self, Failure> {
-        let (copies, faults, way) = (Copies::new(ebpf)?, Dying::new(ebpf, settings)?, settings.unwind);
+    pub fn new(ebpf: &mut Ebpf, settings: &RecordSettings, members: &[u32]) -> Result<Self, Failure> {
+        let (copies, faults, way) =
+            (Copies::new(ebpf)?, Dying::new(ebpf, settings, members)?, settings.unwind);
         let (held, stacks, order) = (Vec::new(), HashMap::new(), VecDeque::new());
         let bytes = settings.copies().unwrap_or(0) as usize;
         Ok(Self { copies, faults, way, bytes, held, held_bytes: 0, stacks, order })

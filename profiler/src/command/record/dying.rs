@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use aya::Ebpf;
 
+use super::ahead::Ahead;
 use crate::cli::settings::RecordSettings;
 use crate::collect::{Faults, ToldFault};
 use crate::failure::Failure;
@@ -32,20 +33,23 @@ pub struct Dying {
     pub tells: bool,
     /// Deaths that are printed.
     pub told: usize,
+    /// Processes that were there before the recording, and were not looked at yet.
+    pub ahead: Ahead,
     new: VecDeque<(Pid, Instant)>,
     /// How many may still be looked at before [`Self::take_new`] is called again.
     room: usize,
 }
 
 impl Dying {
-    /// None yet.
+    /// None yet; `members` may be the first.
     ///
     /// # Errors
     /// An object without the ring.
-    pub fn new(ebpf: &mut Ebpf, settings: &RecordSettings) -> Result<Self, Failure> {
+    pub fn new(ebpf: &mut Ebpf, settings: &RecordSettings, members: &[u32]) -> Result<Self, Failure> {
         let (asked, with_memory) = (settings.probes.has(Probe::Crash), !settings.no_memory);
         let (ring, tells, new) = (Faults::new(ebpf)?, settings.tells_deaths, VecDeque::new());
-        Ok(Self { ring, asked, with_memory, tells, told: 0, new, room: AT_ONCE })
+        let ahead = Ahead::new(members);
+        Ok(Self { ring, asked, with_memory, tells, told: 0, ahead, new, room: AT_ONCE })
     }
 
     /// Whether the probe was asked for.

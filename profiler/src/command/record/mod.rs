@@ -2,6 +2,7 @@
 //!
 //! In: validated settings. Out: the summary on stdout, files in the output directory.
 
+mod ahead;
 mod context;
 mod copied;
 mod death;
@@ -34,6 +35,7 @@ use crate::cli::settings::RecordSettings;
 use crate::collect::Meter;
 use crate::failure::Failure;
 use crate::probe::Probe;
+use ahead::SLICE;
 use haste::Haste;
 use header::Plan;
 use launch::Launched;
@@ -158,6 +160,7 @@ async fn measure(
             }
             () = tokio::time::sleep_until(window_end.into()), if recorder.window_open() => recorder.close_window().await?,
             () = tokio::time::sleep(ASK_AGAIN), if recorder.awaits_names() => recorder.ask_again(),
+            () = tokio::task::yield_now(), if recorder.looks_ahead() => recorder.look_ahead(SLICE),
             _ = look.tick() => recorder.look(),
             _ = tick.tick() => {
                 recorder.interval().await?;

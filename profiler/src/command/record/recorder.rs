@@ -1,7 +1,6 @@
 //! The recorder: joins what `collect` drains with what `symbol` knows, into chunks.
 //!
-//! In: attached probes. Out: chunks, each written to the capture and applied to the profile that
-//! is rendered at the end: what a replay sees is what the recording showed.
+//! In: attached probes. Out: chunks, each written to the capture and applied to the profile that is rendered at the end.
 
 mod bounds;
 mod crash;
@@ -107,7 +106,7 @@ impl Recorder {
         let outcomes = Outcomes::new(&mut probes.ebpf)?;
         let ring = probes.ebpf.take_map("EVENTS").context("the object has no EVENTS map")?;
         let ring = RingBuf::try_from(ring).context("EVENTS")?;
-        let unwound = Unwound::new(&mut probes.ebpf, settings)?;
+        let unwound = Unwound::new(&mut probes.ebpf, settings, &scope.members)?;
         let header = header(settings, &mut scope, &probes, &plan);
         let mut meter = meter;
         for (name, program) in probes.lsm.iter().flat_map(Lsm::programs) {
@@ -180,6 +179,7 @@ impl Recorder {
         if self.follower.is_needed() {
             self.owners.prime();
         }
+        self.look_at_few();
         self.keep(Chunk::Header(header))
     }
 

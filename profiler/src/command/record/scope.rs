@@ -20,6 +20,8 @@ pub struct Scope {
     pub note: TargetNote,
     /// The filter's cgroups by their names, in its order.
     pub seeks: Vec<Seek>,
+    /// The target's processes that are there now.
+    pub members: Vec<u32>,
     /// Tells whose a new cgroup is.
     pub finder: Finder,
     /// Names containers of pids.
@@ -64,8 +66,8 @@ pub fn resolve(settings: &RecordSettings, launched: Option<&Launched>) -> Result
     };
     let environment = environment::read(&resolved.places);
     let watch = Watch::new(resolved.places, resolved.one);
-    let seeks = resolved.seeks;
-    Ok(Scope { filter, note: resolved.note, seeks, finder, owners, environment, watch })
+    let (seeks, members) = (resolved.seeks, resolved.members);
+    Ok(Scope { filter, note: resolved.note, seeks, members, finder, owners, environment, watch })
 }
 
 fn selection(settings: &RecordSettings) -> Selection {
@@ -86,6 +88,8 @@ fn follow(resolved: &mut Resolved, selection: &Selection, launched: &Launched, s
         return;
     }
     resolved.pids = Some(vec![launched.pid()]);
+    // It becomes another program as soon as recording begins.
+    resolved.members = Vec::new();
     resolved.one = Some(launched.pid());
     let command: Vec<_> = settings.command.iter().map(|word| word.to_string_lossy()).collect();
     resolved.note.label = format!("command {}", command.join(" "));

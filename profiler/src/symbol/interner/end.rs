@@ -55,6 +55,7 @@ impl Interner {
         }
         for pid in ended {
             self.spaces.remove(&pid);
+            self.ahead.forget(pid);
             self.drop_lists(pid);
             for stack in self.stacks_of.remove(&pid).unwrap_or_default() {
                 self.seen.remove(&stack);

@@ -2,10 +2,13 @@
 //!
 //! In: faults in their ring. Out: rows with unwound stacks; processes whose mappings are known before they die.
 
+use std::time::{Duration, Instant};
+
 use profiler_common::processor::DWARF_ORDER;
 
 use super::Recorder;
 use crate::collect::{ToldFault, comm};
+use crate::command::record::ahead::AT_BEGIN;
 use crate::command::record::{copied, fault};
 use crate::command::stdout::to_stdout;
 use crate::failure::Failure;
@@ -13,7 +16,7 @@ use crate::probe::Probe;
 use crate::probes::crash::rows::KEPT;
 use crate::probes::crash::screen;
 use crate::profile::{Chunk, Class, Pid, StackCopy};
-use crate::symbol::Limits;
+use crate::symbol::{Foreseen, Limits};
 
 impl Recorder {
     /// Whether deaths have their places told.
@@ -27,6 +30,30 @@ impl Recorder {
         if self.tells_places() && self.unwound.faults.note_new(pid) {
             self.interner.pin(pid);
         }
+    }
+
+    /// Looks at a target of few processes before recording begins.
+    pub(super) fn look_at_few(&mut self) {
+        if self.unwound.faults.ahead.are_few() {
+            self.look_ahead(AT_BEGIN);
+        }
+    }
+
+    /// Looks at processes of the target that were there before the recording: one that makes its first event when it dies is
+    /// gone before anybody takes that.
+    pub fn look_ahead(&mut self, within: Duration) {
+        let tells = self.tells_places();
+        let mut ahead = std::mem::take(&mut self.unwound.faults.ahead);
+        ahead.look(within, Instant::now, |pid, until| {
+            self.owners.foresee(pid.0);
+            if tells { self.interner.foresee(pid, until) } else { Foreseen::Not }
+        });
+        self.unwound.faults.ahead = ahead;
+    }
+
+    /// Whether there are more of them.
+    pub fn looks_ahead(&self) -> bool {
+        !self.unwound.faults.ahead.is_over()
     }
 
     /// Reads the mappings of processes again that came into view a moment ago.
