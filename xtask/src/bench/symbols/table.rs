@@ -24,7 +24,7 @@ pub type Row<'p> = (&'p Program, Result<Measured, String>);
 pub fn described(rows: &[Row<'_>]) -> String {
     let mut text = format!(
         "CPU samples of programs under load, {SECONDS} s each at {FREQUENCY} Hz by `cpu-clock`: ours, `perf record -g` and \
-         `perf record --call-graph dwarf,16384`, all three at the same time. {}. In %, with 95 % intervals; a row keeps its bar beside perf unless the 95 % interval of \
+         `perf record --call-graph dwarf,16384`, all three at the same time (ours 2 s longer). {}. In %, with 95 % intervals; a row keeps its bar beside perf unless the 95 % interval of \
          the difference says that ours is less.\n\n\
          | Program | samples: ours, perf -g, perf dwarf | roots: ours | perf -g | perf dwarf | names: ours | perf -g \
          | perf dwarf | named frames of a stack: ours, perf -g, perf dwarf | bar |\n|---|---|---|---|---|---|---|---|---|---|\n",

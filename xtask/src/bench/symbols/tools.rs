@@ -10,19 +10,26 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{count::Tally, running::Running};
+use super::{
+    count::Tally,
+    running::{Running, wait_for},
+};
 use crate::{bench::place::Place, command, statics};
 
-/// Length of one recording.
+/// Length of one recording of perf's.
 pub const SECONDS: u64 = 5;
+/// Ours begins before and ends after: perf 6.1 does not read a file in which BPF programs come or go.
+const AROUND: u64 = 2;
 /// Samples a second on each CPU.
 pub const FREQUENCY: &str = "499";
 /// Ways of perf, in the order of [`Measured`].
 pub const PERF: [(&str, &str); 2] = [("perf -g", "fp"), ("perf dwarf", "dwarf,16384")];
 /// How long a program warms up.
 const WARM: Duration = Duration::from_secs(5);
-/// Runs at most: perf at times attaches to few of the threads of a program that starts more meanwhile.
+/// Runs at most: BPF programs of others may come and go, too.
 const RUNS: usize = 3;
+/// The header of a capture is longer, and written once all is attached.
+const HEADER: u64 = 200;
 
 /// One program by all tools.
 pub struct Measured {
@@ -30,28 +37,17 @@ pub struct Measured {
     pub perf: [Tally; 2],
 }
 
-impl Measured {
-    /// Whether all tools saw the same load.
-    fn is_even(&self) -> bool {
-        let samples = [&self.ours, &self.perf[0], &self.perf[1]].map(Tally::samples);
-        let (least, most) = (samples.iter().min().copied(), samples.iter().max().copied());
-        least.unwrap_or(0).saturating_mul(2) >= most.unwrap_or(0)
-    }
-}
-
 /// # Errors
 /// When a tool fails, or the program or its load ended.
 pub fn measure(place: &Place<'_>, running: &Running) -> Result<Measured> {
     thread::sleep(WARM);
-    let mut measured = once(place, running)?;
+    let mut measured = once(place, running);
     for _ in 1..RUNS {
-        if measured.is_even() {
-            break;
-        }
-        println!("xtask: one tool has less than half of another's samples: once more");
-        measured = once(place, running)?;
+        let Err(error) = &measured else { break };
+        println!("xtask: once more: {error:#}");
+        measured = once(place, running);
     }
-    Ok(measured)
+    measured
 }
 
 fn once(place: &Place<'_>, running: &Running) -> Result<Measured> {
@@ -60,26 +56,33 @@ fn once(place: &Place<'_>, running: &Running) -> Result<Measured> {
     let _ = fs::remove_dir_all(&directory); // of the program before
     let data = PERF.map(|(name, _)| place.scratch.join(name.replace(' ', "-")));
     let mut tools = vec![start(&mut ours(place, running, &directory))?];
+    let header = directory.join("capture.partial");
+    let attached = || fs::metadata(&header).is_ok_and(|found| found.len() > HEADER).then_some(());
+    wait_for("recording", attached)?;
     for ((_, way), data) in PERF.iter().zip(&data) {
-        tools.push(start(&mut perf(running, way, data))?);
+        tools.push(start(&mut perf(way, data))?);
     }
     finish(tools, running)?;
     running.check()?;
-    let [pointers, tables] = data.map(|data| script(&data));
+    let [pointers, tables] = data.map(|data| script(running, &data));
     Ok(Measured { ours: folded(&directory)?, perf: [pointers?, tables?] })
 }
 
 fn ours(place: &Place<'_>, running: &Running, directory: &Path) -> Command {
     let mut record = Command::new(statics::binary(place.workspace, "profiler"));
-    record.args(["record", "-q", "--probe", "cpu", "-F", FREQUENCY, "-d", &format!("{SECONDS}s")]);
+    record.args(["record", "-q", "--probe", "cpu", "-F", FREQUENCY, "-d", &format!("{}s", SECONDS + AROUND)]);
     record.args(["--pid", &running.list(), "-o"]).arg(directory);
     record
 }
 
-fn perf(running: &Running, way: &str, data: &Path) -> Command {
+/// Of the whole machine: events of threads are armed when a thread is switched in, so that their samples are where it was
+/// switched in more often than ours are, and threads that start meanwhile may be missed.
+fn perf(way: &str, data: &Path) -> Command {
     let mut record = Command::new("perf");
-    record.args(["record", "-q", "-e", "cpu-clock", "-F", FREQUENCY, "--call-graph", way, "-o"]).arg(data);
-    record.args(["-p", &running.list(), "--", "sleep", &SECONDS.to_string()]);
+    record
+        .args(["record", "-q", "-a", "-e", "cpu-clock", "-F", FREQUENCY, "--call-graph", way, "-o"])
+        .arg(data);
+    record.args(["--", "sleep", &SECONDS.to_string()]);
     record
 }
 
@@ -110,9 +113,10 @@ fn folded(directory: &Path) -> Result<Tally> {
     Ok(Tally::of_folded(&String::from_utf8_lossy(&text)))
 }
 
-fn script(data: &Path) -> Result<Tally> {
+fn script(running: &Running, data: &Path) -> Result<Tally> {
     let mut script = Command::new("timeout");
-    script.args(["180", "perf", "script", "--no-inline", "-F", "ip,sym,dso", "-i"]).arg(data);
+    script.args(["180", "perf", "script", "--no-inline", "-F", "ip,sym,dso"]);
+    script.args(["--pid", &running.list(), "-i"]).arg(data);
     let output = script.stderr(Stdio::null()).output().context("starting perf script")?;
     if !output.status.success() {
         bail!("perf script failed ({})", output.status);
