@@ -1,6 +1,6 @@
 //! In: the profiler, its peers from packages, and a workload that knows its own CPU time.
 //! Out: what each of them adds, measured in interleaved rounds of one run, on the terminal and as
-//! generated blocks of `docs/performance.md`.
+//! generated blocks of `docs/performance.md` (of `docs/symbols.md`, what becomes of stacks of real programs).
 
 mod cpu;
 mod guest_peer;
@@ -16,6 +16,7 @@ mod security;
 mod start;
 mod statistics;
 mod switch;
+mod symbols;
 mod syscall;
 mod tracer;
 mod verdict;
@@ -47,10 +48,15 @@ enum Area {
     GuestSwitch,
     /// Instructions added per `sendmsg` by the `lsm` probe, in a guest
     Security,
+    /// Stacks of real programs from packages: roots reached, frames named, beside perf; writes docs/symbols.md
+    Symbols,
 }
 
 #[derive(clap::Args)]
 pub struct Options {
+    /// Measure only this
+    #[arg(conflicts_with = "only")]
+    area: Option<Area>,
     /// How many rounds; medians of fewer than 7 are not written down
     #[arg(long, default_value_t = 9)]
     rounds: usize,
@@ -60,9 +66,36 @@ pub struct Options {
     /// Measure only these, comma-separated
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     only: Vec<Area>,
+    /// Of `symbols`, play only these programs, comma-separated, and write nothing down
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    programs: Vec<String>,
     /// Use the binaries and peers that are there
     #[arg(long)]
     built: bool,
+}
+
+impl Options {
+    fn areas(&self) -> Vec<Area> {
+        let wanted: Vec<Area> = self.only.iter().chain(&self.area).copied().collect();
+        let all = <Area as clap::ValueEnum>::value_variants().iter();
+        all.filter(|area| wanted.is_empty() || wanted.contains(area)).copied().collect()
+    }
+}
+
+/// Builds and installs what is measured, and its peers.
+fn build_for(workspace: &Workspace, areas: &[Area]) -> Result<()> {
+    kernel_side::object(workspace)?;
+    if areas.contains(&Area::Symbols) {
+        statics::package(workspace, "profiler")?;
+        symbols::install(workspace);
+    }
+    if areas != [Area::Symbols] {
+        kernel_side::lab_object(workspace)?;
+        build::tool(workspace, true)?;
+        statics::package(workspace, "profiler-lab")?;
+        peer::install(workspace);
+    }
+    statics::package(workspace, "workload").map(drop)
 }
 
 /// `cargo xtask bench`.
@@ -70,20 +103,13 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if !setup::is_root() {
         bail!("benchmarks attach to the whole machine: run them as root");
     }
+    let areas = options.areas();
     if !options.built {
-        kernel_side::object(workspace)?;
-        kernel_side::lab_object(workspace)?;
-        build::tool(workspace, true)?;
-        statics::package(workspace, "profiler-lab")?;
-        statics::package(workspace, "workload")?;
-        peer::install(workspace);
+        build_for(workspace, &areas)?;
     }
-    let _tracefs = machine::Tracefs::mount();
     let place = place::Place::new(workspace, options.rounds)?;
-    for area in <Area as clap::ValueEnum>::value_variants() {
-        if !options.only.is_empty() && !options.only.contains(area) {
-            continue;
-        }
+    let _tracefs = (areas != [Area::Symbols]).then(machine::Tracefs::mount);
+    for area in areas {
         match area {
             Area::Syscall => syscall::run(&place, options.calls),
             Area::Slow => syscall::slow(&place, options.calls),
@@ -95,6 +121,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Area::Stacks => picture::stacks(&place),
             Area::GuestSwitch => guest_switch::run(&place),
             Area::Security => security::run(&place),
+            Area::Symbols => symbols::run(&place, &options.programs),
         }?;
     }
     Ok(())

@@ -52,6 +52,16 @@ impl Bytes for File {
     }
 }
 
+impl Bytes for &[u8] {
+    fn length(&self) -> u64 {
+        (**self).length()
+    }
+
+    fn part(&self, at: u64, length: u64) -> Option<Vec<u8>> {
+        (**self).part(at, length)
+    }
+}
+
 impl Bytes for [u8] {
     fn length(&self) -> u64 {
         self.len() as u64

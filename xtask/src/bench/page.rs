@@ -1,4 +1,4 @@
-//! In: a generated text and its name. Out: `docs/performance.md` with that text between its markers;
+//! In: a generated text and its name. Out: `docs/performance.md`, or another page, with that text between its markers;
 //! everything else on the page is left as people wrote it.
 
 use std::{fs, io};
@@ -15,12 +15,21 @@ const ENOUGH: usize = 7;
 /// # Errors
 /// When the page cannot be read or written.
 pub fn write_block(place: &Place<'_>, name: &str, text: &str) -> Result<()> {
-    println!("\n{text}");
     if place.rounds < ENOUGH {
+        println!("\n{text}");
         println!("xtask: {} rounds are not written down, {ENOUGH} are", place.rounds);
         return Ok(());
     }
-    let path = place.workspace.root().join("docs/performance.md");
+    replace_block(place, "docs/performance.md", name, text)
+}
+
+/// Prints the text, and writes it into a page, by the page's path in the checkout.
+///
+/// # Errors
+/// When the page cannot be read or written.
+pub fn replace_block(place: &Place<'_>, page: &str, name: &str, text: &str) -> Result<()> {
+    println!("\n{text}");
+    let path = place.workspace.root().join(page);
     let before = match fs::read_to_string(&path) {
         Ok(page) => page,
         Err(error) if error.kind() == io::ErrorKind::NotFound => "# Performance\n".to_owned(),

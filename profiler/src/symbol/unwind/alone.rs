@@ -3,7 +3,7 @@
 //! In: the bytes of an image, a copy. Out: what comes of it.
 
 use super::image::Image;
-use super::walk::{Code, Place, Unwound, walk};
+use super::walk::{Code, Go, Place, Unwound, walk};
 use crate::profile::StackCopy;
 
 /// Unwinds a copy through one image; `None` for what is no ELF image.
@@ -27,5 +27,9 @@ impl Code for Alone<'_> {
 
     fn bytes(&mut self, address: u64, length: usize) -> Option<&[u8]> {
         self.image.bytes(address, length)
+    }
+
+    fn go(&mut self, address: u64) -> Option<Go> {
+        self.image.go(address)
     }
 }

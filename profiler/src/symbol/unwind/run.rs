@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use super::image::Image;
-use super::walk::{Code, Place, Unwound, walk};
+use super::walk::{Code, Go, Place, Unwound, walk};
 use crate::profile::Pid;
 use crate::profile::stack::{Cut, ModuleId, StackId};
 use crate::profile::stack_copy::StackCopy;
@@ -253,6 +253,11 @@ impl Code for ProcessCode<'_, '_> {
     fn bytes(&mut self, address: u64, length: usize) -> Option<&[u8]> {
         let (key, offset) = self.find(address)?;
         self.images.get(key?)?.bytes(offset, length)
+    }
+
+    fn go(&mut self, address: u64) -> Option<Go> {
+        let (key, offset) = self.find(address)?;
+        self.images.get(key?)?.go(offset)
     }
 }
 

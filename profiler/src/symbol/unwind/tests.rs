@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use super::memory::{RA, RBP};
 use super::run::{Batch, Unwinder};
 use super::tables::{Base, Row, Rule};
-use super::walk::{Code, Place, Unwound, walk};
+use super::walk::{Code, Go, Place, Unwound, walk};
 use crate::profile::stack::{Cut, StackId};
 use crate::profile::stack_copy::{OtherStack, REGISTERS, StackCopy};
 use crate::profile::{Pid, Tid};
@@ -132,6 +132,27 @@ impl Code for Made {
     fn bytes(&mut self, _: u64, _: usize) -> Option<&[u8]> {
         None
     }
+
+    fn go(&mut self, _: u64) -> Option<Go> {
+        None
+    }
+}
+
+/// The same, all of it Go's; a stack begins in the function of this number.
+struct MadeOfGo(Made, u64);
+
+impl Code for MadeOfGo {
+    fn place(&mut self, address: u64) -> Place {
+        self.0.place(address)
+    }
+
+    fn bytes(&mut self, address: u64, length: usize) -> Option<&[u8]> {
+        self.0.bytes(address, length)
+    }
+
+    fn go(&mut self, address: u64) -> Option<Go> {
+        Some(if address / 16 == self.1 { Go::Bottom } else { Go::Called })
+    }
 }
 
 /// Rules with the frame at a register plus an offset, and the return address below it.
@@ -211,4 +232,21 @@ fn where_the_copy_ends_the_kernels_walk_goes_on_through_code_that_keeps_frame_po
     assert_eq!((unsure.positions, unsure.cut), (vec![1, 0x14, 0x24], Some(Cut::Window)));
     let refused = joined(vec![keeps(), row(7, 64), keeps(), None]);
     assert_eq!((refused.positions, refused.cut), (vec![1, 0x14], Some(Cut::Window)));
+}
+
+#[test]
+fn where_gos_runtime_has_changed_stacks_the_kernels_walk_goes_on_with_the_goroutine() {
+    // The runtime at 1, called from 0x14 on its own stack; the frame pointer there is the goroutine's, below this stack.
+    let words = [0x200, 0x15];
+    let (copy, list) = (copy(&words, (1, 0x1000)), [1, 0x15, 0x25, 0x35]);
+    let walked = |bottom| walk(&mut MadeOfGo(Made(vec![None; 4]), bottom), &copy, &list);
+    let whole = walked(99);
+    assert_eq!((whole.positions, whole.cut, whole.top), (vec![1, 0x14, 0x24, 0x34], None, 0));
+    assert!(whole.words.is_empty(), "these words do not tell the goroutine's stack");
+    // What begins a stack has a frame pointer of somebody else's.
+    let bottom = walked(1);
+    assert_eq!((bottom.positions, bottom.cut, bottom.top), (vec![1, 0x14], None, 0));
+    assert_eq!(walk(&mut Made(vec![None; 4]), &copy, &list).cut, Some(Cut::NoTable), "not Go's");
+    let other = walk(&mut MadeOfGo(Made(vec![None; 4]), 99), &copy, &[1, 0x15]);
+    assert_eq!((other.positions, other.cut), (vec![1, 0x14], Some(Cut::NoTable)), "no walk of the kernel's");
 }

@@ -3,6 +3,7 @@
 //! In: a copy, the code it went through, the kernel's own walk by frame pointers. Out: [`Unwound`].
 //! At each frame the first of these holds that can: a signal's frame; the table that covers the code; for code without a
 //! table, its frame pointer. Where the copy ends, the kernel's walk goes on if the code keeps frame pointers.
+//! So it does where Go's runtime has left a goroutine's stack for its own.
 //! A stack that goes on with another one (C that Go called) goes on there, where its frame pointer is the other one's.
 
 use std::rc::Rc;
@@ -50,12 +51,23 @@ pub enum Place {
     Covered(Rc<Row>),
 }
 
+/// What Go code is to its stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Go {
+    /// It has been called, and keeps its frame pointer.
+    Called,
+    /// A stack of Go's begins with it.
+    Bottom,
+}
+
 /// The code of a process.
 pub trait Code {
     /// What is at an address.
     fn place(&mut self, address: u64) -> Place;
     /// Bytes of code; `None` where no file has them.
     fn bytes(&mut self, address: u64, length: usize) -> Option<&[u8]>;
+    /// What Go code is at an address; `None` where there is other code.
+    fn go(&mut self, address: u64) -> Option<Go>;
 }
 
 /// One step.
@@ -109,7 +121,12 @@ pub fn walk(code: &mut impl Code, copy: &StackCopy, list: &[u64]) -> Unwound {
             }
             Step::Cut(cut) => {
                 unwound.cut = Some(cut);
-                if cut == Cut::Window {
+                let position = walk.position();
+                // Go's runtime works on a stack of its own; its frame pointers lead back to the goroutine's.
+                let go = (cut == Cut::NoTable).then(|| walk.code.go(position)).flatten();
+                if go == Some(Go::Bottom) {
+                    unwound.cut = None;
+                } else if cut == Cut::Window || go.is_some() {
                     let links =
                         links(copy.registers.get(usize::from(RBP)).copied().unwrap_or(0), &walk.stack);
                     walk.join(&mut unwound, &links, list);
