@@ -18,7 +18,7 @@ pub enum Foreseen {
     Kept,
     /// It has none, or none that may be read or kept, or they are known anyway.
     Not,
-    /// Time was over before all its files were opened: another look has less to do.
+    /// Time was over before all its files were opened, or nobody answered in time: another look has less to do.
     Late,
 }
 

@@ -17,7 +17,9 @@ impl Interner {
         match regions(&mut self.executables, pid, until) {
             Ok(Some(regions)) => self.ahead.keep(pid, regions),
             Ok(None) => Foreseen::Late,
-            // Gone, not ours to look at, or silent.
+            // On a busy machine the child that looks may not have had a CPU.
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => Foreseen::Late,
+            // Gone, or not ours to look at.
             Err(_) => Foreseen::Not,
         }
     }
