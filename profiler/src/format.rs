@@ -12,6 +12,7 @@ macro_rules! each_export {
             Firefox firefox "profiler.firefox.com";
             Trace trace "ui.perfetto.dev, chrome://tracing";
             Openmetrics openmetrics "Prometheus, by promtool";
+            Otlp otlp "collectors of OpenTelemetry; experimental";
             Csv csv "spreadsheets, DuckDB";
             Ndjson ndjson "jq, DuckDB";
         }
@@ -48,7 +49,7 @@ each_export!(list);
 impl ExportFormat {
     /// Whether it shows pictures, so that one of them may be chosen.
     pub const fn has_pictures(self) -> bool {
-        matches!(self, Self::Pprof | Self::Speedscope | Self::Firefox)
+        matches!(self, Self::Pprof | Self::Speedscope | Self::Firefox | Self::Otlp)
     }
 
     /// The format of a name.

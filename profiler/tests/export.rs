@@ -56,11 +56,12 @@ fn without_empty(mut lines: BTreeMap<String, Vec<String>>) -> BTreeMap<String, V
 }
 
 #[test]
-fn pprof_speedscope_and_firefox_hold_the_folded_lines_exactly() {
+fn pprof_speedscope_firefox_and_otlp_hold_the_folded_lines_exactly() {
     for profile in [session(), waits::waits()] {
         let truth = all_folded(&profile);
         assert!(truth.len() >= 3, "{:?}", truth.keys());
         assert_eq!(without_empty(decode::pprof(&bytes(&profile, ExportFormat::Pprof, None)).lines), truth);
+        assert_eq!(without_empty(decode::otlp(&bytes(&profile, ExportFormat::Otlp, None)).lines), truth);
         assert_eq!(without_empty(decode::speedscope(&text(&profile, ExportFormat::Speedscope))), truth);
         assert_eq!(without_empty(decode::firefox(&text(&profile, ExportFormat::Firefox))), truth);
     }
@@ -70,6 +71,9 @@ fn pprof_speedscope_and_firefox_hold_the_folded_lines_exactly() {
 fn one_picture_may_be_chosen() {
     let profile = session();
     let found = decode::pprof(&bytes(&profile, ExportFormat::Pprof, Some(Picture::Cpu)));
+    assert_eq!(found.lines, BTreeMap::from([("cpu".to_owned(), folded(&profile, Picture::Cpu))]));
+    assert_eq!(found.units["cpu"], "count");
+    let found = decode::otlp(&bytes(&profile, ExportFormat::Otlp, Some(Picture::Cpu)));
     assert_eq!(found.lines, BTreeMap::from([("cpu".to_owned(), folded(&profile, Picture::Cpu))]));
     assert_eq!(found.units["cpu"], "count");
 }
@@ -99,9 +103,40 @@ fn pprof_labels_say_whose_and_on_which_kernel_and_comments_what_is_missing() {
 }
 
 #[test]
+fn otlp_has_a_resource_for_each_container_and_its_scope_says_what_is_missing() {
+    let mut profile = session();
+    profile.header.target.details.push(("pod".into(), "cart-7d9f".into()));
+    let found = decode::otlp(&bytes(&profile, ExportFormat::Otlp, None));
+    let first = &found.resources[0];
+    for (key, text) in [
+        ("container.name", "web"),
+        ("k8s.pod.name", "cart-7d9f"),
+        ("os.version", "6.18.5"),
+        ("os.type", "linux"),
+    ] {
+        assert_eq!(first[key], text, "{first:?}");
+    }
+    for (key, value) in
+        [("process.executable.name", "api"), ("process.pid", "812"), ("profiler.class", "idle")]
+    {
+        assert!(found.labels[key].iter().any(|own| own == value), "{key}: {:?}", found.labels[key]);
+    }
+    assert_eq!(found.scope["profiler.target"], "container web");
+    assert!(found.scope["profiler.lost"].contains("calls without room"), "{:?}", found.scope);
+    assert_eq!(found.units["syscall"], "nanoseconds");
+    let time = (profile.header.started_unix_s * 1_000_000_000, profile.duration_ns);
+    assert!(found.times.iter().all(|own| *own == time), "{:?}", found.times);
+}
+
+/// Whether a format is text: of the others, readers of the tests say what they hold.
+fn is_text(format: ExportFormat) -> bool {
+    !matches!(format, ExportFormat::Pprof | ExportFormat::Otlp)
+}
+
+#[test]
 fn every_format_says_what_is_lost() {
     let profile = session();
-    for format in ExportFormat::ALL.iter().filter(|format| **format != ExportFormat::Pprof) {
+    for format in ExportFormat::ALL.iter().filter(|format| is_text(**format)) {
         let text = text(&profile, *format);
         assert!(text.contains("calls without room for their row"), "{}", format.name());
         assert!(text.contains("container web"), "{}", format.name());
@@ -111,12 +146,17 @@ fn every_format_says_what_is_lost() {
 #[test]
 fn nothing_untrusted_acts_in_any_format_and_an_empty_profile_is_one_too() {
     for profile in [session(), waits::waits(), Profile::default()] {
-        for format in ExportFormat::ALL.iter().filter(|format| **format != ExportFormat::Pprof) {
+        for format in ExportFormat::ALL.iter().filter(|format| is_text(**format)) {
             let text = text(&profile, *format);
             let acting = text.chars().find(|c| acts(*c) && !matches!(c, '\n' | '\r'));
             assert_eq!(acting, None, "{}", format.name());
         }
         assert!(!decode::pprof(&bytes(&profile, ExportFormat::Pprof, None)).lines.is_empty());
+        let otlp = decode::otlp(&bytes(&profile, ExportFormat::Otlp, None));
+        assert!(!otlp.lines.is_empty());
+        let texts = otlp.lines.values().flatten().chain(otlp.labels.values().flatten());
+        let texts = texts.chain(otlp.resources.iter().flat_map(BTreeMap::values)).chain(otlp.scope.values());
+        texts.for_each(|text| assert!(!text.chars().any(acts), "{text:?}"));
     }
 }
 

@@ -13,6 +13,7 @@ mod ndjson;
 mod notes;
 mod openmetrics;
 mod openmetrics_text;
+mod otlp;
 mod pprof;
 mod protobuf;
 mod speedscope;

@@ -10,6 +10,7 @@ pub struct Message {
 
 /// Wire types.
 const VARINT: u64 = 0;
+const FIXED: u64 = 1;
 const LENGTH: u64 = 2;
 
 impl Message {
@@ -18,6 +19,15 @@ impl Message {
         if value != 0 {
             varint(&mut self.bytes, u64::from(field) << 3 | VARINT);
             varint(&mut self.bytes, value);
+        }
+        self
+    }
+
+    /// An integer of eight bytes; 0 is left out.
+    pub fn fixed(&mut self, field: u32, value: u64) -> &mut Self {
+        if value != 0 {
+            varint(&mut self.bytes, u64::from(field) << 3 | FIXED);
+            self.bytes.extend_from_slice(&value.to_le_bytes());
         }
         self
     }
@@ -86,5 +96,8 @@ mod tests {
         let mut most = Message::default();
         most.integer(1, u64::MAX);
         assert_eq!(most.bytes().len(), 11);
+        let mut fixed = Message::default();
+        fixed.fixed(3, 258).fixed(4, 0);
+        assert_eq!(fixed.bytes(), [0x19, 2, 1, 0, 0, 0, 0, 0, 0]);
     }
 }

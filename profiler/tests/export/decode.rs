@@ -35,6 +35,11 @@ impl Fields {
             let key = varint(&mut bytes);
             let field = match key & 7 {
                 0 => Field::Integer(varint(&mut bytes)),
+                1 => {
+                    let (fixed, rest) = bytes.split_at(8);
+                    bytes = rest;
+                    Field::Integer(u64::from_le_bytes(fixed.try_into().unwrap()))
+                }
                 2 => {
                     let length = varint(&mut bytes) as usize;
                     let (inner, rest) = bytes.split_at(length);
@@ -133,6 +138,111 @@ pub fn pprof(gzipped: &[u8]) -> Pprof {
                 id => text(id),
             };
             found.labels.entry(text(label.integer(1))).or_default().push(value);
+        }
+    }
+    found.lines.values_mut().for_each(|lines| lines.sort());
+    found
+}
+
+/// A file of OTLP profiles, by `profiles.proto` and `common.proto` of v1development.
+#[derive(Default)]
+pub struct Otlp {
+    /// Sample type → its folded lines.
+    pub lines: BTreeMap<String, Vec<String>>,
+    pub units: BTreeMap<String, String>,
+    /// Of each resource, in order: key → text.
+    pub resources: Vec<BTreeMap<String, String>>,
+    /// Of the first scope: key → text.
+    pub scope: BTreeMap<String, String>,
+    /// Key → values of the samples' attributes.
+    pub labels: BTreeMap<String, Vec<String>>,
+    /// Begin and duration of each profile, in ns.
+    pub times: Vec<(u64, u64)>,
+}
+
+/// What the tables of the dictionary hold.
+struct Dictionary {
+    strings: Vec<String>,
+    /// Stack → frames, the root first.
+    stacks: Vec<Vec<String>>,
+    /// Attribute → key and value.
+    attributes: Vec<(String, String)>,
+}
+
+fn texts(fields: &Fields, number: u64) -> Vec<String> {
+    fields.bytes(number).map(|text| String::from_utf8(text.to_vec()).unwrap()).collect()
+}
+
+/// `KeyValue`s with texts.
+fn key_values(fields: &Fields, number: u64) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for pair in fields.messages(number) {
+        let value = pair.messages(2).next().unwrap();
+        let key = texts(&pair, 1).remove(0);
+        assert!(found.insert(key, texts(&value, 1).remove(0)).is_none(), "a key stands twice");
+    }
+    found
+}
+
+impl Dictionary {
+    fn of(fields: &Fields) -> Self {
+        for table in [1, 2, 3, 4, 6, 7] {
+            let first = fields.bytes(table).next().unwrap();
+            assert!(first.is_empty(), "the first entry of table {table} must be empty, says the format");
+        }
+        let strings = texts(fields, 5);
+        assert_eq!(strings[0], "");
+        let text = |id: u64| strings[id as usize].clone();
+        let functions: Vec<String> = fields.messages(3).map(|function| text(function.integer(1))).collect();
+        let frame = |location: Fields| {
+            let lines: Vec<Fields> = location.messages(3).collect();
+            lines.first().map_or_else(String::new, |line| functions[line.integer(1) as usize].clone())
+        };
+        let locations: Vec<String> = fields.messages(2).map(frame).collect();
+        let frames = |stack: Fields| {
+            stack.packed(1).iter().rev().map(|location| locations[*location as usize].clone()).collect()
+        };
+        let value = |pair: Fields| {
+            let value = pair.messages(2).next();
+            let value = value.map_or_else(String::new, |value| match value.integer(8) {
+                0 => value.integer(3).to_string(),
+                id => text(id),
+            });
+            (text(pair.integer(1)), value)
+        };
+        let attributes = fields.messages(6).map(value).collect();
+        Self { stacks: fields.messages(7).map(frames).collect(), attributes, strings }
+    }
+
+    fn text(&self, id: u64) -> String {
+        self.strings[id as usize].clone()
+    }
+}
+
+pub fn otlp(bytes: &[u8]) -> Otlp {
+    let data = Fields::of(bytes);
+    let dictionary = Dictionary::of(&data.messages(2).next().unwrap());
+    let mut found = Otlp::default();
+    for resource in data.messages(1) {
+        found.resources.push(key_values(&resource.messages(1).next().unwrap(), 1));
+        let scoped = resource.messages(2).next().unwrap();
+        found.scope = key_values(&scoped.messages(1).next().unwrap(), 3);
+        for profile in scoped.messages(2) {
+            let kind = profile.messages(1).next().unwrap();
+            let name = dictionary.text(kind.integer(1));
+            found.units.insert(name.clone(), dictionary.text(kind.integer(2)));
+            found.times.push((profile.integer(3), profile.integer(4)));
+            let lines = found.lines.entry(name).or_default();
+            for sample in profile.messages(2) {
+                let frames = &dictionary.stacks[sample.integer(1) as usize];
+                let values = sample.packed(4);
+                assert_eq!(values.len(), 1);
+                lines.push(format!("{} {}", frames.join(";"), values[0]));
+                for attribute in sample.packed(2) {
+                    let (key, value) = dictionary.attributes[attribute as usize].clone();
+                    found.labels.entry(key).or_default().push(value);
+                }
+            }
         }
     }
     found.lines.values_mut().for_each(|lines| lines.sort());
