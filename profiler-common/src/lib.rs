@@ -17,6 +17,7 @@ pub mod follow;
 pub mod glob;
 pub mod global;
 pub mod histogram;
+pub mod kernel_function;
 pub mod lock;
 pub mod lsm;
 pub mod outcome;

@@ -28,6 +28,7 @@ mod event;
 mod floor;
 mod follow;
 mod global;
+mod held;
 mod ignored;
 mod outcome;
 mod process;

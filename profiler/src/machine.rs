@@ -7,6 +7,7 @@ pub mod child;
 pub mod file_locks;
 pub mod heap;
 pub mod limit;
+pub mod mounts;
 
 use std::fs::OpenOptions;
 use std::io::Read;

@@ -36,6 +36,11 @@ pub fn redact(profile: &mut Profile) {
         }
         call.arguments = call.arguments.map(|argument| words.number(argument));
     }
+    for subject in profile.in_flight.iter_mut().map(|call| &mut call.subject) {
+        subject.object = words.text(&subject.object);
+        subject.path = words.word("path", &subject.path);
+        subject.mount = words.mount(&subject.mount);
+    }
     profile.waits.blame.rewrite_locks(&mut |lock| words.number(lock));
     peers(profile, &mut words);
     for fault in &mut profile.crash.faults {
@@ -140,6 +145,14 @@ impl Words {
                 Peer { host: Host::Redacted(u32::try_from(number).unwrap_or(u32::MAX)), ..peer }
             }
             Host::Redacted(_) | Host::Others => peer,
+        }
+    }
+
+    /// `KIND at PLACE, of SOURCE`: the source may be a machine's name.
+    fn mount(&mut self, mount: &str) -> String {
+        match mount.split_once(", of ") {
+            Some((place, source)) => format!("{}, of {}", self.text(place), self.word("source", source)),
+            None => self.text(mount),
         }
     }
 

@@ -94,7 +94,7 @@ fn summaries_keep_the_published_schema_and_it_allows_no_more() {
     schema.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
     schema.insert(
         "title".into(),
-        json!("summary.json of profiler, profiler-summary/1; docs/summary.md says what the fields mean"),
+        json!("summary.json of profiler, profiler-summary/2; docs/summary.md says what the fields mean"),
     );
     schema.extend(inferred);
     let found = serde_json::to_string_pretty(&Value::Object(schema)).unwrap() + "\n";

@@ -55,7 +55,7 @@ enum Command {
     Matrix(matrix::Options),
     /// Attach, detach and kill recordings under load, in guests, and look for what stays behind
     Soak(soak::Options),
-    /// Play an incident in a guest, and record it before and after the fix
+    /// Play an incident, in a guest or in containers, and hold what a recording says of it
     Story(story::Options),
     /// Set up what the tests need, and run them all
     Test(test::Options),

@@ -14,14 +14,16 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 
+use crate::held::held;
+
 #[btf_tracepoint(function = "contention_begin")]
 fn contention_begin(ctx: BtfTracePointContext) -> Result<(), ()> {
-    begin::begin(ctx.as_ptr(), ctx.arg::<u64>(0), ctx.arg::<u64>(1) as u32);
+    held(|| begin::begin(ctx.as_ptr(), ctx.arg::<u64>(0), ctx.arg::<u64>(1) as u32));
     Ok(())
 }
 
 #[btf_tracepoint(function = "contention_end")]
 fn contention_end(ctx: BtfTracePointContext) -> Result<(), ()> {
-    end::end(ctx.arg::<u64>(0));
+    held(|| end::end(ctx.arg::<u64>(0)));
     Ok(())
 }

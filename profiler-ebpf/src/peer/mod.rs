@@ -13,10 +13,12 @@ mod send;
 use aya_ebpf::macros::{btf_tracepoint, fentry};
 use aya_ebpf::programs::{BtfTracePointContext, FEntryContext};
 
+use crate::held::held;
+
 /// Data of a socket was taken out of its queue.
 #[btf_tracepoint(function = "tcp_rcv_space_adjust")]
 fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> Result<(), ()> {
-    receive::received(ctx.arg(0));
+    held(|| receive::received(ctx.arg(0)));
     Ok(())
 }
 
@@ -24,7 +26,7 @@ fn tcp_rcv_space_adjust(ctx: BtfTracePointContext) -> Result<(), ()> {
 #[btf_tracepoint(function = "sock_send_length")]
 fn sock_send_length(ctx: BtfTracePointContext) -> Result<(), ()> {
     if ctx.arg::<u64>(1) as i32 > 0 {
-        send::sent(ctx.arg(0));
+        held(|| send::sent(ctx.arg(0)));
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use profiler_state::thread::flag;
 
 use crate::clock::now_ns;
 use crate::global;
+use crate::held::held;
 use crate::process::announce;
 use crate::syscall::{asked, interrupted};
 use crate::target::filter;
@@ -28,9 +29,11 @@ pub fn enter(ctx: &RawTracePointContext) {
     if slot::is_outside() {
         return;
     }
-    if let Some(slot) = slot::get() {
-        enter_measured(ctx.as_ptr(), slot);
-    }
+    held(|| {
+        if let Some(slot) = slot::get() {
+            enter_measured(ctx.as_ptr(), slot);
+        }
+    });
 }
 
 /// A function of its own, so that calls outside the target do not pay for its registers and stack, nor

@@ -18,6 +18,7 @@ use profiler_state::{call as state, restart};
 
 use crate::clock::now_ns;
 use crate::crash::calls;
+use crate::held::held;
 use crate::offcpu::blocked;
 use crate::outcome::count;
 use crate::peer;
@@ -34,9 +35,11 @@ pub fn exit(ctx: &RawTracePointContext) {
     if slot::is_outside() {
         return;
     }
-    if let Some(slot) = slot::get() {
-        exit_measured(ctx.as_ptr(), slot);
-    }
+    held(|| {
+        if let Some(slot) = slot::get() {
+            exit_measured(ctx.as_ptr(), slot);
+        }
+    });
 }
 
 /// A function of its own, as at the enter.
@@ -68,7 +71,11 @@ fn exit_slot(ctx: *mut c_void, slot: &Slot, (regs, ret): (u64, i64)) {
         }
         return;
     }
-    let latency_ns = now.wrapping_sub(slot.enter_ns.get());
+    let enter_ns = slot.enter_ns.get();
+    if now < enter_ns {
+        return count(Outcome::PartsImplausible, 1);
+    }
+    let latency_ns = now - enter_ns;
     let ended = Ended { tgid: slot.tgid.get(), nr: slot.nr.get(), latency_ns, ret };
     calls::note(slot.tid.get(), (ended.nr, ret), (now, latency_ns));
     if filter::admits_this_cpu() && call::add(&ended) {
@@ -122,7 +129,11 @@ fn exit_rare(ctx: *mut c_void, slot: &Slot, task: Task, (regs, ret): (u64, i64))
     }
     state::ends(&Of(task), thread, now);
     let ids = bpf_get_current_pid_tgid();
-    let latency_ns = now.wrapping_sub(thread.enter_ns.get());
+    let enter_ns = thread.enter_ns.get();
+    if now < enter_ns {
+        return count(Outcome::PartsImplausible, 1);
+    }
+    let latency_ns = now - enter_ns;
     let ended = Ended { tgid: (ids >> 32) as u32, nr: thread.nr.get(), latency_ns, ret };
     calls::note(ids as u32, (ended.nr, ret), (now, latency_ns));
     if here && flags & flag::RECEIVED != 0 {

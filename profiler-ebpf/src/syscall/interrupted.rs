@@ -51,7 +51,7 @@ fn handled(ctx: *mut c_void, thread: &Thread, action: u64) -> u32 {
     let fails = restart::at_handler(thread, flags);
     if first && global::syscall_rows() != 0 && restart::wall_ns(thread) >= global::slow_ns() {
         let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
-        thread.interrupted.user.set(stack::user(ctx, Buffer::Call, tgid, true));
+        thread.interrupted.user.set(stack::copy::of_call(ctx, Buffer::Call, tgid, true));
     }
     if fails {
         add(&restart::take(thread), registers::address_of(task::current()));

@@ -18,6 +18,8 @@ mod unmatched;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
+use crate::held::held;
+
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn sys_enter(ctx: RawTracePointContext) -> Result<(), ()> {
     enter::enter(&ctx);
@@ -32,7 +34,7 @@ fn sys_exit(ctx: RawTracePointContext) -> Result<(), ()> {
 
 #[raw_tracepoint(tracepoint = "signal_deliver")]
 fn signal_deliver(ctx: RawTracePointContext) -> Result<(), ()> {
-    interrupted::deliver(&ctx);
+    held(|| interrupted::deliver(&ctx));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod clock;
 mod copies;
 mod follow;
 mod globals;
+mod kernel_function;
 mod log;
 mod lsm;
 mod mappings;

@@ -73,7 +73,7 @@ fn present(object: &[u8]) -> Result<&[u8], Failure> {
 ///
 /// # Errors
 /// An object that declares no such map, or several.
-pub fn without_task_storage(object: &[u8]) -> Result<Cow<'_, [u8]>, Failure> {
+pub fn without_task_storage(object: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut object = object.to_vec();
     match *type_records(&object, TASK_STORAGE).as_slice() {
         [at] => object[at..at + 4].copy_from_slice(&SOCKET_STORAGE.to_ne_bytes()),
@@ -82,7 +82,7 @@ pub fn without_task_storage(object: &[u8]) -> Result<Cow<'_, [u8]>, Failure> {
             return Err(Failure::Runtime(anyhow!("the object has {found} maps in task storage, not one")));
         }
     }
-    Ok(Cow::Owned(object))
+    Ok(object)
 }
 
 /// `BPF_MAP_TYPE_TASK_STORAGE`, `BPF_MAP_TYPE_SK_STORAGE` (include/uapi/linux/bpf.h).

@@ -4,7 +4,6 @@
 //! seen, too; then system calls. The kernel's BTF is parsed meanwhile. Other BTF tracepoints, samples and the seeding
 //! of in-flight calls follow.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::thread::{self, JoinHandle};
 
@@ -14,6 +13,7 @@ use aya::{Btf, BtfError, Ebpf, VerifierLogLevel};
 
 use super::clock::now_ns;
 use super::globals::Globals;
+use super::kernel_function::{self, Holding};
 use super::lsm::{self, Lsm, LsmRequest};
 use super::refusal::{one_line, unload};
 use super::request::Request;
@@ -73,11 +73,12 @@ impl Attached {
         globals.inject(&mut loader);
         object.inject(&mut loader);
         sizes::shrink(&mut loader, &request, globals.task_storage());
-        let bytes = if globals.task_storage() {
-            Cow::Borrowed(object.bytes())
+        let mut bytes = if globals.task_storage() {
+            object.bytes().to_vec()
         } else {
             object::without_task_storage(object.bytes())?
         };
+        kernel_function::bind(&mut bytes, Holding::of_this_kernel());
         let mut ebpf = loader.load(&bytes).map_err(|error| object::refusal(&error))?;
         if request.log
             && let Err(error) = log::follow(&mut ebpf)

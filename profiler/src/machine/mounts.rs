@@ -4,7 +4,9 @@
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mount {
+pub struct Mount {
+    /// Its number, by which `/proc/PID/fdinfo` names it.
+    pub id: u64,
     /// `major:minor` of the filesystem.
     pub device: String,
     /// Which directory of the filesystem is mounted.
@@ -13,26 +15,32 @@ pub(super) struct Mount {
     pub point: String,
     /// Filesystem type.
     pub kind: String,
+    /// What is mounted: a device, `SERVER:/PATH`, whatever its program says.
+    pub source: String,
     /// Options of the filesystem, comma separated (v1: the controllers).
     pub options: String,
 }
 
 /// Reads a mount table.
-pub(super) fn parse(text: &str) -> Vec<Mount> {
+pub fn parse(text: &str) -> Vec<Mount> {
     text.lines().filter_map(parse_line).collect()
 }
 
 fn parse_line(line: &str) -> Option<Mount> {
     let (before, after) = line.split_once(" - ")?;
-    let mut before = before.split(' ').skip(2);
+    let mut before = before.split(' ');
+    let id = before.next()?.parse().ok()?;
+    let mut before = before.skip(1);
     let (device, root, point) = (before.next()?, before.next()?, before.next()?);
     let mut after = after.split(' ');
-    let (kind, _source, options) = (after.next()?, after.next()?, after.next()?);
+    let (kind, source, options) = (after.next()?, after.next()?, after.next()?);
     Some(Mount {
+        id,
         device: device.to_owned(),
         root: unescape(root),
         point: unescape(point),
         kind: kind.to_owned(),
+        source: unescape(source),
         options: options.to_owned(),
     })
 }
@@ -58,17 +66,6 @@ fn unescape(field: &str) -> String {
     out + rest
 }
 
-/// Where directory `root` of filesystem `device` can be reached according to `mounts`: the deepest
-/// mount that shows it.
-pub(super) fn reach(mounts: &[Mount], device: &str, root: &str) -> Option<String> {
-    mounts
-        .iter()
-        .filter(|mount| mount.device == device)
-        .filter_map(|mount| Some((mount, super::hierarchy::below(root, &mount.root)?)))
-        .max_by_key(|(mount, _)| mount.root.len())
-        .map(|(mount, rest)| format!("{}{rest}", mount.point.trim_end_matches('/')))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,17 +75,10 @@ mod tests {
         let line = "35 31 0:32 /a\\040b /sys/fs/cgroup/memory rw shared:9 master:1 - cgroup cgroup rw,memory";
         let mounts = parse(&format!("garbage\n{line}\n1 2 3 - x\n"));
         assert_eq!(mounts.len(), 1);
-        assert_eq!((mounts[0].root.as_str(), mounts[0].options.as_str()), ("/a b", "rw,memory"));
+        let mount = &mounts[0];
+        assert_eq!((mount.id, mount.root.as_str(), mount.options.as_str()), (35, "/a b", "rw,memory"));
+        assert_eq!((mount.kind.as_str(), mount.source.as_str()), ("cgroup", "cgroup"));
         assert_eq!(unescape("x\\0"), "x\\0");
         assert_eq!(unescape("é\\377é"), "é\\377é");
-    }
-
-    #[test]
-    fn a_directory_is_reached_through_the_deepest_mount_of_its_filesystem() {
-        let text = "1 0 8:1 / / rw - ext4 d rw\n2 1 8:2 / /var/lib/docker rw - xfs d rw\n";
-        let mounts = parse(text);
-        assert_eq!(reach(&mounts, "8:2", "/containers/x").as_deref(), Some("/var/lib/docker/containers/x"));
-        assert_eq!(reach(&mounts, "8:1", "/var/lib").as_deref(), Some("/var/lib"));
-        assert_eq!(reach(&mounts, "8:3", "/"), None);
     }
 }

@@ -23,6 +23,15 @@ pub const MIXED_TABLES: Miss = Miss {
     text: "Calls by int 0x80 after other calls in the same time slice: named as if of the x86-64 table.",
 };
 
+/// First kernel whose tracepoints of system calls let the thread be preempted.
+const PREEMPTIBLE_CALLS: (u32, u32) = (7, 0);
+
+/// The kernel runs a program on one thread of a CPU at a time.
+pub const PREEMPTED_PROGRAMS: Miss = Miss {
+    applies: |facts| facts.version >= PREEMPTIBLE_CALLS,
+    text: "Calls on a CPU where another thread was preempted inside a program: this kernel skips them; they are counted as lost.",
+};
+
 /// What it takes to follow threads through the scheduler.
 pub const SCHEDULER: &[Need] = &[Need::LoadPrograms, Need::Btf, Need::ReadKernelMemory];
 

@@ -1,6 +1,6 @@
 //! Calls that had not returned when recording ended.
 //!
-//! In: nothing. Out: [`InFlightCall`].
+//! In: nothing. Out: [`InFlightCall`], with what it is about.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,59 @@ pub struct InFlightCall {
     /// Who holds the file lock that it waits for; 0: nobody in sight; none: it waits for none, or nobody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Pid>,
+    /// What it is about, as far as is known; older versions did not ask.
+    #[serde(default, skip_serializing_if = "Subject::is_empty")]
+    pub subject: Subject,
+}
+
+/// What a call is about: the file, pipe or socket behind its descriptor, the path that it was given, and who is at the other end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// What its descriptor named at the end of recording: a path, a pipe, a socket; empty when unknown, or it takes none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub object: String,
+    /// Why `object` is empty, for a call that takes a descriptor.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub object_unknown: String,
+    /// The path that it was given, raw; empty when it takes none, or it could not be read.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// The mount that this lies on, if a program or another machine serves it: `fuse.sshfs at /srv, of web1:/srv`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mount: String,
+    /// Who has the other end of that pipe or connection, on this machine; [`OTHER_ENDS`] at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_ends: Vec<OtherEnd>,
+    /// How many more have it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_ends: u64,
+    /// Why `other_ends` is empty, where there must be an other end.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub other_end_unknown: String,
+}
+
+/// Processes named at the other end of a pipe or connection, at most.
+pub const OTHER_ENDS: usize = 4;
+
+impl Subject {
+    /// Whether nothing is known, not even why.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A process that has the other end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherEnd {
+    /// Process.
+    pub pid: Pid,
+    /// The state of its first thread, as `/proc/PID/stat` has it: `R`, `S`, `D`, `T`, `t`, `Z` …; `?`: unknown.
+    pub state: char,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 const fn no_stack() -> StackId {

@@ -89,7 +89,7 @@ classes! {
     /// No room for a row of parts.
     PartRowFull = "parts of slow calls without room for their row", Lost, of None;
     /// Parts that add up to more than the wall time.
-    PartsImplausible = "calls whose parts exceed their wall time", Discarded, of Calls;
+    PartsImplausible = "calls whose times contradict each other", Discarded, of Calls;
     /// Slices of a call whose begin or end was not seen.
     SwitchMissed = "slices of calls and waits in which a switch was not seen", Lost, of None;
     /// Sleeps whose end was not seen.
@@ -253,7 +253,7 @@ classes! {
     /// clone, fork, vfork children.
     CloneChild = "exits of new clone/fork children", Class, of None;
     /// Refused by seccomp.
-    RefusedCall = "calls refused before entry (seccomp, ptrace)", Class, of Calls;
+    RefusedCall = "exits without an enter: refused before entry (seccomp, ptrace), or the enter was skipped", Class, of Calls;
     /// In flight at attach.
     InFlightAtAttach = "calls that began before attach and ended meanwhile", Class, of Calls;
     /// In flight at the end.

@@ -1,7 +1,7 @@
-//! User stacks of threads that sleep: nothing ran there whose stack a program could take.
+//! Memory of threads that sleep: nothing ran there whose stack a program could take.
 //!
 //! In: the registers of their user code, as the task iterator found them. Out: addresses as the kernel's own walk along frame
-//! pointers has them, leaf first; and the top of the stack, to be unwound by tables. Other people's memory is read on a thread
+//! pointers has them, leaf first; the top of the stack, to be unwound by tables; texts. Other people's memory is read on a thread
 //! of its own, up to a deadline: a page of it may be one that never comes (`userfaultfd`).
 
 use std::sync::mpsc::channel;
@@ -39,31 +39,54 @@ pub struct Read {
 /// The stacks of these threads, `bytes` of each at most; nothing of those that could not be read in time, and of those behind the first
 /// [`THREADS`].
 pub fn stacks(threads: &[(Pid, UserCode)], bytes: usize, limit: Duration) -> Vec<Read> {
-    let mut stacks = vec![Read::default(); threads.len()];
+    within(threads, limit, move |(pid, code)| {
+        let addresses = walk(code, |address| words(pid, address));
+        Read { addresses, bytes: top(pid, code, bytes) }
+    })
+}
+
+/// What stands at addresses of processes, up to the first NUL, `bytes` at most; nothing of what could not be read in time, and
+/// of what is behind the first [`THREADS`].
+pub fn texts(places: &[(Pid, u64)], bytes: usize, limit: Duration) -> Vec<Vec<u8>> {
+    within(places, limit, move |(pid, address)| {
+        let mut text = vec![0; bytes];
+        let length = read(pid, address, &mut text);
+        text.truncate(length);
+        let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+        text.truncate(end);
+        text
+    })
+}
+
+/// Asks for each, on a thread that is left behind when time is over.
+fn within<A: Copy + Send + 'static, R: Clone + Default + Send + 'static>(
+    asked: &[A],
+    limit: Duration,
+    read: impl Fn(A) -> R + Send + 'static,
+) -> Vec<R> {
+    let mut found = vec![R::default(); asked.len()];
     let (sender, answers) = channel();
-    let asked: Vec<_> = threads.iter().take(THREADS).copied().enumerate().collect();
+    let asked: Vec<_> = asked.iter().take(THREADS).copied().enumerate().collect();
     let mut left = asked.len();
     // It may never end: then it ends with this process.
-    let reader = std::thread::Builder::new().name("stacks".to_owned()).spawn(move || {
-        for (at, (pid, code)) in asked {
-            let addresses = walk(code, |address| words(pid, address));
-            let stack = Read { addresses, bytes: top(pid, code, bytes) };
-            if sender.send((at, stack)).is_err() {
+    let reader = std::thread::Builder::new().name("memory".to_owned()).spawn(move || {
+        for (at, one) in asked {
+            if sender.send((at, read(one))).is_err() {
                 break;
             }
         }
     });
     let end = Instant::now() + limit;
     while reader.is_ok() && left > 0 {
-        let Ok((at, stack)) = answers.recv_timeout(end.saturating_duration_since(Instant::now())) else {
+        let Ok((at, one)) = answers.recv_timeout(end.saturating_duration_since(Instant::now())) else {
             break;
         };
-        if let Some(slot) = stacks.get_mut(at) {
-            *slot = stack;
+        if let Some(slot) = found.get_mut(at) {
+            *slot = one;
         }
         left -= 1;
     }
-    stacks
+    found
 }
 
 /// Follows frame pointers; each is above the one before, so that it ends. `read` gives two words: the next frame pointer and
@@ -165,6 +188,9 @@ mod tests {
         assert_eq!(*read[0].bytes, [0u64.to_ne_bytes(), 77u64.to_ne_bytes()].concat());
         assert!(read[1].bytes.is_empty());
         assert_eq!(stacks(&threads, 16, Duration::ZERO).len(), 2);
+        let text = b"/srv/x\0behind".as_ptr() as u64;
+        let places = [(Pid(std::process::id()), text), (Pid(u32::MAX >> 1), text)];
+        assert_eq!(texts(&places, 13, Duration::from_secs(20)), [b"/srv/x".to_vec(), Vec::new()]);
     }
 
     #[test]

@@ -20,13 +20,17 @@ const NAME_MAX: usize = 256;
 
 /// Names what those calls were about.
 pub fn name_objects<'c>(calls: impl Iterator<Item = &'c mut SlowestCall>) {
-    let mut sockets = Sockets::default();
+    name_with(calls, &mut Sockets::default());
+}
+
+/// The same, with tables of sockets that are read already or go on to be used.
+pub(super) fn name_with<'c>(calls: impl Iterator<Item = &'c mut SlowestCall>, sockets: &mut Sockets) {
     for call in calls {
         let nr = narrow(call.nr) & !BEGAN_BEFORE;
         let named = if is_exec(nr) && call.ret == 0 {
             program(call)
         } else if takes_descriptor(nr) && needs_descriptor(call, nr) {
-            of(call, &mut sockets)
+            of(call, sockets)
         } else {
             continue;
         };

@@ -4,6 +4,7 @@
 //! `unix PATH`; nothing for other families, and for sockets beyond the bound.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::machine;
@@ -17,40 +18,96 @@ const LISTENS: &str = "0A";
 
 /// The tables that were read, by network and name.
 #[derive(Default)]
-pub struct Sockets(HashMap<(String, &'static str), String>);
+pub struct Sockets {
+    connections: HashMap<(String, &'static str), Connections>,
+    unix: HashMap<String, String>,
+}
 
 impl Sockets {
     /// What the socket of that inode is in the thread's network.
     pub fn find(&mut self, thread: &str, inode: u64) -> Option<String> {
-        let network = std::fs::read_link(format!("{thread}/ns/net")).ok()?.to_string_lossy().into_owned();
+        let network = network(thread)?;
         for name in ["tcp", "tcp6", "udp", "udp6"] {
-            if let Some(ends) = ends(self.table(thread, (&network, name)), inode) {
+            if let Some(ends) = self.connections(thread, (&network, name)).by_inode.get(&inode) {
                 return Some(format!("{} {ends}", name.trim_end_matches('6')));
             }
         }
-        unix(self.table(thread, (&network, "unix")), inode)
+        let read = || table(thread, "unix");
+        unix(self.unix.entry(network).or_insert_with(read), inode)
     }
 
-    fn table(&mut self, thread: &str, (network, name): (&str, &'static str)) -> &str {
-        let read = || machine::read(&format!("{thread}/net/{name}"), TABLE_MAX).unwrap_or_default();
-        self.0.entry((network.to_owned(), name)).or_insert_with(read)
+    /// The socket that has both addresses of a TCP connection the other way round, in the thread's network.
+    pub fn facing(&mut self, thread: &str, here: SocketAddr, peer: SocketAddr) -> Option<u64> {
+        let network = network(thread)?;
+        let mut facing = |name| self.connections(thread, (&network, name)).facing(here, peer);
+        facing("tcp").or_else(|| facing("tcp6"))
+    }
+
+    fn connections(&mut self, thread: &str, (network, name): (&str, &'static str)) -> &Connections {
+        let key = (network.to_owned(), name);
+        self.connections.entry(key).or_insert_with(|| Connections::parse(&table(thread, name)))
+    }
+}
+
+/// The network that a thread or process is in, as its link says.
+pub fn network(thread: &str) -> Option<String> {
+    Some(std::fs::read_link(format!("{thread}/ns/net")).ok()?.to_string_lossy().into_owned())
+}
+
+/// A table of the network that a thread or process is in.
+pub fn table(thread: &str, name: &str) -> String {
+    machine::read(&format!("{thread}/net/{name}"), TABLE_MAX).unwrap_or_default()
+}
+
+/// Both ends of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Ends {
+    here: SocketAddr,
+    peer: SocketAddr,
+    listens: bool,
+}
+
+impl fmt::Display for Ends {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.peer {
+            _ if self.listens => write!(out, "{} listening", self.here),
+            peer if peer.port() == 0 && peer.ip().is_unspecified() => write!(out, "{}", self.here),
+            peer => write!(out, "{} → {peer}", self.here),
+        }
+    }
+}
+
+/// The sockets of one protocol in one network.
+#[derive(Default)]
+pub struct Connections {
+    by_inode: HashMap<u64, Ends>,
+    by_ends: HashMap<(SocketAddr, SocketAddr), u64>,
+}
+
+impl Connections {
+    /// Of the text of `/proc/net/tcp` and its like.
+    pub fn parse(table: &str) -> Self {
+        let mut found = Self::default();
+        // A connection whose process is gone has no inode.
+        for (inode, ends) in table.lines().skip(1).filter_map(ends).filter(|(inode, _)| *inode != 0) {
+            found.by_inode.entry(inode).or_insert(ends);
+            found.by_ends.entry((ends.here, ends.peer)).or_insert(inode);
+        }
+        found
+    }
+
+    /// The socket that has both addresses the other way round.
+    pub fn facing(&self, here: SocketAddr, peer: SocketAddr) -> Option<u64> {
+        self.by_ends.get(&(peer, here)).copied()
     }
 }
 
 /// `sl local_address rem_address st … uid timeout inode …`.
-pub(super) fn ends(table: &str, inode: u64) -> Option<String> {
-    let inode = inode.to_string();
-    table.lines().skip(1).find_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let (here, peer, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
-        (fields.nth(5)? == inode).then_some(())?;
-        let (here, peer) = (address(here)?, address(peer)?);
-        Some(match peer {
-            _ if state == LISTENS => format!("{here} listening"),
-            peer if peer.port() == 0 && peer.ip().is_unspecified() => here.to_string(),
-            peer => format!("{here} → {peer}"),
-        })
-    })
+fn ends(line: &str) -> Option<(u64, Ends)> {
+    let mut fields = line.split_ascii_whitespace();
+    let (here, peer, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
+    let inode = fields.nth(5)?.parse().ok()?;
+    Some((inode, Ends { here: address(here)?, peer: address(peer)?, listens: state == LISTENS }))
 }
 
 /// An address in hexadecimal words, each as the processor keeps it in memory, and a port.
@@ -97,6 +154,22 @@ mod tests {
         assert_eq!(unix(UNIX, 17002).unwrap(), "unix socket:[17002]");
         assert_eq!(unix(UNIX, 17003).unwrap(), "unix socket:[17003]");
         assert_eq!(unix(UNIX, 3), None);
+    }
+
+    #[test]
+    fn the_other_end_has_both_addresses_the_other_way_round() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+            0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 70 1 0 100 0\n\
+            1: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000 0 0 71 1 0 20 4\n\
+            2: 0100007F:D431 0100007F:1F90 01 00000000:00000000 00:00000000 00000000 0 0 72 1 0 20 4\n\
+            3: 0100007F:D432 0100007F:1F90 06 00000000:00000000 03:00000000 00000000 0 0 0 3 0\n";
+        let found = Connections::parse(table);
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        assert_eq!(found.facing(at(0xD431), at(0x1F90)), Some(71));
+        assert_eq!(found.facing(at(0x1F90), at(0xD431)), Some(72));
+        assert_eq!(found.facing(at(0x1F90), at(0xD432)), None, "its process is gone");
+        assert_eq!(found.by_inode[&70].to_string(), "127.0.0.1:8080 listening");
+        assert_eq!(found.by_inode[&72].to_string(), "127.0.0.1:54321 → 127.0.0.1:8080");
     }
 
     #[test]

@@ -146,8 +146,9 @@ fn fuzz_tables_of_sockets() {
         |random| mutate::bytes(&tables, random),
         |input| {
             let table = String::from_utf8_lossy(input);
+            let _ = socket::Connections::parse(&table);
             for inode in [0, 7001, 7002, 17002, u64::MAX] {
-                let _ = (socket::ends(&table, inode), socket::unix(&table, inode));
+                let _ = socket::unix(&table, inode);
             }
             role::read_tables(&table);
         },

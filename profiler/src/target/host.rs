@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::hierarchy::{Hierarchy, inode};
-use super::mounts::{self, Mount};
 use super::{read, shape};
 use crate::failure::Failure;
+use crate::machine::mounts::{self, Mount};
 
 /// The kernel gives the first namespace of each kind a fixed inode.
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -231,6 +231,8 @@ mod tests {
     #[test]
     fn controllers_of_cgroup_mounts() {
         let mount = |kind: &str, options: &str| Mount {
+            id: 1,
+            source: "none".into(),
             device: String::new(),
             root: "/".into(),
             point: "/x".into(),

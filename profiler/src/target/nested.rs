@@ -9,11 +9,11 @@ use std::path::Path;
 
 use super::host::Host;
 use super::kubelet;
-use super::mounts;
 use super::names::Names;
 use super::read;
 use super::runtime::{self, Unnamed};
 use super::task::Task;
+use crate::machine::mounts;
 
 /// Ancestors that are looked through, at most.
 const MAX_AROUND: usize = 8;

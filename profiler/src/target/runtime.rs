@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::host::Host;
 use super::kubelet::{self, text};
-use super::mounts::{self, Mount};
+use super::mounts::reach;
 use super::names::Names;
 use super::read;
 use super::shape::{self, Shape};
 use super::task::Task;
 use crate::machine::child;
+use crate::machine::mounts::{self, Mount};
 
 /// A container whose names are looked for.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +142,7 @@ pub(super) fn docker_record(
         .filter(|mount| (overlays || mount.kind != "overlay") && !id.is_empty())
         .filter_map(|mount| {
             let cut = mount.root.find(&marker)? + marker.len();
-            let path = mounts::reach(mounts, &mount.device, mount.root.get(..cut)?)?;
+            let path = reach(mounts, &mount.device, mount.root.get(..cut)?)?;
             read::json(&read::directory(root.join(path.trim_start_matches('/')))?, "config.v2.json")
         })
         .find(|config| config["ID"] == id)?;

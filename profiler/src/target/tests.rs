@@ -6,12 +6,14 @@ use std::fs;
 
 use crate::harness::mutate::{self, Random};
 use crate::harness::{corpus, fuzz};
+use crate::machine::mounts;
 use ciborium::Value;
 
 use super::host::Host;
+use super::mounts::reach;
 use super::names::Names;
 use super::task::Task;
-use super::{kubelet, mounts, runtime, shape, state, text};
+use super::{kubelet, runtime, shape, state, text};
 
 /// Names are cut to so many characters.
 const LONGEST: usize = 512;
@@ -107,7 +109,7 @@ fn fuzz_mount_tables_of_containers() {
             let text = String::from_utf8_lossy(input);
             let mounts = mounts::parse(&text);
             for mount in &mounts {
-                let reached = mounts::reach(&mounts, &mount.device, &mount.root);
+                let reached = reach(&mounts, &mount.device, &mount.root);
                 assert!(reached.is_some(), "{mount:?} shows itself");
             }
         },

@@ -34,6 +34,7 @@ mod session;
 mod silent;
 mod spin;
 mod stream;
+mod subjects;
 mod syscall;
 mod unwind;
 mod waits;

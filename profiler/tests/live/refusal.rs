@@ -19,11 +19,14 @@ fn wrong_usage_names_the_mend_and_leaves_nothing() {
         return;
     }
     let stage = Stage::new();
-    // A thread that is not its process: any of this one's but the first.
-    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
-    let thread = threads.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max().unwrap();
-    assert_ne!(thread, std::process::id(), "the test harness runs tests in threads");
-    let thread = thread.to_string();
+    // A thread that is not its process. Numbers of threads start again at the bottom, so it may be a lower one.
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (tell, told) = std::sync::mpsc::channel();
+    let waits = std::thread::spawn(move || {
+        tell.send(rustix::thread::gettid()).unwrap();
+        let _ = ended.recv();
+    });
+    let thread = told.recv().unwrap().as_raw_nonzero().to_string();
     fs::write(stage.at("file"), "mine").unwrap();
     for (code, arguments, parts) in [
         (2, &["--pid", "4194304"][..], &["4194304"][..]),
@@ -45,6 +48,8 @@ fn wrong_usage_names_the_mend_and_leaves_nothing() {
         told.assert_refused(code, parts);
         assert_eq!(stage.files("."), ["file"], "{arguments:?}");
     }
+    drop(end);
+    waits.join().unwrap();
     assert_eq!(fs::read_to_string(stage.at("file")).unwrap(), "mine");
     stage.assert_detached();
 }

@@ -1,6 +1,8 @@
 //! A session made by hand, chunk by chunk, as a capture would hold it. In: nothing. Out: [`session`], with hostile names,
 //! and what other scenes are made of.
 
+#[path = "hanging.rs"]
+mod hanging;
 #[path = "layer.rs"]
 mod layer;
 #[path = "slowest.rs"]
@@ -18,9 +20,8 @@ use profiler::profile::rows::{
 };
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
 use profiler::profile::{
-    CgroupLimits, Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, InFlightCall, LockRow, Pid,
-    ProbePlan, Process, Profile, ProgramCost, Reason, Resolution, SlowRow, StackId, SyscallRow, TargetNote,
-    Tid,
+    CgroupLimits, Class, Cost, CpuRow, Environment, Frame, FrameId, FrameSpace, LockRow, Pid, ProbePlan,
+    Process, Profile, ProgramCost, Reason, Resolution, SlowRow, StackId, SyscallRow, TargetNote,
 };
 
 pub const MS: u64 = 1_000_000;
@@ -325,29 +326,13 @@ fn cpu(stacks: &mut Stacks) {
     }
 }
 
-fn in_flight() -> Vec<InFlightCall> {
-    let call = |pid, tid, comm: &str, nr, age_ns, at_least, kernel| InFlightCall {
-        pid: Pid(pid),
-        tid: Tid(tid),
-        comm: comm.into(),
-        nr,
-        age_ns,
-        at_least,
-        kernel: StackId(kernel),
-        user: StackId::NONE,
-        wait: None,
-        held_by: None,
-    };
-    vec![
-        call(812, 815, "api-io", 0, 35_000 * MS, true, 1),
-        call(33, 40, "GC Thread", 202, 9_000 * MS, true, 3),
-        call(813, 814, HOSTILE, 74, 40 * MS, false, 2),
-    ]
-}
-
 fn end() -> End {
-    let mut end =
-        End { duration_ns: 10_000 * MS, in_flight: in_flight(), counters: counters(1), ..End::default() };
+    let mut end = End {
+        duration_ns: 10_000 * MS,
+        in_flight: hanging::calls(),
+        counters: counters(1),
+        ..End::default()
+    };
     end.ledger.grow(Population::Calls, 9_610);
     end.ledger.grow(Population::Stacks, 200);
     end.ledger.count(Class::UserStackMissing, 3);

@@ -147,5 +147,18 @@ pub fn summary(output: &Path) -> Result<Value> {
     let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut summary = serde_json::from_slice(&text).context("reading summary.json")?;
     summary::spell(&mut summary);
+    lasts_no_longer(&summary)?;
     Ok(summary)
+}
+
+/// What the end of a recording may be late, ns.
+const LATE_NS: u64 = 1_000_000_000;
+
+/// No call may be longer than its recording, whatever else is held against it.
+fn lasts_no_longer(summary: &Value) -> Result<()> {
+    let most = summary["duration_ns"].as_u64().context("a summary without its duration")? + LATE_NS;
+    for row in summary["probes"]["syscall"]["rows"].as_array().into_iter().flatten() {
+        ensure!(row["max_ns"].as_u64().is_some_and(|ns| ns <= most), "longer than the recording: {row}");
+    }
+    Ok(())
 }

@@ -6,7 +6,9 @@ mod bounds;
 mod crash;
 mod finish;
 mod in_flight;
+mod others;
 mod sleepers;
+mod subjects;
 mod unwound;
 
 use std::time::{Duration, Instant};
@@ -288,28 +290,6 @@ impl Recorder {
         let parent = if container.is_empty() { identity::parent(pid) } else { Pid(0) };
         let known = Process { pid, comm, container, cgroup, label, parent, ..Process::default() };
         self.pending.processes.push(known);
-    }
-
-    /// Names holders of locks and neighbours on a CPU, most of them outside the target, and processes that only
-    /// waited: nobody announced those.
-    fn see_others(&mut self, drained: &Drained) {
-        for (pid, comm) in drained.others() {
-            if !self.knows(pid) {
-                self.see(pid, comm, 0);
-            }
-        }
-        for pid in drained.unannounced() {
-            if !self.knows(pid)
-                && let Some(comm) = identity::name(pid)
-            {
-                self.see(pid, comm, 0);
-            }
-        }
-    }
-
-    fn knows(&self, pid: Pid) -> bool {
-        self.profile.processes.get(pid).is_some()
-            || self.pending.processes.iter().any(|process| process.pid == pid)
     }
 
     /// Whether asking again for those without a name may help.

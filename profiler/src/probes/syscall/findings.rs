@@ -4,7 +4,7 @@
 
 use super::in_flight::{self, Waiting};
 use super::lines::{SyscallLine, threshold};
-use super::{calls, user_locks};
+use super::{calls, subject, user_locks};
 use crate::profile::{Histogram, Profile};
 use crate::render::ranked::Ranked;
 use crate::render::rule::{Confidence, Finding, Rule, rank};
@@ -139,8 +139,12 @@ fn where_it_waits(profile: &Profile, group: &Waiting<'_>) -> String {
             profile.processes.pid_text(oldest.pid)
         ),
     };
+    let about = match subject::words(profile, &oldest.subject) {
+        words if words.is_empty() => words,
+        words => format!(", of {words}"),
+    };
     format!(
-        "{}: {} in {} {who}{}{below}",
+        "{}: {} in {} {who}{}{below}{about}",
         humane::least(oldest.age_ns, oldest.at_least),
         syscalls::name(oldest.nr),
         process(profile, oldest.pid),

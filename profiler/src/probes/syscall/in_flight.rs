@@ -43,6 +43,12 @@ impl<'p> Waiting<'p> {
         is_held(self.first())
     }
 
+    /// Whether all are about the same file, pipe or connection.
+    pub fn is_about_one(&self) -> bool {
+        let of = |call: &InFlightCall| (call.subject.object.clone(), call.subject.path.clone());
+        self.calls.iter().all(|call| of(call) == of(self.first()))
+    }
+
     /// How many processes they are of.
     pub fn processes(&self) -> usize {
         self.calls.iter().map(|call| call.pid).collect::<std::collections::BTreeSet<Pid>>().len()
@@ -140,6 +146,7 @@ pub fn groups(profile: &Profile) -> Vec<Waiting<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::in_flight::Subject;
     use crate::profile::{Process, Tid};
 
     const READ: u32 = 0;
@@ -158,6 +165,7 @@ mod tests {
             user: StackId::NONE,
             wait: Some(wait),
             held_by: None,
+            subject: Subject::default(),
         }
     }
 

@@ -9,8 +9,10 @@ use super::lines::{self, SyscallLine};
 use super::parts::{Breakdown, PartsRow};
 use super::picture::{self, DRAWING};
 use super::slowest::{self, SlowestRow};
+use super::subject;
 use crate::probes::blame::by_place::ByPlace;
 use crate::probes::blame::chain_json::Chain;
+use crate::profile::in_flight;
 use crate::profile::rows::{InFlightCall, SlowKey};
 use crate::profile::{Pid, Profile, SlowRow, StackId, Wait};
 use crate::render::errno;
@@ -114,8 +116,34 @@ pub struct InFlight<'p> {
     wait: Option<Wait>,
     #[serde(skip_serializing_if = "Option::is_none")]
     locked_by: Option<Owner<'p>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    object: &'p str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    object_unknown: &'p str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    path: &'p str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    mount: &'p str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_ends: Vec<OtherEnd<'p>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    more_ends: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    other_end_unknown: &'p str,
     stack: StackRef<'p>,
     user_stack: StackRef<'p>,
+}
+
+/// Who has the other end of a pipe or connection.
+#[derive(Serialize)]
+struct OtherEnd<'p> {
+    #[serde(flatten)]
+    owner: Owner<'p>,
+    state: &'static str,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 const fn slow_sum(row: &SlowRow) -> SlowSum {
@@ -184,6 +212,13 @@ fn one_in_flight<'p>(
         at_least: call.at_least,
         wait: call.wait,
         locked_by: call.held_by.filter(|pid| *pid != Pid(0)).map(|pid| owner(profile, pid)),
+        object: &call.subject.object,
+        object_unknown: &call.subject.object_unknown,
+        path: &call.subject.path,
+        mount: &call.subject.mount,
+        other_ends: call.subject.other_ends.iter().map(|end| other_end(profile, end)).collect(),
+        more_ends: call.subject.more_ends,
+        other_end_unknown: &call.subject.other_end_unknown,
         stack: sheet.stack(|folder| {
             folder.stack(call.kernel, missing);
         }),
@@ -191,6 +226,10 @@ fn one_in_flight<'p>(
             folder.stack(call.user, None);
         }),
     }
+}
+
+fn other_end<'p>(profile: &'p Profile, end: &in_flight::OtherEnd) -> OtherEnd<'p> {
+    OtherEnd { owner: owner(profile, end.pid), state: subject::state(end.state).unwrap_or("unknown") }
 }
 
 /// `probes.syscall` of a profile.

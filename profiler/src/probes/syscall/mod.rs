@@ -16,6 +16,7 @@ pub mod plan;
 pub mod rows;
 pub mod slow;
 pub mod slowest;
+pub mod subject;
 pub mod table;
 pub mod tracks;
 pub mod user_locks;

@@ -5,7 +5,7 @@
 
 use crate::plan::backend::{Backend, Beside, Extra, KernelSide, ProbePart, ProbeRow, always, seeing};
 use crate::plan::hooks::{CALLS, Hooks};
-use crate::plan::misses::{FEW_THREADS, MIXED_TABLES, SCHEDULER, UNNAMED};
+use crate::plan::misses::{FEW_THREADS, MIXED_TABLES, PREEMPTED_PROGRAMS, SCHEDULER, UNNAMED};
 use crate::plan::needs::Need;
 use crate::probe::Probe;
 use crate::profile::ledger::Class;
@@ -23,6 +23,7 @@ const BACKENDS: &[Backend] = &[Backend {
         always("Work after sys_exit (signal delivery, task work) is not in a call's latency."),
         FEW_THREADS,
         MIXED_TABLES,
+        PREEMPTED_PROGRAMS,
         UNNAMED,
     ],
     extras: &[Extra {

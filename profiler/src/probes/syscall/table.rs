@@ -9,7 +9,7 @@ use std::io;
 
 use super::in_flight::{self, Waiting};
 use super::lines::{self, SyscallLine};
-use super::{parts, slowest};
+use super::{parts, slowest, subject};
 use crate::probes::blame::by_place::ByPlace;
 use crate::profile::rows::{SlowKey, StackSource};
 use crate::profile::{Pid, Profile, SlowRow, SyscallRow, Wait};
@@ -216,6 +216,7 @@ fn open_calls(page: &mut Page<'_>, scene: &Scene<'_>) -> io::Result<()> {
         text("thread"),
         text("class"),
         text("state"),
+        decisive("of"),
         text("waits in"),
     ];
     let mut groups = in_flight::groups(profile);
@@ -229,6 +230,9 @@ fn open_calls(page: &mut Page<'_>, scene: &Scene<'_>) -> io::Result<()> {
         let rows: Vec<_> =
             groups[..busy.min(ROWS)].iter().map(|group| in_flight_row(profile, group)).collect();
         page.table(&columns, &rows)?;
+        if groups[..busy.min(ROWS)].iter().any(|group| !group.first().subject.path.is_empty()) {
+            page.line(subject::QUOTED)?;
+        }
     }
     let number = |groups: &[Waiting<'_>]| groups.iter().map(|group| group.calls.len() as u64).sum::<u64>();
     if busy > ROWS {
@@ -243,6 +247,12 @@ fn open_calls(page: &mut Page<'_>, scene: &Scene<'_>) -> io::Result<()> {
         page.line(&format!("  and {quiet} {what}waiting on user locks (in summary.json)"))?;
     }
     Ok(())
+}
+
+/// `pipe:[4711] with logger[812] at the other end; the others of others`: what the oldest is about.
+fn about(profile: &Profile, group: &Waiting<'_>) -> String {
+    let words = subject::words(profile, &group.first().subject);
+    if words.is_empty() || group.is_about_one() { words } else { format!("{words}; the others of others") }
 }
 
 fn in_flight_row(profile: &Profile, group: &Waiting<'_>) -> Vec<String> {
@@ -265,6 +275,7 @@ fn in_flight_row(profile: &Profile, group: &Waiting<'_>) -> Vec<String> {
             Some(wait) => wait.name().to_owned(),
             None => String::new(),
         },
+        about(profile, group),
         format!("{}{}", kernel_line(profile, call.kernel), in_flight::held_by(profile, call)),
     ]
 }

@@ -136,7 +136,7 @@ fn threads(profile: &Profile, contended: bool, of: impl Fn(Pid) -> bool) -> Stri
 }
 
 /// Names of threads that waited for locks, longest first; of those that still do, too.
-fn behind_locks<'p>(profile: &'p Profile, of: impl Fn(Pid) -> bool) -> Vec<&'p str> {
+fn behind_locks(profile: &Profile, of: impl Fn(Pid) -> bool) -> Vec<&str> {
     let open = profile.in_flight.iter().map(|call| (call.age_ns, call.pid, &*call.comm, call.user));
     let ended = profile.slowest.iter().filter(|call| call.is_user_lock());
     let ended = ended.map(|call| (call.wall_ns, call.pid, &*call.thread, call.user));

@@ -9,10 +9,12 @@ use profiler_common::abi::BEGAN_BEFORE_BIT;
 use profiler_common::stack::{KERNEL, finish, mix, seed};
 
 use super::sleepers::Sleepers;
+use super::subjects::Subjects;
 use super::{Recorder, identity};
 use crate::collect::{Found, FoundStack, parse_in_flight, running};
 use crate::machine::file_locks;
 use crate::probes::offcpu::picture::stacks_from_ns;
+use crate::profile::in_flight::Subject;
 use crate::profile::ledger::Population;
 use crate::profile::waits::{QueueKey, WaitKey, WaitStackKey, WaitStackRow, Waker};
 use crate::profile::{Class, InFlightCall, Pid, StackId, Wait};
@@ -34,10 +36,12 @@ impl Recorder {
         };
         // The iterator runs as it is read: the slots come after it.
         let asleep = parse_in_flight(output);
-        let (mut calls, mut seen, mut sleepers) = (Vec::new(), HashSet::new(), Sleepers::default());
+        let (mut calls, mut seen) = (Vec::new(), HashSet::new());
+        let (mut sleepers, mut subjects) = (Sleepers::default(), Subjects::default());
         for found in asleep {
             if let Some(found) = found.as_ref().filter(|found| found.nr.is_some()) {
                 sleepers.add(calls.len(), found);
+                subjects.add(calls.len(), found);
             }
             self.keep_in_flight(&mut calls, &mut seen, found, now);
         }
@@ -50,6 +54,7 @@ impl Recorder {
                 call.user = user;
             }
         }
+        self.subjects(&subjects, &mut calls);
         self.file_locks(&mut calls);
         calls
     }
@@ -93,6 +98,7 @@ impl Recorder {
             user: StackId::NONE,
             wait: call.wait,
             held_by: None,
+            subject: Subject::default(),
         })
     }
 
@@ -104,9 +110,8 @@ impl Recorder {
         let holders = file_locks::holders();
         for call in calls.iter_mut().filter(|call| waits_for_file_locks(call.nr)) {
             call.held_by = holders.get(&call.pid.0).map(|holder| Pid(*holder));
-            let Some(holder) = call.held_by.filter(|holder| *holder != Pid(0)) else { continue };
-            if !self.knows(holder) {
-                self.see(holder, identity::name(holder).unwrap_or_default(), 0);
+            if let Some(holder) = call.held_by.filter(|holder| *holder != Pid(0)) {
+                self.see_met(holder);
             }
         }
     }
@@ -145,11 +150,13 @@ impl Recorder {
             };
             let Some(open) = found.open else { continue };
             for (wait, ns) in open.parts(now) {
-                if ns > 0 && if wait.is_runnable() { queued } else { blocked } {
-                    if let Some(key) = self.keep_open_wait(&found, open.cpu, (wait, ns)) {
-                        sleepers.add(long.len(), &found);
-                        long.push((key, ns));
-                    }
+                let measured = if wait.is_runnable() { queued } else { blocked };
+                if ns > 0
+                    && measured
+                    && let Some(key) = self.keep_open_wait(&found, open.cpu, (wait, ns))
+                {
+                    sleepers.add(long.len(), &found);
+                    long.push((key, ns));
                 }
             }
         }

@@ -1,0 +1,272 @@
+//! Who has the other end of a pipe or a connection, on this machine.
+//!
+//! In: a descriptor, and what it names. Out: the processes that have the other end: of a pipe, who may do with it what the
+//! descriptor may not; of a TCP connection, who has the socket with both addresses the other way round, also in another network.
+//! Only links and tables of procfs are read, up to a deadline.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
+
+use super::socket::{Connections, Sockets, network, table};
+use crate::machine;
+use crate::profile::Pid;
+use crate::profile::in_flight::{OTHER_ENDS, OtherEnd};
+
+/// Networks whose tables are read at most, besides those that the descriptors belong to.
+const NETWORKS: usize = 64;
+/// The permissions of a descriptor's link: what may be done with it.
+const READS: u32 = 0o400;
+const WRITES: u32 = 0o200;
+
+/// A descriptor of a thread.
+pub struct Descriptor<'d> {
+    /// Process.
+    pub pid: Pid,
+    /// Where the kernel tells of the thread: `/proc/PID/task/TID`.
+    pub thread: &'d str,
+    /// Its number.
+    pub number: i32,
+    /// What it names.
+    pub object: &'d str,
+}
+
+/// Who has the other end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Processes, [`OTHER_ENDS`] at most.
+    pub ends: Vec<OtherEnd>,
+    /// How many more.
+    pub more: u64,
+    /// Why there are none, where there must be an other end.
+    pub unknown: &'static str,
+}
+
+/// What a holder of the other end has among its descriptors.
+struct Wanted {
+    link: String,
+    /// What its link must permit: a bit, or both.
+    permits: u32,
+    /// Of whom it is the other end.
+    of: usize,
+}
+
+/// The other ends of all of them, in their order.
+pub fn find(descriptors: &[Descriptor<'_>], sockets: &mut Sockets, limit: Duration) -> Vec<Found> {
+    let end = Instant::now() + limit;
+    let mut wanted = Vec::new();
+    let mut elsewhere = Vec::new();
+    for (of, descriptor) in descriptors.iter().enumerate() {
+        if descriptor.object.starts_with("pipe:[") {
+            let permits = opposite(descriptor);
+            wanted.push(Wanted { link: descriptor.object.to_owned(), permits, of });
+        } else if let Some((here, peer)) = connection(descriptor.object) {
+            match sockets.facing(descriptor.thread, here, peer) {
+                Some(inode) => wanted.push(Wanted { link: socket(inode), permits: READS | WRITES, of }),
+                // Each network has a loopback of its own.
+                None if peer.ip().is_loopback() => {}
+                None => elsewhere.push((of, here, peer)),
+            }
+        }
+    }
+    in_other_networks(&elsewhere, &mut wanted, end);
+    holders(descriptors, &wanted, end)
+}
+
+/// What the other end of a pipe is for: the first of both bits that this end lacks, or both.
+fn opposite(descriptor: &Descriptor<'_>) -> u32 {
+    let link = format!("{}/fd/{}", descriptor.thread, descriptor.number);
+    match fs::symlink_metadata(link).map_or(0, |link| link.mode() & (READS | WRITES)) {
+        READS => WRITES,
+        WRITES => READS,
+        _ => READS | WRITES,
+    }
+}
+
+/// Both addresses of `tcp HERE → PEER`.
+fn connection(object: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let (here, peer) = object.strip_prefix("tcp ")?.split_once(" → ")?;
+    Some((here.parse().ok()?, peer.parse().ok()?))
+}
+
+fn socket(inode: u64) -> String {
+    format!("socket:[{inode}]")
+}
+
+/// Looks for connections in the networks of all processes.
+fn in_other_networks(asked: &[(usize, SocketAddr, SocketAddr)], wanted: &mut Vec<Wanted>, end: Instant) {
+    let mut seen = HashSet::new();
+    for pid in if asked.is_empty() { Vec::new() } else { processes() } {
+        let process = format!("/proc/{}", pid.0);
+        if seen.len() > NETWORKS || Instant::now() >= end {
+            break;
+        }
+        if !network(&process).is_some_and(|network| seen.insert(network)) {
+            continue;
+        }
+        for name in ["tcp", "tcp6"] {
+            let connections = Connections::parse(&table(&process, name));
+            for &(of, here, peer) in asked {
+                if let Some(inode) = connections.facing(here, peer) {
+                    wanted.push(Wanted { link: socket(inode), permits: READS | WRITES, of });
+                }
+            }
+        }
+    }
+}
+
+/// Processes that have what is wanted among their descriptors. Who asks has both ends of a pipe at times, and counts only where nobody
+/// else has it.
+fn holders(descriptors: &[Descriptor<'_>], wanted: &[Wanted], end: Instant) -> Vec<Found> {
+    let mut found = vec![Found::default(); descriptors.len()];
+    if wanted.is_empty() {
+        return found;
+    }
+    let mut by_link: HashMap<&str, Vec<&Wanted>> = HashMap::new();
+    wanted.iter().for_each(|one| by_link.entry(&one.link).or_default().push(one));
+    let mut own = vec![None; descriptors.len()];
+    for pid in processes() {
+        let mut told = HashSet::new();
+        for one in has(pid, &by_link, end) {
+            let Some(descriptor) = descriptors.get(one.of).filter(|_| told.insert(one.of)) else { continue };
+            if descriptor.pid == pid {
+                own[one.of] = Some(pid);
+            } else if let Some(found) = found.get_mut(one.of) {
+                add(found, pid);
+            }
+        }
+    }
+    let whole = Instant::now() < end;
+    for one in wanted {
+        let Some(found) = found.get_mut(one.of).filter(|found| found.ends.is_empty()) else { continue };
+        match own[one.of] {
+            _ if !whole => found.unknown = "not all processes could be looked at in time",
+            Some(pid) => add(found, pid),
+            None => found.unknown = "no process has it",
+        }
+    }
+    found
+}
+
+fn add(found: &mut Found, pid: Pid) {
+    if found.ends.len() < OTHER_ENDS {
+        found.ends.push(OtherEnd { pid, state: state(pid) });
+    } else {
+        found.more += 1;
+    }
+}
+
+/// What of that a process has, as far as there is time: some have a million descriptors.
+fn has<'w>(pid: Pid, by_link: &HashMap<&str, Vec<&'w Wanted>>, end: Instant) -> Vec<&'w Wanted> {
+    let mut found = Vec::new();
+    if Instant::now() >= end {
+        return found;
+    }
+    let entries = fs::read_dir(format!("/proc/{}/fd", pid.0)).into_iter().flatten().flatten();
+    for entry in entries.take_while(|_| Instant::now() < end) {
+        let Ok(link) = fs::read_link(entry.path()) else { continue };
+        let Some(wanted) = link.to_str().and_then(|link| by_link.get(link)) else { continue };
+        let may = entry.metadata().map_or(0, |link| link.mode());
+        found.extend(wanted.iter().filter(|one| may & one.permits != 0));
+    }
+    found
+}
+
+fn processes() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid));
+    let own = Pid(std::process::id());
+    pids.filter(|pid| *pid != own).collect()
+}
+
+/// The state of a process's first thread; the name in front of it ends at the last bracket.
+fn state(pid: Pid) -> char {
+    let stat = machine::read(&format!("/proc/{}/stat", pid.0), 4096).unwrap_or_default();
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Long enough for any machine.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn of_child(child: &std::process::Child, number: i32) -> (String, String) {
+        let thread = format!("/proc/{0}/task/{0}", child.id());
+        let link = fs::read_link(format!("{thread}/fd/{number}")).unwrap();
+        (thread, link.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn who_may_do_with_a_pipe_what_the_asker_may_not_has_its_other_end() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut sink = Command::new("sleep").arg("1000").stdin(reader).spawn().unwrap();
+        let mut source = Command::new("sleep").arg("1000").stdout(writer).spawn().unwrap();
+        let ends = |child: &std::process::Child, number| {
+            let (thread, object) = of_child(child, number);
+            let descriptor = Descriptor { pid: Pid(child.id()), thread: &thread, number, object: &object };
+            find(&[descriptor], &mut Sockets::default(), LONG).remove(0)
+        };
+        let pids = |found: &Found| found.ends.iter().map(|end| end.pid.0).collect::<Vec<_>>();
+        let (of_source, of_sink) = (ends(&source, 1), ends(&sink, 0));
+        assert_eq!((pids(&of_source), of_source.more, of_source.unknown), (vec![sink.id()], 0, ""));
+        assert_eq!(pids(&of_sink), [source.id()]);
+        assert!(of_sink.ends[0].state.is_alphabetic(), "{of_sink:?}");
+        sink.kill().unwrap();
+        sink.wait().unwrap();
+        let alone = ends(&source, 1);
+        assert_eq!((alone.ends.len(), alone.unknown), (0, "no process has it"));
+        source.kill().unwrap();
+        source.wait().unwrap();
+    }
+
+    #[test]
+    fn without_time_it_is_said_that_not_all_were_looked_at() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let mut sink = Command::new("sleep").arg("1000").stdin(reader).stdout(Stdio::null()).spawn().unwrap();
+        let (thread, object) = of_child(&sink, 0);
+        let descriptor = Descriptor { pid: Pid(sink.id()), thread: &thread, number: 0, object: &object };
+        let found = find(&[descriptor], &mut Sockets::default(), Duration::ZERO);
+        assert_eq!(found[0].unknown, "not all processes could be looked at in time");
+        sink.kill().unwrap();
+        sink.wait().unwrap();
+    }
+
+    #[test]
+    fn the_other_end_of_a_connection_has_the_socket_that_faces_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let inherited: std::os::fd::OwnedFd = server.into();
+        let mut child = Command::new("sleep").arg("1000").stdin(inherited).spawn().unwrap();
+        let (here, there) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+        let object = format!("tcp {here} → {there}");
+        let own = Pid(std::process::id());
+        let thread = format!("/proc/{0}/task/{0}", own.0);
+        let number = client.as_raw_fd();
+        let descriptor = Descriptor { pid: own, thread: &thread, number, object: &object };
+        let found = find(&[descriptor], &mut Sockets::default(), LONG).remove(0);
+        assert_eq!(found.ends.iter().map(|end| end.pid.0).collect::<Vec<_>>(), [child.id()]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_connection_to_elsewhere_and_what_has_no_other_end_say_nothing() {
+        let own = Pid(std::process::id());
+        let thread = format!("/proc/{0}/task/{0}", own.0);
+        for object in
+            ["tcp 192.0.2.1:1 → 192.0.2.2:2", "tcp 127.0.0.1:9 listening", "/dev/null", "", "tcp x → y"]
+        {
+            let descriptor = Descriptor { pid: own, thread: &thread, number: 0, object };
+            assert_eq!(find(&[descriptor], &mut Sockets::default(), LONG), [Found::default()], "{object}");
+        }
+    }
+}
