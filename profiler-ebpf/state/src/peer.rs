@@ -1,4 +1,4 @@
-//! From whom a thread received last, and whether that is whom it works for.
+//! The peer that a thread received from last, and whether the thread works for that peer.
 //!
 //! In: a receive, a CPU sample or a send, while the thread runs. Out: a record of its own beside the thread's; whether its call slept
 //! for the receive; how many sends went to the connection that it received from last.

@@ -1,4 +1,4 @@
-//! The offsets that the kernel-side programs read by.
+//! The offsets at which the kernel-side programs read fields.
 //!
 //! In: the kernel's types, the hierarchy that tells containers apart. Out: the shared record.
 

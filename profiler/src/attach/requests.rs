@@ -1,6 +1,6 @@
-//! The offsets that the programs of disk requests read by.
+//! The offsets at which the programs of disk requests read fields.
 //!
-//! In: the kernel's types. Out: the shared record; none where the kernel lacks a field that all of it rests on.
+//! In: the kernel's types. Out: the shared record; none if the kernel lacks a field that every request needs.
 
 pub use profiler_common::block::BlockOffsets;
 

@@ -1,4 +1,4 @@
-//! One flame graph as the page holds it: a radix tree, and what of it was in which slice of time.
+//! One flame graph as the page holds it: a radix tree, and its weights in each slice of time.
 //!
 //! In: a tree, weights of its paths by slice. Out: columns. A chain of nodes without a branch and a weight of its own is one node with a
 //! run of names: some 1.5 nodes a stack, however deep it is. Weights are sparse: few stacks are in every slice.

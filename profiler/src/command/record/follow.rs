@@ -1,4 +1,4 @@
-//! The target's instances while recording: which are there, and which new cgroup is one.
+//! The target's instances while recording: which of them exist, and whether a new cgroup is an instance.
 //!
 //! In: cgroup events, names that runtimes record. Out: changes of presence, and the kernel side's filter where a target
 //! comes back under another path. Where the path stays, the kernel side follows by itself.

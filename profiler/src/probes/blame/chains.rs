@@ -1,7 +1,7 @@
 //! Wait chains: who waited for what while others waited for them.
 //!
-//! In: rows of links. Out: for each process and place of its waits the chains that explain them, each with its share; what is not
-//! explained, and why.
+//! In: rows of links. Out: for each process and place of its waits, the chains that explain them, each with
+//! its share; the part that no chain explains, and why.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};

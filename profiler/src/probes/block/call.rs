@@ -1,4 +1,4 @@
-//! What of a slow call was requests of its thread.
+//! The part of a slow call that the disk requests of its thread took.
 //!
 //! In: a call, the long requests of the target. Out: its disk, and how long requests were in the queue and in the device.
 

@@ -1,7 +1,7 @@
 //! Rows of disk requests.
 //!
-//! In: deltas of one interval. Out: totals, and who kept each disk busy while others waited for it, which only the intervals
-//! tell.
+//! In: deltas of one interval. Out: totals; and who kept each disk busy while others waited for it, which can
+//! be computed only interval by interval.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -1,8 +1,9 @@
-//! Whether a process's threads work for whom they received from last.
+//! Whether the threads of a process work for the peer that they received from last.
 //!
-//! In: how its sends compared with its receives; its stacks; what was attached. Out: believed, or why not. A runtime that reads on one
-//! thread and works on another, or lets one thread take turns, sends to others than it received from last; so does every proxy. Then
-//! no peer is told.
+//! In: how its sends compared with its receives; its stacks; what was attached. Out: believed, or why not.
+//! Some processes send to others than they received from last: every proxy does, and so does a runtime that
+//! reads on one thread and works on another, or whose thread serves several peers in turn. Of these processes
+//! no peer is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,8 @@
 //! Rows of receives that were waited for, and of CPU samples by peer.
 //!
-//! In: deltas of one interval. Out: totals per (process, call, peer), and per (address, stack), bounded: what is new when there are too
-//! many peers is kept without its port, and then without its address. How sends compared with receives.
+//! In: deltas of one interval. Out: totals per (process, call, peer), and per (address, stack), bounded: once
+//! there are too many peers, a new one is kept without its port, and then without its address. Per process:
+//! how many sends went to the peer received from last.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

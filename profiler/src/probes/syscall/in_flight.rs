@@ -1,7 +1,7 @@
 //! Calls that had not returned at the end, as tables and sentences tell them.
 //!
-//! In: a profile. Out: the class of each; groups of one process name, call and kernel stack: what hangs before what does
-//! not, what no signal ends before what one would, many before few.
+//! In: a profile. Out: the class of each; groups of one process name, call and kernel stack. First come
+//! groups that hang, then, of equals, those that no signal ends, then those with many calls.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

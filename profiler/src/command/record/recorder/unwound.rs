@@ -1,6 +1,7 @@
 //! Copies of user stacks are unwound.
 //!
-//! In: copies in their ring. Out: stacks in the interner; what the kernel side may know of them.
+//! In: copies in their ring. Out: stacks in the interner; and for the kernel side, how to recognize these
+//! stacks, so that it does not copy them again.
 
 use super::Recorder;
 use crate::cli::settings::Unwind;
