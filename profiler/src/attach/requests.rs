@@ -55,7 +55,8 @@ pub fn offsets(types: &Types<'_>) -> Option<BlockOffsets> {
 /// The controllers, each with the number of its hierarchy: 0 is v2.
 const CGROUPS: &str = "/proc/cgroups";
 
-/// Whether requests are billed to cgroups of the v2 hierarchy: not where the io controller is in one of v1.
+/// Whether requests are billed to cgroups of the v2 hierarchy. They are not if a v1 hierarchy has the io
+/// controller.
 fn bills_v2(controllers: &Result<String, String>) -> bool {
     let line = controllers.iter().flat_map(|text| text.lines()).find(|line| line.starts_with("blkio\t"));
     line.is_none_or(|line| line.split('\t').nth(1) == Some("0"))

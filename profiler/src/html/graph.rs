@@ -48,7 +48,8 @@ pub struct Coded {
 }
 
 impl Graph {
-    /// Of all paths; `cells` are those of each slice, and whatever they lack has no time: it is in slice `slices`.
+    /// The graph of all paths. `cells` are the weights in each slice; weight that is in no cell has no time,
+    /// and goes to slice `slices`.
     pub fn new(picture: Picture, folded: &Folded, names: &mut Names, cells: Vec<Cell>, slices: u32) -> Self {
         let trie = Trie::new(folded, names);
         let mut left: Vec<u64> = vec![0; trie.nodes.len()];

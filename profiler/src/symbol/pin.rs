@@ -33,7 +33,7 @@ type Identity = ((u32, u32), u64, String);
 /// A file that is held.
 #[derive(Debug)]
 pub struct Pin {
-    /// Its place: it is opened through `/proc/self/fd` by who reads it.
+    /// Its place. The child that reads the file opens it through `/proc/self/fd`.
     pub place: OwnedFd,
     /// As it was when it was pinned.
     pub seen: Seen,

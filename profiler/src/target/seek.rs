@@ -221,7 +221,7 @@ pub enum Whose {
     Nobodys,
     /// Its runtime has not described it yet.
     Unknown,
-    /// That of the seek at this position: its path, id and level.
+    /// An instance of the seek at this position: the cgroup's path, id and level.
     Of(usize, String, (u64, u32)),
 }
 

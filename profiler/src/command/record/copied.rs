@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::profile::{Class, Cut, Ledger, Pid, StackCopy, StackId};
 use crate::symbol::{Found, Interner};
 
-/// Copies whose stacks are remembered: a row may come long after its copy, when what it tells of has ended.
+/// Copies whose stacks are remembered: a row may come long after its copy, once its call has ended.
 const REMEMBERED: usize = 1 << 18;
 
 /// Copies on their way to stacks.

@@ -26,7 +26,8 @@ pub const RULES: &[Rule] = &[disk_wait];
 const ON: [&str; 4] = ["disk", "disk limit", "page fault: disk", "page fault: disk limit"];
 /// Of the time, of 100.
 const LEAST_PERCENT: u64 = 5;
-/// Requests that a sentence rests on, at least: those of who waits, and those of who is named for it.
+/// Requests that a sentence rests on, at least: of the process that waits, and of the process that is named
+/// for it.
 const LEAST_REQUESTS: u64 = 10;
 
 /// Time that a line waited for disks.

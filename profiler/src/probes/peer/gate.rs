@@ -91,8 +91,9 @@ fn is_told(profile: &Profile) -> bool {
     plans.any(|plan| plan.active && plan.backend.split(" + ").any(|name| name.starts_with(SENDS)))
 }
 
-/// Programs whose runtime moves work between threads, among those whose samples have peers. The first stacks of each tell. Sends do not
-/// tell it: work that is short stays on its thread, and is nearly all sends; work that is long moves, and is nearly all CPU time.
+/// Programs whose runtime moves work between threads, among those whose samples have peers. The first stacks
+/// of each show it. Sends do not: short work stays on its thread, and makes nearly all sends; long work
+/// moves, and takes nearly all CPU time.
 fn moving(profile: &Profile) -> BTreeSet<Pid> {
     let mut seen: BTreeMap<Pid, usize> = BTreeMap::new();
     let mut moving = BTreeSet::new();

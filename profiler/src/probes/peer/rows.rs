@@ -73,7 +73,7 @@ pub struct PeerRows {
 /// What the probe's rows are.
 pub type Rows = PeerRows;
 
-/// Rows of a session from which on new ones have no port; from twice as many on, no address.
+/// From this number of rows on, new rows have no port; from twice this number on, no address.
 const KEPT: usize = 8_192;
 /// Addresses of a session that CPU samples are kept by.
 pub const HOSTS: usize = 1_024;

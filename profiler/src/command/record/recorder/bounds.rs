@@ -18,7 +18,7 @@ impl Recorder {
         true
     }
 
-    /// Lets rows of stacks that had no room become one, so that they take none either.
+    /// Makes rows of stacks that had no room one row, so that they take no room either.
     pub(super) fn drop_stacks(&mut self, interval: &mut Interval) {
         if self.interner.is_full() {
             interval.rekey(&Dropped(|stack| self.interner.knows(stack)));

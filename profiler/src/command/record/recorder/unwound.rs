@@ -38,7 +38,8 @@ impl Recorder {
         self.unwind_these(&copies);
     }
 
-    /// A process becomes another program at `time_ns`: what was copied before is unwound by the mappings it had.
+    /// A process executes another program at `time_ns`: stacks that were copied before are unwound by the
+    /// mappings it had then.
     pub(super) fn unwind_before(&mut self, pid: Pid, time_ns: u64) {
         if self.profile.processes.get(pid).is_none() {
             return;
