@@ -18,7 +18,7 @@ pub const I386_BIT: u32 = 1 << 31;
 pub const X32: u32 = 1 << 10;
 /// In a short number: of the i386 table.
 pub const I386: u32 = 1 << 11;
-/// In a wide number: the call began before the recording. Its times are those since then.
+/// In a wide number: the call began before the recording. Its times count from the start of the recording.
 pub const BEGAN_BEFORE_BIT: u32 = 1 << 29;
 /// In a short number: the same.
 pub const BEGAN_BEFORE: u32 = 1 << 12;

@@ -13,7 +13,7 @@ pub mod kind {
     pub const WRITE: u8 = 1;
     /// Waits until the device has written what it holds; no data.
     pub const FLUSH: u8 = 2;
-    /// Tells the device what is not needed any more.
+    /// Tells the device which blocks are not needed any more.
     pub const DISCARD: u8 = 3;
     /// Anything else: commands of drivers, zeroes written by the device.
     pub const OTHER: u8 = 4;
@@ -55,7 +55,7 @@ crate::shared_record!(BlockKey, 24);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BlockRow {
-    /// Requests by their time in the device; where it is not known, all are in the first.
+    /// Requests by their time in the device; if the time is not known, all are in the first slot.
     pub device_slots: [u32; SLOTS],
     /// The same by their time in the queue.
     pub queue_slots: [u32; SLOTS],

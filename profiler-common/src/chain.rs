@@ -80,7 +80,7 @@ pub struct LinkRow {
     pub total_ns: u64,
     /// What the parent explains of it, ns.
     pub explained_ns: u64,
-    /// What it explains of other waits, most of which another link explains, ns.
+    /// Time that the parent explains in other waits, most of whose time another link explains, ns.
     pub also_ns: u64,
 }
 crate::shared_record!(LinkRow, 32);

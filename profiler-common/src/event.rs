@@ -66,7 +66,8 @@ pub struct InFlightEvent {
     pub queue: u32,
     /// How long before `enter_ns` a call that began before attach is known to have begun, ns.
     pub before_ns: u64,
-    /// 1 when the registers that follow are those with which a sleeping thread of 64 bits entered the kernel; else they are nothing.
+    /// 1: the registers that follow are those with which a sleeping 64-bit thread entered the kernel.
+    /// Otherwise they mean nothing.
     pub user: u64,
 }
 crate::shared_record!(InFlightEvent, 96);

@@ -20,7 +20,8 @@ macro_rules! each_outcome {
             PartsImplausible,
             /// Lost: a switch of a thread inside a call was not seen (known from the kernel's own count).
             SwitchMissed,
-            /// Class, no loss: no program saw that a thread was switched in; the scheduler's own account of it made up for that.
+            /// Class, no loss: no program saw that a thread was switched in; the scheduler's own accounting
+            /// of the thread filled the gap.
             SwitchRecovered,
             /// Lost: a sleep inside a call ended and its wakeup was not seen.
             WakeupMissed,
@@ -59,8 +60,8 @@ macro_rules! each_outcome {
             CpuRowFull,
             /// Lost: no memory for a thread's state, its calls go unseen.
             ThreadStateFull,
-            /// Class, no loss yet: the ring buffer was full, the frames go with the stack's next event. What never
-            /// arrives, user space finds in the rows.
+            /// Class, no loss yet: the ring buffer was full, so the frames go with the stack's next event. If
+            /// they never arrive, user space finds out from the rows.
             StackDeferred,
             /// Lost: the ring buffer was full, a process event did not arrive.
             EventRingFull,
@@ -92,7 +93,7 @@ macro_rules! each_outcome {
             LsmLevelsTaken,
             /// Lost: functions entered whose returns were missed, given up when a thread's record was full.
             LsmNestingFull,
-            /// Lost: functions entered whose returns were missed, found when one below returned.
+            /// Lost: functions entered whose returns were missed, found when a function below them returned.
             LsmReturnMissed,
             /// Discarded: a function returned that was not seen entered (in progress at attach).
             LsmUnmatchedReturn,

@@ -25,7 +25,7 @@ pub struct PeerKey {
     pub tgid: u32,
     /// The one writer of this row, see [`crate::writer`].
     pub writer: u32,
-    /// The peer's port; 0 unless [`CONNECTED`]: that of a client is a number of the moment.
+    /// The peer's port; 0 unless [`CONNECTED`], because a client's port is chosen anew for each connection.
     pub port: u16,
     /// System call, its short number (see [`crate::abi`]).
     pub nr: u16,

@@ -14,7 +14,7 @@ pub enum Told {
     Unread,
     /// By the layout of glibc's mutex.
     Glibc,
-    /// By that of its robust mutex.
+    /// By the layout of glibc's robust mutex.
     GlibcRobust,
     /// By musl's mutex that counts, checks, or is robust.
     Musl,
@@ -28,7 +28,7 @@ pub enum Told {
     Unreadable,
     /// No thread has the owner's number any more.
     Ended,
-    /// The owner's number is that of a thread that cannot be it.
+    /// The owner's number belongs to a thread that cannot be the owner.
     Stranger,
     /// The program has 32 bits: its locks have other layouts.
     Narrow,
@@ -76,10 +76,10 @@ const TID_BITS: u32 = 22;
 const TID_ALL: u32 = (1 << TID_BITS) - 1;
 /// In a packed owner: the lock may be shared by processes.
 pub const SHARED: u32 = 1 << 31;
-/// In a packed owner: it is one; 0 is none.
+/// In a packed owner: set in every packed owner, so that none is 0.
 const IS: u32 = 1 << 30;
 
-/// Packs what is told of an owner: never 0.
+/// Packs an owner and how it is known: never 0.
 #[inline(always)]
 pub const fn pack(told: u32, tid: u32) -> u32 {
     IS | told << TID_BITS | tid & TID_ALL

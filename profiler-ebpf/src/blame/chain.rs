@@ -1,7 +1,8 @@
 //! Wait chains: what the thread that ends a long wait had itself waited for meanwhile.
 //!
-//! In: a thread that is woken after a long wait, and that comes back from it. Out: the row of its link, and its link in its memory, for
-//! the waits that it will end. An interrupt hands nothing on: it has nothing to do with the thread that it hit.
+//! In: a thread that is woken after a long wait, and that comes back from it. Out: the row of its link; and
+//! the link in the thread's memory, for the waits that the thread will end. An interrupt that ends a wait
+//! hands no link on, because it has nothing to do with the thread that it interrupted.
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;

@@ -1,7 +1,8 @@
 //! Threads outside the target that end waits of the target: their own long waits are links of chains, too.
 //!
-//! In: switches and wakeups of threads that have no record. Out: their waits, in their memories and in the rows of links. A thread is
-//! followed from the first long wait on that it ends; a byte for its number says so, so that all others cost a look at that only.
+//! In: switches and wakeups of threads that have no record. Out: their waits, in their memories and in the
+//! rows of links. A thread is followed from the first long wait that it ends. A table of words, indexed by
+//! thread number, marks who is followed; any other thread costs one look at its word.
 
 use profiler_common::chain::OUTSIDE;
 use profiler_common::event::NOT_IN_CALL;

@@ -1,4 +1,4 @@
-//! Long waits of the target's threads, for all that is said of who is to blame.
+//! Long waits of the target's threads, handed on to `chain` and `held`.
 //!
 //! In: a thread that is woken after a long wait, and that comes back from it. Out: its chain, and who held the lock it waited for.
 

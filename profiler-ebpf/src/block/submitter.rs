@@ -1,8 +1,8 @@
-//! Who submits a request: when it completes, whatever runs there has nothing to do with it.
+//! Who submits a request. Whatever thread runs when the request completes has nothing to do with it.
 //!
-//! In: the address of a request that is submitted, or of its bio, while the submitter runs. Out: the submitter, once the
-//! request completes. No lock: a table of sets of four, each entry two words that belong together only if their seal says
-//! so. What was overwritten is not known; it is never another's.
+//! In: the address of a request that is submitted, or of its bio, while the submitter runs. Out: the
+//! submitter, when the request completes. No lock: a table of sets of four entries, whose two words belong
+//! together only if the seal matches. The submitter of an overwritten entry is unknown, never a wrong one.
 
 use core::ffi::c_void;
 

@@ -1,7 +1,7 @@
 //! The last calls that ended on each CPU, for a thread that dies.
 //!
-//! In: each call that ends. Out: a ring for each CPU, which user space reads when somebody died. A call pays for one look-up
-//! and a few stores; where nobody asked for it, for nothing.
+//! In: each call that ends. Out: a ring for each CPU, which user space reads when somebody died. A call pays
+//! for one look-up and a few stores, and for nothing if nobody asked for its last calls.
 
 use aya_ebpf::helpers::generated::bpf_get_smp_processor_id;
 use aya_ebpf::macros::map;

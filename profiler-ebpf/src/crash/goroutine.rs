@@ -1,4 +1,4 @@
-//! The stack that a fault in C goes on with, if Go called C.
+//! The goroutine's stack, on which the stack of a fault in C continues if Go called C.
 //!
 //! In: the running thread. Out: the stack of its goroutine, in a map by thread. C runs on the thread's own stack; Go's runtime keeps where
 //! the goroutine stood. A thread that is not Go's has other words there, which do not point at each other.

@@ -1,7 +1,7 @@
 //! Who sent a process the signal that may end it.
 //!
-//! In: signals, victims of a want of memory. Out: rows of `SENDERS`, for processes of the target. Most signals are left
-//! after two comparisons.
+//! In: signals, victims of the out-of-memory killer. Out: rows of `SENDERS`, for processes of the target.
+//! Most signals are left after two comparisons.
 
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;

@@ -1,5 +1,6 @@
-//! Restarts: the target's cgroups are followed to the ids that they get anew. Hooks: raw tracepoints `cgroup_mkdir`,
-//! `cgroup_rmdir`; `process` calls `inside` at each exec, `death` where a process ended.
+//! Restarts: the target's cgroups are followed when they are made anew and get other ids. Hooks: raw
+//! tracepoints `cgroup_mkdir`, `cgroup_rmdir`; `process` calls `inside` at each exec, `death` where a process
+//! ended.
 //!
 //! Produces: the ids of `FOLLOWED`, by which the target filter decides, and a cgroup event for each change.
 

@@ -1,8 +1,9 @@
 //! Functions of the security layer are entered and return. The two programs are loaded once per function (a site); the
 //! loader puts the site's numbers into them.
 //!
-//! In: an entry or return. Out: the time between them, for its row. A thread's open functions are in a record of its own:
-//! they may sleep, nest, and be interrupted by softirqs, which run others on top and return first.
+//! In: an entry or return. Out: the time between them, for its row. A thread's open functions are in a record
+//! of its own: the functions may sleep, nest, and be interrupted by softirqs, whose own functions run on top
+//! and return first.
 
 use core::ffi::c_void;
 

@@ -26,9 +26,9 @@ const EMPTY: u32 = (DEPTH as u32 + 1) * STEP as u32;
 /// Offset of the last begin that there is room for.
 const LAST: u64 = (DEPTH as u64 - 1) * STEP;
 
-/// One cache line for each task. Tasks can share one: of two that run at the same time on two CPUs, each takes the place
-/// from the other, and `owner` tells whose it is. A return whose place was taken meanwhile is counted as unmatched. What
-/// interrupts a task uses the places above its own, and leaves the record as it was.
+/// One cache line for each task. Two tasks can share a line: if they run at the same time on two CPUs, each
+/// takes it from the other, and `owner` says whose it is. A return whose line was taken meanwhile is counted
+/// as unmatched. An interrupt uses the places above the task's own, and leaves the record as it was.
 #[repr(C, align(64))]
 pub struct Open {
     /// The task's address.
@@ -114,7 +114,7 @@ impl Open {
         Some(unsafe { self.begin(offset) })
     }
 
-    /// The begin of the function on top, which is in no function any more; none where it is in none.
+    /// Takes off the function on top, and returns its begin; none if the task is in no function.
     #[inline(always)]
     pub fn pop(&self) -> Option<u64> {
         let offset = opaque(self.room().wrapping_sub(STEP));
@@ -128,7 +128,8 @@ impl Open {
     }
 }
 
-/// A task enters a function, and its record is another task's, full or new. None: the task is not measured.
+/// A task enters a function, and its record belongs to another task, is full, or is new. None: the task is
+/// not measured.
 #[cold]
 #[inline(never)]
 pub fn take(task: u64) -> Option<Record> {

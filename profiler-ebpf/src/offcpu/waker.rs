@@ -68,8 +68,8 @@ fn note(ctx: *mut c_void, thread: &Thread, woken: Task) -> u32 {
     0
 }
 
-/// Whether what runs here is the running thread's own work: that of a call, or of its end. An interrupt of user code runs on that
-/// thread's stack, too: then the thread is in no call.
+/// Whether the code that runs here is the running thread's own work: a call's, or its end's. An interrupt of
+/// user code runs on the thread's stack, too, but then the thread is in no call.
 #[inline(always)]
 fn in_task(running: Task, on_own_stack: bool) -> bool {
     on_own_stack && (!task::makes_calls(running) || asked::of(running).is_some())

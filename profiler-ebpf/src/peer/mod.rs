@@ -1,8 +1,9 @@
 //! `peer` probe. Hooks: BTF tracepoints `tcp_rcv_space_adjust`, `sock_send_length`, or the entry of `tcp_sendmsg`; `syscall` calls
 //! `row` at the end of a call that slept, `cpu` calls `sample`.
 //!
-//! Produces: what each thread received last, which `crash` and slow calls tell; rows of calls that slept until they received, per
-//! (process, call, peer); CPU samples per (stack, peer); sends that went to whom the thread received from last, and others.
+//! Produces: what each thread received last, which `crash` and slow calls tell; rows of calls that slept
+//! until they received, per (process, call, peer); CPU samples per (stack, peer); how many sends went to the
+//! peer that the thread received from last, and how many to others.
 
 pub mod last;
 mod receive;

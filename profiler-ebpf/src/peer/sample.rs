@@ -1,7 +1,7 @@
-//! CPU samples by whom their thread received from last.
+//! CPU samples by the peer that their thread received from last.
 //!
-//! In: a sample that has a row of its own. Out: the same in `PEER_SAMPLES`, with the peer; what has none is in the sample's own row
-//! only.
+//! In: a sample that has a row of its own. Out: the same in `PEER_SAMPLES`, with the peer; a sample without a
+//! peer is in its own row only.
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::HashMap;

@@ -1,4 +1,5 @@
-//! The longest of something one by one: a table of so many, in which a longer one takes the place of the shortest.
+//! The longest calls or requests one by one: a table of fixed size, in which a longer one takes the place of
+//! the shortest.
 //!
 //! In: such a table. Out: the place of the shortest in it.
 

@@ -1,6 +1,6 @@
 //! Where stacks are taken into: a buffer for each program, on each CPU.
 //!
-//! In: the program. Out: a buffer that no other program uses that can run at the same time on this CPU.
+//! In: the program. Out: a buffer. Two programs that can run on top of each other on a CPU never share one.
 
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;

@@ -1,6 +1,7 @@
-//! The profiler's own children, which read foreign files: as little measured as the profiler itself.
+//! The profiler's own children, which read foreign files: like the profiler itself, they are not measured.
 //!
-//! In: forks of the profiler, ends of processes. Out: whether a process is one of them. What does not fit is measured.
+//! In: forks of the profiler, ends of processes. Out: whether a process is one of them. A child that has no
+//! room in the table is measured.
 
 /// At once: one that looks, one that names, one that answers a question.
 const CHILDREN: usize = 4;

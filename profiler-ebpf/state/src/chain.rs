@@ -1,4 +1,4 @@
-//! A thread's last long waits, for the chains of those that it ends.
+//! A thread's last long waits, for the chains of the waits that it ends.
 //!
 //! In: long waits as they end. Out: how much of another wait each of them covers.
 

@@ -1,6 +1,7 @@
 //! What a wait takes over from the thread that ends it.
 //!
-//! In: the last long waits of that thread. Out: the links that lie inside of the wait; its parent is the one that explains most.
+//! In: the last long waits of that thread. Out: the links that lie inside the wait. The link that explains
+//! most becomes the wait's parent.
 
 use profiler_common::chain::{DEEPEST, How, NO_LINK};
 

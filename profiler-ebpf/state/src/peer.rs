@@ -1,4 +1,4 @@
-//! From whom a thread received last, and whether that is whom it works for.
+//! The peer that a thread received from last, and whether the thread works for that peer.
 //!
 //! In: a receive, a CPU sample or a send, while the thread runs. Out: a record of its own beside the thread's; whether its call slept
 //! for the receive; how many sends went to the connection that it received from last.
@@ -11,8 +11,9 @@ use crate::field::Field;
 use crate::slot::Slot;
 use crate::thread::{Thread, flag};
 
-/// Sends that a thread counts by itself before it hands them over: their row costs a look-up. Where a sample came before a send, it
-/// hands over at once: no row is wanted as much as that of a thread that is sampled.
+/// Sends that a thread counts by itself before it adds them to their row, which costs a look-up. If a CPU
+/// sample came before a send, it adds them at once, because the row matters most for threads that are
+/// sampled.
 const SENDS: u32 = 16;
 
 /// What is known of a thread's last receive. Only the thread itself writes it, and the timer on top of it.
@@ -85,7 +86,7 @@ impl LastPeer {
         self.sampled.set(self.sampled.get().wrapping_add(1));
     }
 
-    /// The thread sent something. What it hands over for its process's row: no sends where it is not yet time.
+    /// The thread sent something. Returns what to add to its process's row: no sends if it is not yet time.
     #[inline(always)]
     pub fn sent(&self, peer: &Peer) -> SendRow {
         let differs = self.address[0].get() ^ peer.address[0]

@@ -38,7 +38,7 @@ pub struct Over {
     pub user: u64,
 }
 
-/// What a call is that begins while an interrupted one waits.
+/// What a call means that begins while an interrupted one waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Its restart.
@@ -55,8 +55,8 @@ pub fn is_interruption(ret: i64) -> bool {
     (-516..=-512).contains(&ret)
 }
 
-/// Puts the call that was interrupted aside; it has ended already. If another one waits there, that one is over: this one
-/// is of its handler, and only one can wait.
+/// Puts the call that was interrupted aside; it has ended already. If another call waits there, that call is
+/// over: the new one was made in its handler, and only one can wait.
 #[inline(always)]
 pub fn at_exit(thread: &Thread, now: u64, stack_pointer: Option<u64>, ret: i64) -> Option<Over> {
     let interrupted = &thread.interrupted;

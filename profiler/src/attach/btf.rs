@@ -1,8 +1,8 @@
 //! Field offsets from the kernel's own type information, in one linear scan.
 //!
-//! In: the bytes of `/sys/kernel/btf/vmlinux`. Out: offsets of the few fields the programs read.
-//! A full BTF parse takes most of a loader's start; this one reads names of a handful of types
-//! (format: Documentation/bpf/btf.rst of the kernel).
+//! In: the bytes of `/sys/kernel/btf/vmlinux`. Out: offsets of the few fields the programs read. Parsing all
+//! of BTF would take most of the time that a loader needs to start; this scan reads only the names of a
+//! handful of types (format: Documentation/bpf/btf.rst of the kernel).
 
 use std::collections::{HashMap, HashSet};
 

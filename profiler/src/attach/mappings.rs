@@ -1,6 +1,7 @@
-//! Where the kernel keeps the mappings of a process, and what else tells of its death.
+//! Where the kernel keeps the mappings of a process, and the other fields that describe its death.
 //!
-//! In: the kernel's types. Out: offsets; what a kernel lacks is not known of a fault.
+//! In: the kernel's types. Out: offsets. If this kernel lacks a field, faults lack the fact that the field
+//! holds.
 
 use profiler_common::global::Offsets;
 

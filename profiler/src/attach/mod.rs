@@ -1,4 +1,4 @@
-//! Attached: the kernel side, loaded and attached.
+//! Loads and attaches the kernel side.
 //!
 //! In: a validated [`Request`]. Out: [`Attached`], whose maps `collect` drains, and the plan that
 //! says which backend each probe got and what it misses. Detached when dropped.

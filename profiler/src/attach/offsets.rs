@@ -1,4 +1,4 @@
-//! The offsets that the kernel-side programs read by.
+//! The offsets at which the kernel-side programs read fields.
 //!
 //! In: the kernel's types, the hierarchy that tells containers apart. Out: the shared record.
 
@@ -211,7 +211,8 @@ fn files(types: &Types<'_>, offsets: Offsets) -> Option<Offsets> {
     })
 }
 
-/// Since when threads are off the CPU, by the clock of that CPU: a kernel without groups has no way from one to the other.
+/// Fields that say since when a thread is off the CPU. A kernel without CPU cgroups has no field that leads
+/// from the thread to the clock of that CPU.
 fn absence(types: &Types<'_>, offsets: Offsets) -> Option<Offsets> {
     queue(types)?;
     Some(Offsets {

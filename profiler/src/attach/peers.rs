@@ -1,6 +1,6 @@
-//! The offsets that the program of receives reads by.
+//! The offsets at which the program of receives reads fields.
 //!
-//! In: the kernel's types. Out: the shared record; none where the kernel lacks a field that all of it rests on.
+//! In: the kernel's types. Out: the shared record; none if the kernel lacks a field that every peer needs.
 
 pub use profiler_common::peer::PeerOffsets;
 

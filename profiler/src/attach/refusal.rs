@@ -1,4 +1,4 @@
-//! What is said, and done, about a program that the kernel refused.
+//! A program that the kernel refused: what the user is told, and how the program is unloaded.
 //!
 //! In: the error, the program. Out: one line, the verifier's last lines; the program unloaded.
 

@@ -1,6 +1,6 @@
-//! The offsets that the programs of disk requests read by.
+//! The offsets at which the programs of disk requests read fields.
 //!
-//! In: the kernel's types. Out: the shared record; none where the kernel lacks a field that all of it rests on.
+//! In: the kernel's types. Out: the shared record; none if the kernel lacks a field that every request needs.
 
 pub use profiler_common::block::BlockOffsets;
 
@@ -55,7 +55,8 @@ pub fn offsets(types: &Types<'_>) -> Option<BlockOffsets> {
 /// The controllers, each with the number of its hierarchy: 0 is v2.
 const CGROUPS: &str = "/proc/cgroups";
 
-/// Whether requests are billed to cgroups of the v2 hierarchy: not where the io controller is in one of v1.
+/// Whether requests are billed to cgroups of the v2 hierarchy. They are not if a v1 hierarchy has the io
+/// controller.
 fn bills_v2(controllers: &Result<String, String>) -> bool {
     let line = controllers.iter().flat_map(|text| text.lines()).find(|line| line.starts_with("blkio\t"));
     line.is_none_or(|line| line.split('\t').nth(1) == Some("0"))

@@ -1,7 +1,8 @@
-//! CPU samples that follow the CPUs: an event of a CPU that goes offline is dead for good, also when the CPU comes back.
+//! CPU samples of the CPUs that are online. The perf event of a CPU that goes offline stays dead when the CPU
+//! comes back; so a new event is opened then.
 //!
-//! Hooks: one `cpu-clock` event on each CPU that is online. Out: their program runs; the time, ns, in which an online CPU
-//! was not sampled.
+//! Hooks: one `cpu-clock` event on each CPU that is online. Out: the program runs at each event; the time,
+//! ns, for which an online CPU was not sampled.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! Loading and attaching, in an order that lets counting start early and sees each call whole.
 //!
-//! In: a request. Out: [`Attached`]. Switches are attached first, so that of every call whose begin is seen, the sleep is
-//! seen, too; then system calls. The kernel's BTF is parsed meanwhile. Other BTF tracepoints, samples and the seeding
-//! of in-flight calls follow.
+//! In: a request. Out: [`Attached`]. Switches are attached before system calls: if the begin of a call is
+//! seen, its sleep is seen, too. The kernel's BTF is parsed meanwhile. Other BTF tracepoints, samples and the
+//! seeding of in-flight calls follow.
 
 use std::fs::File;
 use std::thread::{self, JoinHandle};

@@ -1,8 +1,8 @@
 //! How much memory and work one capture may ask for.
 //!
-//! In: chunks as they are decoded and the profile they make. Out: go on, or why not.
-//! Rows of the same key merge, so a long honest session stays small; only what piles up counts. What is spelled is bounded
-//! where it is spelled: names of a stack, bytes of a name, frames of a picture, bytes of a file.
+//! In: chunks as they are decoded and the profile they make. Out: go on, or why not. Rows of the same key
+//! merge, so a long honest session stays small; only memory that remains after merging counts. Text is
+//! bounded where it is written out: names of a stack, bytes of a name, frames of a picture, bytes of a file.
 
 use crate::profile::row_set::ENTRY;
 use crate::profile::stack::{FRAME_MEMORY, Module, Resolution, Segment, Symbols};

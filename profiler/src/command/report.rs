@@ -1,7 +1,8 @@
 //! `profiler report`: a saved capture, rendered again.
 //!
-//! In: a capture, from any machine and any version up to this one. Out: one rendering on stdout,
-//! or all of them as files; the same bytes that `record` made. The page reads the capture again, for what was when.
+//! In: a capture, from any machine and any version up to this one. Out: one rendering on stdout, or all of
+//! them as files; the same bytes that `record` made. The page reads the capture again, to learn what happened
+//! when.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! What moved.
 //!
-//! In: two sides, whose slices were read for the same subjects. Out: for each subject and quantity what it was, what it is, and whether
-//! that is a difference or less than would have been seen.
+//! In: two sides, whose slices were read for the same subjects. Out: for each subject and quantity what it
+//! was, what it is, and a verdict: a difference, or a change too small to be seen.
 
 use std::collections::BTreeMap;
 

@@ -28,7 +28,7 @@ pub struct Fact {
     pub before: Vec<String>,
     /// What it is. Of a list: what came.
     pub after: Vec<String>,
-    /// It is a list, and what did not change is not told.
+    /// It is a list; items that did not change are left out.
     pub is_list: bool,
 }
 

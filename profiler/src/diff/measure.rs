@@ -1,4 +1,4 @@
-//! What is measured of a subject in a stretch of time.
+//! The quantities of a subject in a stretch of time.
 //!
 //! In: amounts. Out: the usual time of an event, quantiles that do not jump at the edges of buckets, rates.
 

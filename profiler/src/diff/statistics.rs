@@ -1,8 +1,9 @@
 //! Whether two series differ, and how large a difference would have been seen.
 //!
-//! In: one value for each slice of both sides. Out: a probability and a floor. Seconds of a steady load depend on the ones before, so the
-//! test is on means of five batches (Welch's t), and a difference must also exceed twice what quarters of one side differ by. Tried
-//! on recordings of steady loads: permuting seconds gave false alarms in a quarter of pairs, this rule in none of 24 (docs/decisions.md).
+//! In: one value for each slice of both sides. Out: a probability and a floor. Each second of a steady load
+//! depends on those before it. So the test is on means of five batches (Welch's t), and a difference must
+//! also exceed twice the range of the quarters of one side. Tried on recordings of steady loads: permuting
+//! seconds gave false alarms in a quarter of pairs, this rule in none of 24 (docs/decisions.md).
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 

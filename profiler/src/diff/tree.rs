@@ -1,7 +1,8 @@
-//! What is wide enough to be drawn of two sides.
+//! The stacks of two sides, as far as they are wide enough to be drawn.
 //!
-//! In: paths with two weights, in order. Out: folded lines with both; frames that are narrower than a part of a pixel in both are cut off
-//! their paths, whose weight stays with the frame below. Memory: a number for each path. No recursion.
+//! In: paths with two weights, in order. Out: folded lines with both; a frame that is narrower than a part of
+//! a pixel in both is cut off its path, and its weight stays with the frame below. Memory: a number for each
+//! path. No recursion.
 
 use super::paths::{Pair, Pairs};
 

@@ -1,7 +1,8 @@
 //! All rows of a profile in one shape, for formats that are tables.
 //!
-//! In: a rendering. Out: rows one by one, each with its `table`: `call`, `lock`, `hook`, `wait`, `cpu`, `stack` (of each picture),
-//! `column` (calls over time), `counter`, `loss`, `note`. A cell that a table has not is empty. Names are clean.
+//! In: a rendering. Out: rows one by one, each with its `table`: `call`, `lock`, `hook`, `wait`, `cpu`,
+//! `stack` (of each picture), `column` (calls over time), `counter`, `loss`, `note`. A column that a table
+//! does not use is empty in its rows. Names are clean.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,6 +1,7 @@
 //! The pictures of a profile as exports take them.
 //!
-//! In: a rendering, and one picture or none: all whose probe ran. Out: their folded paths with unit and title; never none.
+//! In: a rendering, and perhaps one picture; without one, all pictures whose probe ran. Out: folded paths
+//! with unit and title, of at least one picture.
 
 use std::rc::Rc;
 

@@ -1,8 +1,8 @@
 //! Exports: a profile in the formats of other tools.
 //!
-//! In: a rendering, and one picture or none: all. Out: bytes. A format is one file here with one function, `write`, and one row
-//! in `format`. Every export says whose profile it is and what is missing from it (`notes`), as far as its format has
-//! a place for that; docs/exports.md has the place.
+//! In: a rendering, and perhaps one picture; without one, all. Out: bytes. A format is one file here with one
+//! function, `write`, and one row in `format`. Every export says whose profile it is and what is missing from
+//! it (`notes`), as far as its format has a place for that; docs/exports.md has the place.
 
 mod csv;
 mod firefox;

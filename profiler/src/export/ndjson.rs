@@ -1,6 +1,6 @@
 //! NDJSON: all rows, one JSON object to a line, for jq and DuckDB.
 //!
-//! In: flat rows. Out: objects of the same fields; what a table has not is `null` or empty.
+//! In: flat rows. Out: objects of the same fields; a field that a table does not use is `null` or empty.
 
 use std::io::{self, BufWriter, Write};
 

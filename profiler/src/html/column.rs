@@ -47,7 +47,7 @@ impl Column {
     /// The column, deflated.
     ///
     /// # Errors
-    /// None that memory does not have.
+    /// Only if memory cannot be allocated.
     pub fn pack(&self) -> std::io::Result<Vec<u8>> {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(LEVEL));
         encoder.write_all(&self.0)?;

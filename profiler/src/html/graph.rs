@@ -1,4 +1,4 @@
-//! One flame graph as the page holds it: a radix tree, and what of it was in which slice of time.
+//! One flame graph as the page holds it: a radix tree, and its weights in each slice of time.
 //!
 //! In: a tree, weights of its paths by slice. Out: columns. A chain of nodes without a branch and a weight of its own is one node with a
 //! run of names: some 1.5 nodes a stack, however deep it is. Weights are sparse: few stacks are in every slice.
@@ -48,7 +48,8 @@ pub struct Coded {
 }
 
 impl Graph {
-    /// Of all paths; `cells` are those of each slice, and whatever they lack has no time: it is in slice `slices`.
+    /// The graph of all paths. `cells` are the weights in each slice; weight that is in no cell has no time,
+    /// and goes to slice `slices`.
     pub fn new(picture: Picture, folded: &Folded, names: &mut Names, cells: Vec<Cell>, slices: u32) -> Self {
         let trie = Trie::new(folded, names);
         let mut left: Vec<u64> = vec![0; trie.nodes.len()];

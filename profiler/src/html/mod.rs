@@ -1,8 +1,9 @@
 //! `report.html`: one page that holds the evidence, and lets a reader cut it by time.
 //!
-//! In: a rendering, and the chunks of its capture twice: once for what became of processes, once for what was when.
-//! Out: one file that needs nothing else: findings, time line, parts of slow calls, flame graphs, tables. It has at most some 5 MB; if that is
-//! not enough, light stacks are folded into the frames below, and the page says how many.
+//! In: a rendering, and the chunks of its capture twice: once to learn what became of processes, once to
+//! learn what happened when. Out: one file that needs nothing else: findings, time line, parts of slow calls,
+//! flame graphs, tables. It has at most some 5 MB; if that is not enough, light stacks are folded into the
+//! frames below, and the page says how many.
 
 mod column;
 mod digest;

@@ -1,7 +1,8 @@
 //! The viewer as the file holds it: without comments, indentation and spaces that mean nothing.
 //!
-//! In: a script whose strings and templates end on their own line, whose comments have lines of their own, and whose patterns hold no
-//! space. Out: the same script, shorter. Lines that end inside of a statement, or with one, go on in the next.
+//! In: a script whose strings and templates end on their own line, whose comments have lines of their own,
+//! and whose patterns hold no space. Out: the same script, shorter. A line that ends inside a statement, or
+//! with its semicolon, is joined with the next line.
 
 /// Shortens a script.
 pub fn script(source: &str) -> String {

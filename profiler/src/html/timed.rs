@@ -1,7 +1,9 @@
-//! What was when: the rows of each interval, as weights of the graphs' paths and times of the tables' rows.
+//! What happened when: the rows of each interval, as weights of the graphs' paths and times of the tables'
+//! rows.
 //!
-//! In: a rendering of the whole recording, and its chunks once more. Out: slices of time, of neighbouring intervals, and what is in each.
-//! A row that the whole recording spells in another way is left out here, and has no time.
+//! In: a rendering of the whole recording, and its chunks once more. Out: slices of time, of neighbouring
+//! intervals, and what is in each. A row that has another name in the whole recording is left out here, and
+//! has no time.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};

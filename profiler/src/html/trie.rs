@@ -1,4 +1,4 @@
-//! The tree of a graph: what has one begin stands below one node.
+//! The tree of a graph: paths that begin with the same frames share the nodes of these frames.
 //!
 //! In: sorted paths of [`Folded`]. Out: nodes in order (each before what stands on it), and for each path the node that it ends in. A
 //! node that weighs too little is folded into the one below it before it costs anything. Nothing recurses.

@@ -1,8 +1,9 @@
-//! Children that may be lost: what may hang, crash or eat memory is done in one of them.
+//! Child processes that may be lost: they do the work that may hang, crash or eat memory.
 //!
-//! In: what a child shall do, with which descriptors. Out: its answers, until it is silent for too long.
-//! A child that reads a file whose server does not answer may not even obey SIGKILL: it is left behind, holding nothing
-//! of ours, and named. All silence together costs this process a share of its time at most.
+//! In: what a child shall do, with which descriptors. Out: its answers, until it is silent for too long. A
+//! child that reads a file whose server does not answer may not even obey SIGKILL. Such a child is named and
+//! left behind; it holds nothing of ours. Waiting for silent children takes a bounded share of this process's
+//! time.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};

@@ -9,7 +9,8 @@ const PATH: &str = "/proc/locks";
 /// Bytes of it that are read at most.
 const LIMIT: u64 = 4 << 20;
 
-/// Holders by waiter; 0: the lock belongs to an open file, or to a process that is not in sight. None where nothing can be read.
+/// Holders by waiter; 0: the lock belongs to an open file, or to a process that is not in sight. `None` if
+/// nothing can be read.
 pub fn holders() -> BTreeMap<u32, u32> {
     super::read(PATH, LIMIT).map_or_else(|_| BTreeMap::new(), |text| parse(&text))
 }

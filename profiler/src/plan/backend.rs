@@ -92,7 +92,7 @@ pub enum Beside {
 pub struct KernelSide {
     /// Maps that only some probes fill: made small where none of those runs.
     pub maps: &'static [&'static str],
-    /// The read-only global that is 1 while the probe runs; none where its programs run for nothing else.
+    /// The read-only global that is 1 while the probe runs; none if its programs serve no other probe.
     pub rows: Option<&'static str>,
     /// What else it has attached.
     pub beside: &'static [Beside],

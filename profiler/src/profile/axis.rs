@@ -1,7 +1,8 @@
-//! What was when: latencies by system call, CPU samples, receives by peer, per interval and over all processes.
+//! What happened when: latencies by system call, CPU samples, receives by peer, per interval and over all
+//! processes.
 //!
 //! In: each interval. Out: at most [`COLUMNS`] columns of at most [`CALLS`] calls and [`HOSTS`] peers each;
-//! other calls and peers are summed as others. Longer sessions get wider columns.
+//! all other calls, and all other peers, are summed. Longer sessions get wider columns.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -102,7 +102,7 @@ macro_rules! interval {
             pub frames: Vec<Frame>,
             /// Stacks first seen.
             pub stacks: Vec<Stack>,
-            /// Why stacks that were unwound end before their roots; empty in captures from before that was done.
+            /// Why unwound stacks end before their roots; empty in captures of versions that did not unwind.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub cuts: Vec<(StackId, Cut)>,
             $(
@@ -145,7 +145,7 @@ macro_rules! interval {
 each_probe!(interval);
 
 impl Interval {
-    /// What later intervals rest on: processes, modules, frames and stacks. No rows, and nothing that happened.
+    /// Only what later intervals refer to: processes, modules, frames and stacks. No rows, no events.
     pub fn without_rows(self) -> Self {
         let Self { start_ns, end_ns, processes, modules, frames, stacks, .. } = self;
         Self { start_ns, end_ns, processes, modules, frames, stacks, ..Self::default() }

@@ -1,7 +1,7 @@
 //! What kind of file a descriptor stands for.
 //!
-//! In: the mode of its inode, the magic number of the file system that is on, as the kernel has them. Out: words, such as
-//! `pipe`, `socket`, `file on ext4`; nothing if the kernel side could not tell.
+//! In: the mode of its inode, the magic number of the file system that it is on, as the kernel has them. Out:
+//! words, such as `pipe`, `socket`, `file on ext4`; nothing if the kernel side could not tell.
 
 /// Files without a name, each kind on a file system of its own (include/uapi/linux/magic.h).
 const NAMELESS: [(u64, &str); 4] = [

@@ -22,7 +22,7 @@ pub enum LossKind {
     Missing,
     /// Asked to ignore.
     Filtered,
-    /// No loss: a class that must not be mistaken for one.
+    /// No loss, but a class that could be mistaken for one.
     Class,
 }
 

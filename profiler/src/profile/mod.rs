@@ -85,7 +85,7 @@ macro_rules! profile {
             )*
             /// The slowest calls, the longest first.
             pub slowest: Vec<slowest::SlowestCall>,
-            /// What was when.
+            /// What happened when.
             pub axis: TimeAxis,
             /// Waits off the CPU.
             pub waits: WaitRows,

@@ -1,7 +1,7 @@
 //! Peers: the other ends of connections.
 //!
-//! In: addresses as the kernel keeps them. Out: text, `10.0.0.7:5432` or `[2001:db8::1]:443`; an address of IPv4 that is mapped
-//! into IPv6 as IPv4.
+//! In: addresses as the kernel keeps them. Out: text, `10.0.0.7:5432` or `[2001:db8::1]:443`; an IPv4 address
+//! that is mapped into IPv6 is written as IPv4.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -98,7 +98,8 @@ impl ProcessTable {
         }
     }
 
-    /// Lets another process stand for one that has ended: one of all with its name and container; which one, if it was seen.
+    /// Lets one process stand for all ended ones of the same name and container. Returns which one stands for
+    /// this process, if it was seen.
     pub fn fold(&mut self, pid: Pid) -> Option<Pid> {
         let process = self.known.get(&pid).filter(|process| process.ended == 0)?.clone();
         let facts = [process.comm, process.container, process.label, format!("{:?}", process.role)];

@@ -62,7 +62,8 @@ pub struct SlowestCall {
     pub kernel: StackId,
     /// User stack that made it.
     pub user: StackId,
-    /// How long before the recording it is known to have begun, ns, if it did: `wall_ns` is its time since then.
+    /// How long before the recording it is known to have begun, ns; 0 if not known. `wall_ns` does not
+    /// contain that time.
     #[serde(default)]
     pub before_ns: u64,
     /// Who held the lock of user space that it waited for longest.
@@ -84,8 +85,9 @@ impl SlowestCall {
         self.wall_ns.saturating_add(self.before_ns)
     }
 
-    /// What its descriptor named: the peer that it received from, if it did; else what was found up to a second later. What was
-    /// found counts where it is a connection to that peer: it has both ends.
+    /// What its descriptor named. If the call received from a peer, that is the peer, or the looked-up
+    /// connection to that peer, which has both ends. Otherwise it is the name that was looked up, up to a
+    /// second later.
     pub fn named(&self) -> Cow<'_, str> {
         match self.peer {
             Some(peer) if !self.object.ends_with(&format!(" → {peer}")) => format!("tcp → {peer}").into(),

@@ -32,7 +32,7 @@ pub struct StackId(pub u64);
 impl StackId {
     /// No stack was taken.
     pub const NONE: Self = Self(profiler_common::stack::NO_STACK);
-    /// One that was taken, and had no room; its frames are nowhere.
+    /// A stack that was taken but had no room; its frames were not kept.
     pub const DROPPED: Self = Self(u64::MAX);
 }
 

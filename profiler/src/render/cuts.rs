@@ -1,4 +1,4 @@
-//! What of names and stacks no output shows whole.
+//! Names and stacks that no output shows whole.
 //!
 //! In: the stacks of a profile. Out: counts for the ledger, the same for a recording and its replay.
 

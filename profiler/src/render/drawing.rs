@@ -1,7 +1,7 @@
 //! What a picture is made of: a row of the table in `pictures`.
 //!
-//! In: nothing. Out: [`Drawing`]: unit, title, events, and how its rows become paths. The rows may be of a part of the recording; what they
-//! mean (classes, names) is told by the whole, which the folder has.
+//! In: nothing. Out: [`Drawing`]: unit, title, events, and how its rows become paths. The rows may be of a
+//! part of the recording. Their classes and names come from the whole recording, which the folder has.
 
 use super::fold::Folder;
 use crate::profile::ledger::Population;

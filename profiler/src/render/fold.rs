@@ -169,7 +169,8 @@ impl<'p> Folder<'p> {
         self.flat.truncate(self.begin);
     }
 
-    /// Takes the pushed frames back; a number that is theirs alone, but for one chance in billions.
+    /// Takes the pushed frames back, and returns their hash; equal hashes of different frames are one chance
+    /// in billions.
     pub fn take_hash(&mut self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.pushed().hash(&mut hasher);

@@ -1,8 +1,8 @@
 //! One row for many processes of one name.
 //!
 //! In: ranked lines. Out: the same lines, but lines of at least [`MANY`] processes of one name are one group:
-//! a shell loop is `sh ×200` instead of 200 lines. A process that alone has half of a group's weight
-//! keeps its own line. Tables only: `summary.json` has each row.
+//! a shell loop is `sh ×200` instead of 200 lines. A process that alone has half of a group's weight keeps
+//! its own line. Only tables group: `summary.json` has each row.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Deaths and absences as marks in a heat map.
 //!
-//! In: a profile, where a time lies. Out: lines and shades of SVG, each with its words; nothing where nobody died or went.
+//! In: a profile, and where on the map a time lies. Out: lines and shades of SVG, each with a text; nothing
+//! if nobody died or went.
 
 use std::fmt::Write as _;
 

@@ -1,8 +1,8 @@
 //! Names of frames.
 //!
-//! In: stacks of the profile. Out: interned names root → leaf, ready for a folded line:
-//! `f_[k]` kernel code, `f_[i]` inlined, `libc.so.6+0x1234 [no symbol]` and the like unnamed.
-//! The tracer's own frames at the leaf of a kernel stack are left out. A stack has at most [`MAX_NAMES`] names.
+//! In: stacks of the profile. Out: interned names root → leaf, ready for a folded line: `f_[k]` is kernel
+//! code, `f_[i]` is inlined; a frame without a name is spelled like `libc.so.6+0x1234 [no symbol]`. The
+//! profiler's own frames at the leaf of a kernel stack are left out. A stack has at most [`MAX_NAMES`] names.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -68,7 +68,7 @@ impl Quotas {
         Open { name, begin: self.spent(), room: self.level.get().unwrap_or(BYTES), kept: 0 }
     }
 
-    /// Ends a list of which `all` rows there are.
+    /// Ends a list that has `all` rows, written or not.
     pub fn close(&self, list: &Open, all: usize) {
         let used = Used { bytes: self.spent() - list.begin, left_out: all.saturating_sub(list.kept) as u64 };
         self.lists.borrow_mut().insert(list.name, used);

@@ -33,9 +33,9 @@ pub struct Finding {
     pub sentence: String,
     /// How sure it is.
     pub confidence: Confidence,
-    /// What it cost the target, ns of its threads' time; none where it has no such unit.
+    /// What it cost the target, ns of its threads' time; none if the cost is no time.
     pub cost_ns: Option<u64>,
-    /// What had to be passed; empty when it ranks rows and has no threshold.
+    /// The value that had to be exceeded; empty when the rule ranks rows and has no threshold.
     pub threshold: &'static str,
     /// The numbers it rests on; units are in their names.
     pub evidence: Vec<(&'static str, u64)>,

@@ -59,8 +59,8 @@ pub fn pushed_line(folder: &mut Folder<'_>, of: impl Fn(&str) -> &str) -> String
     line
 }
 
-/// A number of what a table shows of a line, and no other line's, but for one chance in billions: rows that look the same
-/// are one.
+/// A hash of what a table shows of a line: rows that look the same become one. Equal hashes of different
+/// lines are one chance in billions.
 pub fn line_hash(line: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     cut_at_function(line).hash(&mut hasher);

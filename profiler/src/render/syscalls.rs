@@ -203,7 +203,7 @@ pub fn place(nr: u32) -> u32 {
     split(nr).1
 }
 
-/// Table and place. What captures of before there were tables held for a number stays one.
+/// Table and place. A number in a capture from before there were tables means the same as ever.
 fn split(nr: u32) -> (u32, u32) {
     let nr = if began_before(nr) { nr & !BEGAN_BEFORE_BIT } else { nr };
     let (table, place) = (nr & (I386_BIT | X32_BIT), nr & !(I386_BIT | X32_BIT));

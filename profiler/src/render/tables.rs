@@ -1,4 +1,4 @@
-//! The tables of the terminal summary that are of no single probe.
+//! The tables of the terminal summary that belong to no single probe.
 //!
 //! In: the ledger, the costs, the findings. Out: aligned rows, at most [`ROWS`] of each.
 

@@ -1,8 +1,9 @@
-//! Memory of threads that sleep: nothing ran there whose stack a program could take.
+//! Memory of threads that sleep. No kernel-side program runs in such a thread, so none can take its stack.
 //!
-//! In: the registers of their user code, as the task iterator found them. Out: addresses as the kernel's own walk along frame
-//! pointers has them, leaf first; the top of the stack, to be unwound by tables; texts. Other people's memory is read on a thread
-//! of its own, up to a deadline: a page of it may be one that never comes (`userfaultfd`).
+//! In: the registers of their user code, as the task iterator found them. Out: addresses as the kernel's own
+//! walk along frame pointers has them, leaf first; the top of the stack, to be unwound by tables; texts. Another
+//! process's memory is read on a thread of its own, up to a deadline, because a page may never arrive
+//! (`userfaultfd`).
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};

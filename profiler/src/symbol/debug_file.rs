@@ -1,8 +1,9 @@
 //! Debug files that this machine has of a stripped file.
 //!
-//! In: the stripped file, the path that it was mapped from. Out: the file that has its symbols: by build-id below the debug
-//! directory, or by the name in `.gnu_debuglink` there and beside the path. It is taken only if root owns it, nobody else may
-//! write it, and its build-id is that of the stripped file: whoever made a container, or a directory, names nothing here.
+//! In: the stripped file, the path that it was mapped from. Out: the file that has its symbols: by build-id
+//! below the debug directory, or by the name in `.gnu_debuglink` there and beside the path. It is taken only
+//! if root owns it, nobody else may write it, and its build-id is that of the stripped file. So a user who
+//! makes a container or a directory cannot choose names here.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;

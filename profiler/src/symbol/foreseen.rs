@@ -1,7 +1,8 @@
-//! Mappings of processes that were there before the recording, for those that are gone when their first event is taken.
+//! Mappings of processes that were there before the recording, for use if such a process is gone when its
+//! first event is read.
 //!
-//! In: mappings of processes. Out: the same, bounded. They stand in for what can be read no more, and only where the dead thread's
-//! code fits into them.
+//! In: mappings of processes. Out: the same, bounded. They replace mappings that can no longer be read, but
+//! only if the dead thread's code lies in them.
 
 use std::collections::HashMap;
 

@@ -180,7 +180,8 @@ impl<'s, S: Bytes + ?Sized> Elf<'s, S> {
         self.source.part(section.offset, section.bytes)
     }
 
-    /// Whether the file holds its code itself. One that only has symbols lays out its segments as it likes.
+    /// Whether the file holds its own code. In a file that only has symbols, the layout of segments means
+    /// nothing.
     pub fn has_code(&self) -> bool {
         let sections = self.sections();
         let mut code = sections.iter().filter(|section| section.flags & SHF_EXECINSTR != 0).peekable();

@@ -65,7 +65,7 @@ impl Holders {
         Self { root, by_module: HashMap::new(), last: None }
     }
 
-    /// Whether a file system is that of the root.
+    /// Whether a file system is the root's.
     pub fn stays(&self, device: (u32, u32)) -> bool {
         self.root == Some(device)
     }

@@ -10,7 +10,7 @@ use crate::profile::stack::Segment;
 /// One file to read.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The file of which the offsets are; of [`Source::Given`] the directory.
+    /// The file that the offsets are in; for [`Source::Given`] the directory to search.
     pub file: RawFd,
     /// Offsets to name.
     pub offsets: Vec<u64>,

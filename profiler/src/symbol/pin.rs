@@ -1,9 +1,9 @@
 //! Pinned modules: executables that are held by their place.
 //!
-//! In: file-backed mappings of live processes. Out: module ids; each file held once for all
-//! processes that map it, so that its symbols outlive processes, deletion and containers.
-//! What is held keeps its file system busy: where somebody may want to unmount that, it is held while a process maps it,
-//! and [`Executables::unmapped`] tells what nobody maps any more.
+//! In: file-backed mappings of live processes. Out: module ids; each file held once for all processes that
+//! map it, so that its symbols outlive processes, deletion and containers. A file that is held keeps its file
+//! system busy. If somebody may want to unmount that file system, the file is held only while a process maps
+//! it; [`Executables::unmapped`] lists the files that nobody maps any more.
 
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -33,7 +33,7 @@ type Identity = ((u32, u32), u64, String);
 /// A file that is held.
 #[derive(Debug)]
 pub struct Pin {
-    /// Its place: it is opened through `/proc/self/fd` by who reads it.
+    /// Its place. The child that reads the file opens it through `/proc/self/fd`.
     pub place: OwnedFd,
     /// As it was when it was pinned.
     pub seen: Seen,

@@ -1,6 +1,6 @@
-//! What the child does that reads foreign files.
+//! The work of the child that reads foreign files.
 //!
-//! In: jobs. Out: their answers on the line to the parent: names, or that there is none; a mark behind each job.
+//! In: jobs. Out: answers to the parent: names, or that there is none; a mark after each job.
 
 use std::fs::File;
 use std::io::{self, Write};

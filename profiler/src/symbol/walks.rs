@@ -1,5 +1,5 @@
-//! The kernel's own walks of user stacks, kept until it is known whether rows have something better; and what became of a
-//! copy.
+//! The kernel's own walks of user stacks, kept until it is known whether their rows get an unwound stack
+//! instead; and the result of unwinding a copy.
 //!
 //! In: walks along frame pointers. Out: those that a row still needs.
 

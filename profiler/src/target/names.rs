@@ -1,6 +1,6 @@
 //! What a container is called.
 //!
-//! In: what one source tells of it. Out: the same with what others add.
+//! In: the names that one source has. Out: the same, completed from other sources.
 
 use serde::{Deserialize, Serialize};
 

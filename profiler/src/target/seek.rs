@@ -1,7 +1,7 @@
 //! What the target is called, so that its next instance is known when its cgroup is made.
 //!
-//! In: the selection, paths of new cgroups. Out: [`Seek`]s, one for each cgroup of the target, living or to come;
-//! and from [`Finder`], whose instance a new cgroup is.
+//! In: the selection, paths of new cgroups. Out: [`Seek`]s, one for each cgroup of the target, living or to
+//! come; and a [`Finder`], which says of which of them a new cgroup is an instance.
 
 use profiler_common::follow::{NO_ID, begins};
 
@@ -221,7 +221,7 @@ pub enum Whose {
     Nobodys,
     /// Its runtime has not described it yet.
     Unknown,
-    /// That of the seek at this position: its path, id and level.
+    /// An instance of the seek at this position: the cgroup's path, id and level.
     Of(usize, String, (u64, u32)),
 }
 

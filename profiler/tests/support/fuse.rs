@@ -1,7 +1,8 @@
-//! A file system whose server stops to answer.
+//! A file system whose server stops answering.
 //!
-//! In: files by name. Out: a FUSE file system that shows them, answers until it is told to be silent, and is gone when the value
-//! drops. A request that was read and is not answered holds whoever made it, and no signal ends that.
+//! In: files by name. Out: a FUSE file system that shows them, answers until it is told to be silent, and is
+//! gone when the value drops. A request that the server read but does not answer holds the process that made
+//! it, and no signal ends that wait.
 
 #![allow(dead_code, clippy::unwrap_used, reason = "as in `live`")]
 

@@ -1,8 +1,8 @@
 //! A recording and a workload, driven together; what the recording says, by name.
 //!
-//! In: `PROFILER_BIN` and `WORKLOAD_BIN` (what `cargo xtask test` built; else this build's profiler and
-//! the workload where xtask puts it), and root. Out: `summary.json` and the workload's own JSON line.
-//! Every recording that stops also shows that none of its programs and links is left in the kernel.
+//! In: `PROFILER_BIN` and `WORKLOAD_BIN` (what `cargo xtask test` built; else this build's profiler and the
+//! workload where xtask puts it), and root. Out: `summary.json` and the workload's own JSON line. When a
+//! recording stops, it is also checked that none of its programs and links is left in the kernel.
 
 #![allow(
     dead_code,

@@ -1,4 +1,4 @@
-//! How many runs of how many must be right, where what the host of a machine does can make one wrong.
+//! How many of several runs must be right, if the host of a virtual machine can make a single run wrong.
 //!
 //! In: a measurement, and a rule. Out: a verdict; every run that was off is told, also where the verdict is good. The odds are
 //! in docs/decisions.md.

@@ -1,5 +1,6 @@
-//! What takes CPU time from a test without any thread of this kernel running: the host of a virtual machine, and the quota
-//! of the test's own cgroups. The wall clock runs then, and the witness cannot tell where in a call it was.
+//! What takes CPU time from a test without any thread of this kernel running: the host of a virtual machine,
+//! and the quota of the test's own cgroups. The wall clock runs meanwhile, and the witness cannot tell in
+//! which part of a call the time was taken.
 //!
 //! In: procfs, cgroups. Out: ns since some moment, to be compared with later.
 

@@ -1,4 +1,5 @@
-//! In: something that will be the case. Out: that it is, or an error that names it and how long it was waited for.
+//! In: a condition that will come true. Out: it is true, or an error that names it and says how long it was
+//! waited for.
 
 use std::{
     process::{Child, ExitStatus},

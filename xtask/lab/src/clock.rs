@@ -1,5 +1,5 @@
-//! In: a process and a frequency. Out: how often the kernel's own `cpu-clock` sampled it, without any BPF program: an
-//! emulated or busy guest skips ticks, and no sampler can have them.
+//! In: a process and a frequency. Out: how often the kernel's own `cpu-clock` sampled it, without any BPF
+//! program: an emulated or busy guest skips ticks, which no sampler can see.
 
 use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},

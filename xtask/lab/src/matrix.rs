@@ -1,6 +1,6 @@
-//! In: the table of cells and the guest's kernel. Out: one line per cell, `@cell` and its fields by tabs: what was
-//! measured, what this kernel cannot have, what failed. A cell that fails leaves the others, unless their common recording
-//! did.
+//! In: the table of cells and the guest's kernel. Out: one line per cell, `@cell` and its fields by tabs:
+//! what was measured, what this kernel cannot have, what failed. A cell that fails does not stop the others,
+//! unless the recording that they share failed.
 
 use std::{collections::BTreeSet, io::Write, process::Command};
 

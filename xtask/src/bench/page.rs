@@ -1,5 +1,5 @@
-//! In: a generated text and its name. Out: `docs/performance.md`, or another page, with that text between its markers;
-//! everything else on the page is left as people wrote it.
+//! In: a generated text and its name. Out: `docs/performance.md`, or another page, with that text between its
+//! markers; the rest of the page stays as people wrote it.
 
 use std::{fs, io};
 

@@ -1,5 +1,6 @@
-//! In: one kernel and a job of the lab's driver. Out: its cells, one per line that begins with `@cell`, counted in the
-//! tally. Whatever goes wrong with a guest is counted as well, and leaves the others.
+//! In: one kernel and a job of the lab's driver. Out: its cells, one per line that begins with `@cell`,
+//! counted in the tally. Whatever goes wrong with a guest is counted as well, and does not stop the other
+//! guests.
 
 use std::{fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Machines that are other than this one, by what can be taken from this one.
+//! Other machines, imitated by taking time, CPUs or quiet from this one.
 //!
 //! In: a condition, and the command that runs the live tests. Out: the command runs under it: with a quarter or four times of
 //! the workloads' unit of work, under a quota of half a CPU, on one CPU, or beside two busy loops. What was set up for it is

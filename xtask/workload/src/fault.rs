@@ -1,5 +1,5 @@
-//! In: how many MiB. Out: how often the kernel had to read a page of a file from its disk because a
-//! mapped access missed it, by the process's own count.
+//! In: how many MiB. Out: how often an access to a mapped file made the kernel read a page from the disk, by
+//! the process's own count.
 
 use std::{
     ffi::CString,

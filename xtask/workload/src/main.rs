@@ -1,9 +1,10 @@
 //! Programs that know the answer, for tests, demo and benchmarks to measure.
 //!
-//! In: `workload [--wait] [--linger] NAME [NUMBER…]`; with `--wait` it prints `ready`, with what one call takes here
-//! (ns) where calls are sized by time, and starts at a line on stdin, with `--linger` it stays until another line (or end of input) after its result.
-//! Out: one JSON line with what the workload knows by its own clock. The control channel uses `readv`
-//! and `poll` only, so that counts of `read` are the workload's own.
+//! In: `workload [--wait] [--linger] NAME [NUMBER…]`. With `--wait` it prints `ready` (and, if its calls are
+//! sized by time, the ns that one takes here), and starts at a line on stdin. With `--linger` it stays after
+//! its result until another line or the end of input. Out: one JSON line with what the workload knows by its
+//! own clock. The control channel uses `readv` and `poll` only, so that counts of `read` are the workload's
+//! own.
 
 mod bare;
 mod burn;

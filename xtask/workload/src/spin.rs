@@ -1,7 +1,8 @@
-//! In: how many waits, and how long a visit shall last that makes them long. Out: calls that do nothing but spin, for
-//! milliseconds, by the caller's own clock. In a child, the sleepers wait for a futex and a thread that wakes none
-//! of them visits all of them, under the lock of their hash bucket, again and again. Here, a wait for that futex
-//! with the wrong value takes the same lock, sees that, and returns.
+//! In: how many waits, and how long a visit shall last. Out: calls that do nothing but spin, for
+//! milliseconds, by the caller's own clock. In a child process, many threads sleep on one futex. Another
+//! thread there visits all of them again and again, under the lock of their hash bucket, and wakes none.
+//! Here, a call waits for the same futex with the wrong value: it spins for that lock until the visit is
+//! over, sees the wrong value, and returns.
 
 use std::{
     io, ptr,

@@ -1,6 +1,6 @@
-//! In: how often and how long. Out: kernel locks held for a known time. The holder copies to or from a
-//! page that userfaultfd reports missing, and keeps the lock until the page is filled in; the waiter is
-//! let go once the holder is known to stand in the fault. Needs CAP_SYS_PTRACE or the sysctl
+//! In: how often and how long. Out: kernel locks held for a known time. The holder copies to or from a page
+//! that userfaultfd reports missing, and keeps the lock until the page is filled in. The waiter starts once
+//! the holder is known to be in the page fault. Needs CAP_SYS_PTRACE or the sysctl
 //! `vm.unprivileged_userfaultfd=1`.
 
 use std::{

@@ -74,8 +74,8 @@ struct Attached {
 }
 
 impl Lsm {
-    /// Attaches to every function that can be, by `mechanism`; where that is the trampoline, by kprobe to
-    /// single functions that refuse one.
+    /// Attaches to every function that can be attached to, by `mechanism`. If that is the trampoline, single
+    /// functions that refuse it are attached by kprobe.
     ///
     /// # Errors
     /// `mechanism` could attach none of them; the reason is the first one's.

@@ -1,4 +1,4 @@
-//! Which functions tell what the security layer costs.
+//! The functions that are timed to measure what the security layer costs.
 //!
 //! In: hooks (`socket_sendmsg`), the active modules in order. Out: candidates: the hook's own function,
 //! which calls every module, and each module's function below it. Attaching them shows which of them this

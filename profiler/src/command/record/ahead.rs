@@ -1,8 +1,9 @@
-//! Processes of the target that are there when recording begins: which of them are looked at, and for how long.
+//! Processes of the target that are there when recording begins: whose mappings are read ahead, and for how
+//! long.
 //!
-//! In: their numbers. Out: one after the other, the highest number first: who started last is who may die again. There may be
-//! thousands, so their number is bounded, and so is the time for all of them, of which each look takes a slice: between two
-//! slices the recorder takes events.
+//! In: their pids. Out: one pid after the other, the highest first, because the process that started last is
+//! the most likely to die soon. There may be thousands, so the number of processes and the time for all of
+//! them are bounded. The time is spent in slices; between two slices the recorder takes events.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

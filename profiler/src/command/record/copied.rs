@@ -1,7 +1,7 @@
-//! Copies of user stacks on their way to stacks.
+//! Copies of user stacks become stacks of rows.
 //!
-//! In: copies, walks by frame pointers, what became of copies. Out: rows that have stacks instead of copies; what is cut,
-//! counted by its reason.
+//! In: copies, walks by frame pointers, the result of unwinding each copy. Out: rows with the ids of stacks
+//! in place of the ids of copies; stacks that are cut, counted by reason.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::profile::{Class, Cut, Ledger, Pid, StackCopy, StackId};
 use crate::symbol::{Found, Interner};
 
-/// Copies whose stacks are remembered: a row may come long after its copy, when what it tells of has ended.
+/// Copies whose stacks are remembered: a row may come long after its copy, once its call has ended.
 const REMEMBERED: usize = 1 << 18;
 
 /// Copies on their way to stacks.

@@ -1,4 +1,4 @@
-//! What the rows of disk requests need of the rest.
+//! Completes the rows of disk requests with what other modules know.
 //!
 //! In: an interval with its rows. Out: the same, with its long requests, and the names of the cgroups that requests are billed to.
 

@@ -1,7 +1,7 @@
 //! Processes that may die, and those that did.
 //!
-//! In: the ring of faults; processes that came into view. Out: faults; processes whose mappings shall be read again, because
-//! they have loaded their libraries by now.
+//! In: the ring of faults; processes that came into view. Out: faults; processes whose mappings must be read
+//! again, because they have loaded their libraries by now.
 
 use std::collections::VecDeque;
 use std::io;

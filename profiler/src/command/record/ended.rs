@@ -54,7 +54,7 @@ impl Ended {
         std::mem::take(&mut self.due)
     }
 
-    /// Looks who has ended; those whose rows shall be summed up.
+    /// Looks which processes have ended. Returns those whose rows shall be summed up.
     pub fn look(&mut self, processes: &ProcessTable, interval: u64) -> Vec<Pid> {
         if !self.can_ask {
             return Vec::new();

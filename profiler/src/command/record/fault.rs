@@ -1,6 +1,7 @@
 //! Faults as the kernel side tells them, made into rows.
 //!
-//! In: a fault's head. Out: a [`Fault`] without its stack; without what is of the process's memory, where that is asked for.
+//! In: a fault's head. Out: a [`Fault`] without its stack and, with `--no-memory`, without anything that
+//! comes from the process's memory.
 
 use profiler_common::abi;
 use profiler_common::crash::{Area as Told, FaultHead, LastCall, UNKNOWN, how};

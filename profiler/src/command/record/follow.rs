@@ -1,4 +1,4 @@
-//! The target's instances while recording: which are there, and which new cgroup is one.
+//! The target's instances while recording: which of them exist, and whether a new cgroup is an instance.
 //!
 //! In: cgroup events, names that runtimes record. Out: changes of presence, and the kernel side's filter where a target
 //! comes back under another path. Where the path stays, the kernel side follows by itself.
@@ -66,7 +66,8 @@ impl Follower {
         absent.map(|seat| seat.seek.label()).collect::<Vec<_>>().join(" or ")
     }
 
-    /// Begins: what is not there is said, and what came or went before the hooks were attached is made up for.
+    /// Begins: notes which instances are absent, and makes up for those that came or went before the hooks
+    /// were attached.
     pub fn begin(&mut self, interval: &mut Interval) {
         for (index, seat) in self.seats.iter_mut().enumerate() {
             let now = self.finder.identity(&seat.seek.path).filter(|_| seat.present);

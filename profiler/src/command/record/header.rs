@@ -1,4 +1,4 @@
-//! The capture's first chunk: what was asked, of whom, and what attached for it.
+//! The capture's first chunk: the settings, who is measured, and what was attached.
 //!
 //! In: settings, the resolved target, attached probes. Out: the [`Plan`] before, a [`Header`] after.
 

@@ -21,7 +21,8 @@ pub struct Nameless {
 }
 
 impl Nameless {
-    /// Notes one that came into view: nameless in the cgroup of that id (0 tells nothing), or named.
+    /// Notes a process that came into view: without a container's name in the cgroup of that id (0: unknown),
+    /// or with one.
     pub fn note(&mut self, pid: Pid, cgroup: Option<u64>) {
         match cgroup {
             Some(id) if id != 0 && self.processes.len() < KEPT => {

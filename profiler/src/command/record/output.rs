@@ -55,8 +55,8 @@ impl Output {
         Ok(output)
     }
 
-    /// Appends a chunk; it is on disk when this returns (but for the machine's own crash). A disk that is full from
-    /// some second on ends the capture, not the recording: its tables are still worth having.
+    /// Appends a chunk; it survives this process's death once this returns, but not a crash of the machine. A
+    /// disk that is full ends the capture, not the recording, whose tables are still worth having.
     ///
     /// # Errors
     /// Not even the first chunk can be written.

@@ -200,7 +200,7 @@ impl Recorder {
         self.meter.open_window(&self.probes.ebpf)
     }
 
-    /// Ends the run-time window, and an interval with it: its events are those that the window timed.
+    /// Ends the run-time window, and the interval with it: the interval's events are those that it timed.
     ///
     /// # Errors
     /// As [`Self::interval`].

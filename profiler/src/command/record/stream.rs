@@ -1,7 +1,8 @@
 //! A capture that goes to stdout: `record -o -`.
 //!
-//! In: settings, then a finished capture. Out: its bytes on stdout, and nothing on the disk. It grows in a private directory until it is whole: a
-//! reader that is slow must not hold the recording up. Where it cannot be given to the reader, it stays there, and the message says where.
+//! In: settings, then a finished capture. Out: its bytes on stdout, and nothing on the disk. The capture
+//! grows in a private directory until it is whole, so that a slow reader does not hold the recording up. If
+//! it cannot be written to stdout, it stays in that directory, and the message names the place.
 
 use std::fs::File;
 use std::path::PathBuf;

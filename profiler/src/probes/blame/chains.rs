@@ -1,7 +1,7 @@
 //! Wait chains: who waited for what while others waited for them.
 //!
-//! In: rows of links. Out: for each process and place of its waits the chains that explain them, each with its share; what is not
-//! explained, and why.
+//! In: rows of links. Out: for each process and place of its waits, the chains that explain them, each with
+//! its share; the part that no chain explains, and why.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -34,7 +34,7 @@ pub struct Chains<'p> {
     profile: &'p Profile,
     rows: &'p BTreeMap<LinkKey, LinkRow>,
     links: HashMap<u64, Link>,
-    /// Links that are named as parents, and of which no row came.
+    /// Links that rows name as parents, but whose own rows never came.
     pub forgotten: u64,
 }
 
@@ -49,11 +49,11 @@ struct Link {
 /// A part of the waits in one place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Part {
-    /// Who waited for what, from who was waited for first to the root; empty: nothing explains it.
+    /// Who waited for what, from the thread that was waited for to the root; empty: nothing explains it.
     pub chain: Vec<Place>,
     /// Why no link explains more.
     pub rest: How,
-    /// The chain goes on with a link of which no row came.
+    /// The chain continues with a link whose row never came.
     pub is_cut: bool,
 }
 
@@ -110,7 +110,8 @@ impl<'p> Chains<'p> {
         places
     }
 
-    /// The chains from a link on, each with its part of `ns`: of a link's own waits its parent explains a part only.
+    /// The chains from a link on, each with its part of `ns`. A parent explains only a part of its link's
+    /// waits.
     fn follow(&self, from: u64, ns: u64, give: &mut dyn FnMut(Part, u64)) {
         let (mut id, mut ns, mut chain) = (from, ns, Vec::new());
         while let Some(link) = self.links.get(&id).filter(|_| chain.len() < DEEPEST as usize) {

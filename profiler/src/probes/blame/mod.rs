@@ -1,5 +1,5 @@
-//! Who is to blame for long waits: who held the lock of user space that was waited for, and
-//! what who ended the wait had waited for meanwhile. No probe of its own: `offcpu` measures it.
+//! Who is to blame for long waits: who held the lock of user space that was waited for, and what the thread
+//! that ended the wait had itself waited for meanwhile. No probe of its own: `offcpu` measures it.
 
 pub mod by_place;
 pub mod chain_json;

@@ -75,7 +75,7 @@ pub struct HeldRow {
 pub struct LinkKey {
     /// Its id.
     pub link: u64,
-    /// That of the link that explains it; 0: none.
+    /// Id of the link that explains it; 0: none.
     pub parent: u64,
     /// What is said of the rest.
     pub how: How,
@@ -101,7 +101,7 @@ pub struct LinkRow {
     pub total_ns: u64,
     /// What the parent explains of it, ns.
     pub explained_ns: u64,
-    /// What it explains of other waits, most of which another link explains, ns.
+    /// Time that the parent explains in other waits, most of whose time another link explains, ns.
     pub also_ns: u64,
 }
 

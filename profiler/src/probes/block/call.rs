@@ -1,4 +1,4 @@
-//! What of a slow call was requests of its thread.
+//! The part of a slow call that the disk requests of its thread took.
 //!
 //! In: a call, the long requests of the target. Out: its disk, and how long requests were in the queue and in the device.
 
@@ -67,7 +67,8 @@ fn covered(spans: impl Iterator<Item = (u64, u64)>, (begin, end): (u64, u64)) ->
     ns
 }
 
-/// `vda: 1.20 ms queued, 9.00 ms in the device`; of a call that slept on a disk without requests of its own, that; else nothing.
+/// `vda: 1.20 ms queued, 9.00 ms in the device`. If a call slept on a disk without long requests of its own,
+/// `disk unknown (…)`. Otherwise it is empty.
 pub fn phrase(profile: &Profile, call: &SlowestCall) -> String {
     match disk_part(profile, call) {
         Some(part) => {

@@ -1,7 +1,8 @@
 //! Which call waits for which disk, and who kept that disk busy.
 //!
-//! In: ranked waits, rows of requests. Out: one finding. A disk is named only if the process has requests on it, and these,
-//! with those that threads of the kernel make for it, take as long as half of the wait; a neighbour only if it moved most.
+//! In: ranked waits, rows of requests. Out: one finding. A disk is named only if the process has requests on
+//! it, and if these requests, together with those that the kernel's threads make for the process, take at
+//! least half of the wait's time. A neighbour is named only if it moved most bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,8 @@ pub const RULES: &[Rule] = &[disk_wait];
 const ON: [&str; 4] = ["disk", "disk limit", "page fault: disk", "page fault: disk limit"];
 /// Of the time, of 100.
 const LEAST_PERCENT: u64 = 5;
-/// Requests that a sentence rests on, at least: those of who waits, and those of who is named for it.
+/// Requests that a sentence rests on, at least: of the process that waits, and of the process that is named
+/// for it.
 const LEAST_REQUESTS: u64 = 10;
 
 /// Time that a line waited for disks.

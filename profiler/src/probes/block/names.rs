@@ -1,6 +1,6 @@
-//! How disks, and those whose requests they do, are called.
+//! The names of disks, and of those who submit their requests.
 //!
-//! In: a disk, a row's submitter. Out: `vda`, `web/postgres`; `unknown (reason)` of what has no name.
+//! In: a disk, a row's submitter. Out: `vda`, `web/postgres`; `unknown (reason)` if there is no name.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Rows of disk requests.
 //!
-//! In: deltas of one interval. Out: totals, and who kept each disk busy while others waited for it, which only the intervals
-//! tell.
+//! In: deltas of one interval. Out: totals; and who kept each disk busy while others waited for it, which can
+//! be computed only interval by interval.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -71,7 +71,8 @@ pub struct BlockKey {
 pub struct BlockRow {
     /// How many.
     pub requests: u64,
-    /// Time in the device; where the queue is not told apart, from the request's begin. Without those that have no times.
+    /// Time in the device or, if the queue is not told apart, from the request's begin. Requests without
+    /// times are not in it.
     pub device: Histogram,
     /// Time in the queue, of those where it is known.
     pub queue: Histogram,
@@ -123,7 +124,8 @@ pub struct BlockRows {
     pub cgroups: BTreeMap<u64, String>,
     /// The longest requests of the target.
     pub long: Vec<LongRequest>,
-    /// Time of requests of each process of the target, ns, shared out by whose bytes the disk moved in the same interval.
+    /// Time of the requests of each process of the target, ns, divided among the processes whose bytes the
+    /// disk moved in the same interval.
     #[serde(skip)]
     pub filled: BTreeMap<FilledKey, u64>,
 }

@@ -40,7 +40,8 @@ const SHORTLY_NS: u64 = 1_000_000_000;
 /// What a handler takes at most that writes what it knows and then ends the process: runtimes print all their threads.
 const GIVING_UP_NS: u64 = 10_000_000_000;
 
-/// The fault that a process died of: the last one before; one that a handler caught counts if there is none other.
+/// The fault that a process died of: the last one before its death. A fault that a handler caught counts only
+/// if there is no other.
 pub fn fault_of<'p>(profile: &'p Profile, death: &Death) -> Option<&'p Fault> {
     let near = of_process(profile, death);
     let fits = |fault: &&Fault| match fault.how {
@@ -50,7 +51,8 @@ pub fn fault_of<'p>(profile: &'p Profile, death: &Death) -> Option<&'p Fault> {
     near.filter(fits).max_by_key(|fault| (fault.how != How::Caught, fault.at_ns))
 }
 
-/// What a process received shortly before the fault that it died of; none where its threads work for others than they received from.
+/// What a process received shortly before the fault that it died of; none if its threads work for other peers
+/// than those they received from.
 pub fn received(profile: &Profile, gate: &Gate<'_>, death: &Death) -> Option<Received> {
     let fault = fault_of(profile, death)?;
     let moves = matches!(gate.doubt(death.pid), Some(Unknown::Moving | Unknown::Astray));
@@ -59,7 +61,7 @@ pub fn received(profile: &Profile, gate: &Gate<'_>, death: &Death) -> Option<Rec
         .filter(|received| received.ago_ns <= SHORTLY_NS && !moves && !is_of_go(profile, fault.stack))
 }
 
-/// The fault that a handler caught and that the process died of by other means, if its end is another one's.
+/// The fault that a handler caught shortly before the process died of something else.
 pub fn caught_before<'p>(profile: &'p Profile, death: &Death) -> Option<&'p Fault> {
     let caught = of_process(profile, death).filter(|fault| fault.how == How::Caught && is_of(death, fault));
     caught.max_by_key(|fault| fault.at_ns)
@@ -72,7 +74,7 @@ fn of_process<'p>(profile: &'p Profile, death: &Death) -> impl Iterator<Item = &
     own.filter(move |fault| at_ns.checked_sub(fault.at_ns).is_some_and(|ns| ns <= most_ns))
 }
 
-/// Whether the fault is one of a process that died of it: what handlers caught elsewhere is nobody's business.
+/// Whether the process died of the fault. Faults that handlers caught in other processes are not shown.
 pub fn is_fatal(profile: &Profile, fault: &Fault) -> bool {
     let is_its = |death: &Death| death.pid == fault.pid && is_of(death, fault);
     fault.how != How::Caught || profile.deaths.told().iter().any(is_its)

@@ -1,6 +1,7 @@
-//! CPU samples by whom their thread worked for, a line for each (peer, process).
+//! CPU samples by the peer that their thread worked for, a line for each (peer, process).
 //!
-//! In: rows of samples, those of threads that had received, the gate. Out: whom each sample was for; lines, most samples first.
+//! In: rows of samples, those of threads that had received, the gate. Out: the peer of each sample; lines,
+//! most samples first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};

@@ -1,7 +1,7 @@
-//! Which call waits for which peer, and which peer has most of a program's CPU time.
+//! Which call waits for which peer, and for which peer a program spends most of its CPU time.
 //!
-//! In: ranked waits and samples, rows of receives. Out: two findings. Only a peer that the process connected to is a dependency: who
-//! connected to it sends requests, and to wait for those is to be idle.
+//! In: ranked waits and samples, rows of receives. Out: two findings. Only a peer that the process connected
+//! to is a dependency. A peer that connected to the process sends requests, and waiting for these is idle.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,9 @@
-//! Whether a process's threads work for whom they received from last.
+//! Whether the threads of a process work for the peer that they received from last.
 //!
-//! In: how its sends compared with its receives; its stacks; what was attached. Out: believed, or why not. A runtime that reads on one
-//! thread and works on another, or lets one thread take turns, sends to others than it received from last; so does every proxy. Then
-//! no peer is told.
+//! In: how its sends compared with its receives; its stacks; what was attached. Out: believed, or why not.
+//! Some processes send to others than they received from last: every proxy does, and so does a runtime that
+//! reads on one thread and works on another, or whose thread serves several peers in turn. Of these processes
+//! no peer is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,8 +91,9 @@ fn is_told(profile: &Profile) -> bool {
     plans.any(|plan| plan.active && plan.backend.split(" + ").any(|name| name.starts_with(SENDS)))
 }
 
-/// Programs whose runtime moves work between threads, among those whose samples have peers. The first stacks of each tell. Sends do not
-/// tell it: work that is short stays on its thread, and is nearly all sends; work that is long moves, and is nearly all CPU time.
+/// Programs whose runtime moves work between threads, among those whose samples have peers. The first stacks
+/// of each show it. Sends do not: short work stays on its thread, and makes nearly all sends; long work
+/// moves, and takes nearly all CPU time.
 fn moving(profile: &Profile) -> BTreeSet<Pid> {
     let mut seen: BTreeMap<Pid, usize> = BTreeMap::new();
     let mut moving = BTreeSet::new();

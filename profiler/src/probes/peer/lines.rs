@@ -28,7 +28,8 @@ impl PeerLine<'_> {
     }
 }
 
-/// To wait for whom a process connected to is work; whoever connected to it sends new work.
+/// Waiting for a peer that the process connected to is work; a peer that connected to the process sends new
+/// work.
 pub const fn class(connected: bool) -> CallClass {
     if connected { CallClass::Work } else { CallClass::Idle }
 }

@@ -1,4 +1,4 @@
-//! Peers: for whom calls slept until something came, and for whom threads then worked.
+//! Peers: whose data calls slept for, and for which peer threads then worked.
 
 pub mod cpu;
 pub mod cpu_table;

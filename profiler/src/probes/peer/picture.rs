@@ -1,6 +1,7 @@
 //! `peer`: time that calls slept until something came, as `peer;container;comm (pid);call`.
 //!
-//! In: rows of receives. Out: paths, weighing ns. A wait for who connected to the process is a wait for new work.
+//! In: rows of receives. Out: paths, weighing ns. A wait for a peer that connected to the process is a wait
+//! for new work.
 
 use super::lines::class;
 use crate::profile::Profile;

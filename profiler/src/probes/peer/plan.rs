@@ -1,6 +1,7 @@
 //! `peer`: how it is attached.
 //!
-//! Hooks: BTF tracepoints of data that a socket hands out or is given, or the entry of a function. Out: its row of the plan.
+//! Hooks: a BTF tracepoint where TCP hands out data; one where a socket is given data or, on older kernels,
+//! the entry of `tcp_sendmsg`. Out: its row of the plan.
 
 use crate::plan::backend::{Backend, Beside, KernelSide, ProbePart, ProbeRow, always, seeing};
 use crate::plan::hooks::{Hooks, RECEIVES};

@@ -1,7 +1,8 @@
 //! Rows of receives that were waited for, and of CPU samples by peer.
 //!
-//! In: deltas of one interval. Out: totals per (process, call, peer), and per (address, stack), bounded: what is new when there are too
-//! many peers is kept without its port, and then without its address. How sends compared with receives.
+//! In: deltas of one interval. Out: totals per (process, call, peer), and per (address, stack), bounded: once
+//! there are too many peers, a new one is kept without its port, and then without its address. Per process:
+//! how many sends went to the peer received from last.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -72,7 +73,7 @@ pub struct PeerRows {
 /// What the probe's rows are.
 pub type Rows = PeerRows;
 
-/// Rows of a session from which on new ones have no port; from twice as many on, no address.
+/// From this number of rows on, new rows have no port; from twice this number on, no address.
 const KEPT: usize = 8_192;
 /// Addresses of a session that CPU samples are kept by.
 pub const HOSTS: usize = 1_024;

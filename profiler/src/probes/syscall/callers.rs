@@ -1,6 +1,7 @@
 //! The same call, made by all processes of one name.
 //!
-//! In: ranked calls. Out: its slow calls as one row, who made them, and since when those of before the recording wait.
+//! In: ranked calls. Out: its slow calls as one row, who made them, and how long before the recording the
+//! oldest of them began.
 
 use super::lines::{self, SyscallLine};
 use crate::profile::{Profile, SlowRow};

@@ -75,7 +75,7 @@ fn finding(
     Finding { rank, cost_ns: Some(group.weight()), ..found }
 }
 
-/// Most of the time is in calls below the threshold: what is told is of all of them.
+/// Most of the time is in calls below the threshold, so the sentence is about calls of all lengths.
 fn all_lengths(
     profile: &Profile,
     ranked: &Ranked<'_>,
@@ -141,7 +141,8 @@ fn blocked_in<'r, 'p>(
     work.filter(move |line| of(line.pid, line.nr))
 }
 
-/// A call that waits by purpose, and whose waits another of the target, a disk or a lock ended.
+/// A call that waits by purpose, but whose waits were ended by another process of the target, a disk or a
+/// lock.
 fn ended_inside(profile: &Profile, ranked: &Ranked<'_>, group: &Calls<'_, '_>) -> Finding {
     let (mut waits, mut max_ns) = (0u64, 0u64);
     let mut enders = BTreeMap::new();

@@ -100,7 +100,8 @@ fn stuck(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     })
 }
 
-/// Who only waited for input, idle as far as is known: told where the target did nothing else at work.
+/// A target that only waited for input. It is idle as far as is known, so this is said only if the target had
+/// no other work.
 fn waiting_for_input(profile: &Profile, ranked: &Ranked<'_>) -> Option<Finding> {
     if ranked.syscalls.iter().any(|line| line.class == CallClass::Work) {
         return None;

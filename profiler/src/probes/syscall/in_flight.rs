@@ -1,7 +1,7 @@
 //! Calls that had not returned at the end, as tables and sentences tell them.
 //!
-//! In: a profile. Out: the class of each; groups of one process name, call and kernel stack: what hangs before what does
-//! not, what no signal ends before what one would, many before few.
+//! In: a profile. Out: the class of each; groups of one process name, call and kernel stack. First come
+//! groups that hang, then, of equals, those that no signal ends, then those with many calls.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -71,9 +71,10 @@ impl<'p> InFlightClasses<'p> {
         Self { profile, classes: Classes::new(profile) }
     }
 
-    /// Nobody has ended its wait yet. What no signal ends is work, else its stacks tell (a lock, a request that is handled,
-    /// the place where the process takes work), else what ended in the same place of the same process. Who receives and
-    /// did nothing else all the time waits for new work; so does who waits for the other end of a named pipe.
+    /// Its class, by the first of these that applies. A futex is a user lock. A wait that no signal ends is
+    /// work. The stacks may decide: a lock, a request, the place where the process takes work. So may slow
+    /// calls that ended in the same place of the same process. A thread that was in a receiving call all the
+    /// time, or waits for the other end of a named pipe, is idle. Otherwise the call's name decides.
     pub fn of(&mut self, call: &InFlightCall) -> CallClass {
         let named = syscalls::class(call.nr);
         if named == CallClass::UserLock {

@@ -27,7 +27,7 @@ pub struct SyscallLine<'p> {
     pub named: CallClass,
     /// What `class` rests on.
     pub by: Basis,
-    /// Its time in which the target did not wait for new work, nor for a CPU, ns; none of a user lock's.
+    /// Its time without waits for new work and for a CPU, ns; 0 for user locks.
     pub lost_ns: u64,
     /// What was measured.
     pub row: &'p SyscallRow,

@@ -310,7 +310,8 @@ impl<'p> Classes<'p> {
         *self.causes.entry(kernel).or_insert_with(told)
     }
 
-    /// A row's `whole` time by class, with what each rests on: that of its stacks; and what has none, see [`Self::of_rest`].
+    /// A row's `whole` time by class, with what each class rests on. Time with stacks has the class of its
+    /// stacks; for the rest see [`Self::of_rest`].
     pub fn split(&mut self, key: &WaitKey, whole: u64) -> Vec<(Verdict, u64)> {
         let (stacks, rest) = stacks(&self.profile.waits, key, whole);
         let mut sums: Vec<(Verdict, u64)> = Vec::new();
@@ -324,8 +325,8 @@ impl<'p> Classes<'p> {
         sums
     }
 
-    /// Of a row's waits without stacks: as most of what has stacks, if that is most of the row, else as the call's
-    /// name says.
+    /// The verdict on a row's waits without stacks. If most of the row's time has stacks, it is the verdict
+    /// on most of that time; otherwise the call's name decides.
     pub fn of_rest(&mut self, key: &WaitKey, whole: u64) -> Verdict {
         let (stacks, rest) = stacks(&self.profile.waits, key, whole);
         let mut sums: Vec<(Verdict, u64)> = Vec::new();
@@ -373,15 +374,15 @@ impl<'p> Classes<'p> {
             .map_or((CallClass::Work, Basis::Call), |(verdict, _)| verdict)
     }
 
-    /// The class of a call of a process: that of most of its long waits, else that of the call's name.
+    /// The class of a call of a process: the class of most of its long waits, or else of the call's name.
     pub fn of_call(&self, pid: Pid, nr: CallNumber) -> CallClass {
         let named = syscalls::class(nr);
         let sums = self.calls.get(&(pid, nr, None)).filter(|_| named != CallClass::UserLock);
         sums.and_then(most).unwrap_or(named)
     }
 
-    /// The class of slow calls with these stacks: that of their waits, else that of all waits of this call, else that of
-    /// the call's name.
+    /// The class of slow calls with these stacks: the class of their own waits, or else of all waits of this
+    /// call, or else of the call's name.
     pub fn of_slow(&self, key: &SlowKey) -> CallClass {
         let named = syscalls::class(key.nr);
         if named == CallClass::UserLock {

@@ -1,7 +1,8 @@
 //! How a wait ended.
 //!
-//! In: the kernel stack of the wakeup, leaf first. Out: what happened there: a timer ran out, a disk was done, a message
-//! came, a signal, a child ended, something was written or released; nothing if no function on the stack decides.
+//! In: the kernel stack of the wakeup, leaf first. Out: what happened there: a timer ran out, a disk was
+//! done, a message or a signal came, a child ended, something was written or released; nothing if no function
+//! on the stack decides.
 
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

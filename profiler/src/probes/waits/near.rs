@@ -1,7 +1,7 @@
-//! Whether two processes belong together, as a process that waits and the one that wakes it.
+//! Whether two processes belong together: one that waits, and the one that wakes it.
 //!
-//! In: two processes. Out: whether they belong together: one container; on the host, one unit, or one process tree.
-//! The target of the recording does not matter.
+//! In: two processes. Out: whether they share a container or, on the host, a unit or a process tree. The
+//! target of the recording does not matter.
 
 use crate::profile::process::ProcessTable;
 use crate::profile::{Pid, Process};

@@ -1,8 +1,9 @@
 //! Waits inside a request.
 //!
-//! In: the user stacks of waits for new work, sleeps. Out: whether a wait is inside the code that handles a request. That
-//! is so if its user stack leaves the function that waits for new work by another call than that wait. Without user
-//! stacks: whether a process's sleeps and its waits for work together fill the time of one thread.
+//! In: the user stacks of waits for new work, sleeps. Out: whether a wait is inside the code that handles a
+//! request. It is if the function that waits for new work is on the wait's user stack, but has called
+//! something else there. Without user stacks: whether a process's sleeps and its waits for work together fill
+//! the time of one thread.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,8 +1,9 @@
-//! What the word that a thread waits on says: a lock's word, or the word of a condition that a pool waits for.
+//! The futex word that a thread waits on: is it the word of a lock, or of a condition that a pool waits for?
 //!
-//! In: the longest futex waits one by one, with their arguments. Out: for a user stack, contended or parked. A mutex of
-//! glibc, musl or Rust holds 2 where threads wait for it, a robust one its owner with the top bit, and `FUTEX_LOCK_PI` waits
-//! for a lock only. Many threads on one word that is neither are a pool on one condition.
+//! In: the longest futex waits one by one, with their arguments. Out: for a user stack, contended or parked.
+//! A mutex of glibc, musl or Rust holds 2 while threads wait for it; a robust one holds its owner, with the
+//! top bit set. `FUTEX_LOCK_PI` waits only for locks. Many threads on one word that is neither are a pool
+//! that waits for one condition.
 
 use std::collections::{BTreeMap, BTreeSet};
 

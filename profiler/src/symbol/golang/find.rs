@@ -1,7 +1,8 @@
 //! Where a program has Go's table of functions.
 //!
-//! In: the program. Out: its table, and what the runtime knows beside it: by the name of its section; where there is no such
-//! section, by how a table begins. Only what looks like a Go program is searched.
+//! In: the program. Out: its table, and what the runtime knows beside it. The table is found by the name of
+//! its section or, if there is no such section, by its first bytes. Only a file that looks like a Go program
+//! is searched.
 
 use super::super::headers::{Bytes, SHF_EXECINSTR};
 use super::image::Image;

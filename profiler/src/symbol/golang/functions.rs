@@ -1,7 +1,8 @@
 //! Which function is at an address.
 //!
-//! In: the table, a linked address. Out: the function's entry, record and name. The list of functions is sorted, as Go's own
-//! runtime checks at each start; in one that is not, a search may miss, but it ends, and what it finds covers the address.
+//! In: the table, a linked address. Out: the function's entry, record and name. The list of functions is
+//! sorted, as Go's own runtime checks at each start. In a list that is not sorted, a search may miss, but it
+//! ends, and a function that it finds covers the address.
 
 use super::super::headers::Bytes;
 use super::super::names::NAME_BYTES;

@@ -102,7 +102,7 @@ impl<S: Bytes> Image<S> {
         self.loads.iter().any(|load| load.is_code() && load.into(address).is_some())
     }
 
-    /// The words that the loader fills, of which `wanted` (address, value) is asked: at most so many.
+    /// The words that the loader fills and that `wanted` (address, value) accepts, up to a number.
     pub fn filled(
         &self,
         effort: &mut Effort,

@@ -1,8 +1,9 @@
 //! What Go's runtime knows of a program beside its table: where code begins, and where data of functions is.
 //!
-//! In: the table. Out: both, from the program's `moduledata`. It has no name that stays when a program is stripped, but it begins
-//! with the address of the table, and repeats what the table says: so it is looked for, and checked. Where the loader fills
-//! addresses in (a program that may lie anywhere, linked by another linker than Go's), they are in its relocations.
+//! In: the table. Out: both, from the program's `moduledata`. It has no name that stays when a program is
+//! stripped, but it begins with the address of the table, and repeats what the table says: so it is searched
+//! for by these, and checked. Where the loader fills addresses in (a program that may lie anywhere, linked by
+//! another linker than Go's), they are in its relocations.
 
 use super::super::headers::Bytes;
 use super::image::Image;

@@ -1,7 +1,8 @@
 //! Programs that Go compiled, with and without symbols.
 //!
-//! In: `go` (another one is named by `TEST_GO`), `cc`, `strip`. Out: what the table of the stripped program names is what symbols
-//! and debug information of the whole one say, at thousands of addresses. Go replaces type arguments by `[...]` in its table.
+//! In: `go` (another one is named by `TEST_GO`), `cc`, `strip`. Out: at thousands of addresses, the table of
+//! the stripped program gives the same names as the symbols and the debug information of the unstripped one.
+//! Go replaces type arguments by `[...]` in its table.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;

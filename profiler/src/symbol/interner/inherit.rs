@@ -1,7 +1,8 @@
 //! Mappings of processes that die before they can be looked at.
 //!
-//! In: a process, its parent, where its code was. Out: a space that the process had: its own, also as it was when the
-//! recording began, or that of its parent, of which it is a copy until it executes another program.
+//! In: a process, its parent, where its code was. Out: an address space that the process had: its own, as it
+//! is or as it was when the recording began, or its parent's, of which it is a copy until it executes another
+//! program.
 
 use super::{AddressSpace, Backing, Interner, regions};
 use crate::profile::Pid;

@@ -1,8 +1,8 @@
 //! Files that no process maps any more are named and let go, where somebody may want to unmount their file system.
 //!
-//! In: files that are pinned, some times a second. Out: names of their frames, a moment later. Naming is done beside the
-//! recording, within a time that a person at `umount` does not notice; what is not named by then has no name. That takes half
-//! of a CPU at most.
+//! In: files that are pinned, some times a second. Out: names of their frames, a moment later. Naming runs
+//! beside the recording and takes half of a CPU at most. It is so short that a person at `umount` does not
+//! notice; a frame that is not named in that time has no name.
 
 use std::collections::HashMap;
 use std::os::fd::AsRawFd as _;

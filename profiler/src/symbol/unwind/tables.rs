@@ -46,7 +46,7 @@ pub enum Base {
 /// Where a register of the caller is.
 #[derive(Clone, Debug)]
 pub enum Rule {
-    /// Nobody knows. Of the return address: there is no caller.
+    /// Its value is unknown. For the return address, this means that there is no caller.
     Undefined,
     /// As it is.
     Same,

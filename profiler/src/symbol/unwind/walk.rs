@@ -1,10 +1,10 @@
 //! From the leaf of a stack to its root.
 //!
-//! In: a copy, the code it went through, the kernel's own walk by frame pointers. Out: [`Unwound`].
-//! At each frame the first of these holds that can: a signal's frame; the table that covers the code; for code without a
-//! table, its frame pointer. Where the copy ends, the kernel's walk goes on if the code keeps frame pointers.
-//! So it does where Go's runtime has left a goroutine's stack for its own.
-//! A stack that goes on with another one (C that Go called) goes on there, where its frame pointer is the other one's.
+//! In: a copy, the code it went through, the kernel's own walk by frame pointers. Out: [`Unwound`]. At each
+//! frame the first of these decides that can: a signal's frame; the table that covers the code; for code
+//! without a table, its frame pointer. Where the copy ends, the kernel's walk continues it if the code keeps
+//! frame pointers. It also does where Go's runtime has switched from a goroutine's stack to its own. Where Go
+//! called C, the walk continues on the goroutine's stack, if the frame pointer is one of that stack.
 
 use std::rc::Rc;
 

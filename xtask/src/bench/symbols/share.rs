@@ -1,5 +1,5 @@
-//! In: parts and wholes of stacks by their samples. Out: the share in per cent, with a 95 % interval that holds the
-//! spread from stack to stack, and is no point at 0 or 100 %.
+//! In: parts and wholes of stacks by their samples. Out: the share in per cent, with a 95 % interval that
+//! includes the spread from stack to stack, and does not shrink to a point at 0 or 100 %.
 
 /// 95 % of a normal distribution.
 const Z: f64 = 1.96;

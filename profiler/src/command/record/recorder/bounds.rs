@@ -1,7 +1,7 @@
 //! What keeps a recording's memory and files bounded.
 //!
-//! In: a recorder. Out: nothing is kept of processes that have ended long ago but their rows' sums; stacks without room are
-//! one; the recording ends before its capture or its disk is full.
+//! In: a recorder. Out: of processes that ended long ago, only the sums of their rows are kept; stacks that
+//! have no room count as one stack; the recording ends before its capture or its disk is full.
 
 use super::Recorder;
 use crate::failure::Failure;
@@ -18,7 +18,7 @@ impl Recorder {
         true
     }
 
-    /// Lets rows of stacks that had no room become one, so that they take none either.
+    /// Makes rows of stacks that had no room one row, so that they take no room either.
     pub(super) fn drop_stacks(&mut self, interval: &mut Interval) {
         if self.interner.is_full() {
             interval.rekey(&Dropped(|stack| self.interner.knows(stack)));

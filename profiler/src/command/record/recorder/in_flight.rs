@@ -1,7 +1,7 @@
 //! The calls that have not returned when the recording ends, and the waits that are not over.
 //!
-//! In: the task iterator and the CPUs' slots. Out: one call for each thread inside one, with its stack interned; rows of
-//! the open waits.
+//! In: the task iterator and the CPUs' slots. Out: one call for each thread that is inside a call, with its
+//! stack interned; rows of the open waits.
 
 use std::collections::HashSet;
 

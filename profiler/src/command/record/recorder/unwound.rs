@@ -1,6 +1,7 @@
 //! Copies of user stacks are unwound.
 //!
-//! In: copies in their ring. Out: stacks in the interner; what the kernel side may know of them.
+//! In: copies in their ring. Out: stacks in the interner; and for the kernel side, how to recognize these
+//! stacks, so that it does not copy them again.
 
 use super::Recorder;
 use crate::cli::settings::Unwind;
@@ -37,7 +38,8 @@ impl Recorder {
         self.unwind_these(&copies);
     }
 
-    /// A process becomes another program at `time_ns`: what was copied before is unwound by the mappings it had.
+    /// A process executes another program at `time_ns`: stacks that were copied before are unwound by the
+    /// mappings it had then.
     pub(super) fn unwind_before(&mut self, pid: Pid, time_ns: u64) {
         if self.profile.processes.get(pid).is_none() {
             return;
