@@ -38,6 +38,7 @@ mod role;
 mod served;
 mod socket;
 pub mod subject;
+mod unix_peer;
 mod unsettled;
 pub mod unwind;
 mod vdso;

@@ -1,8 +1,8 @@
 //! Who has the other end of a pipe or a connection, on this machine.
 //!
 //! In: a descriptor, and what it names. Out: the processes that have the other end: of a pipe, who may do with it what the
-//! descriptor may not; of a TCP connection, who has the socket with both addresses the other way round, also in another network.
-//! Only links and tables of procfs are read, up to a deadline.
+//! descriptor may not; of a TCP connection, who has the socket with both addresses the other way round, also in another network;
+//! of a unix socket, who has the one that it is connected to. Links and tables of procfs are read, up to a deadline.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use super::socket::{Connections, Sockets, network, table};
+use super::unix_peer;
 use crate::machine;
 use crate::profile::Pid;
 use crate::profile::in_flight::{OTHER_ENDS, OtherEnd};
@@ -72,6 +73,7 @@ pub fn find(descriptors: &[Descriptor<'_>], sockets: &mut Sockets, limit: Durati
         }
     }
     in_other_networks(&elsewhere, &mut wanted, end);
+    unix_sockets(descriptors, &mut wanted);
     holders(descriptors, &wanted, end)
 }
 
@@ -82,6 +84,26 @@ fn opposite(descriptor: &Descriptor<'_>) -> u32 {
         READS => WRITES,
         WRITES => READS,
         _ => READS | WRITES,
+    }
+}
+
+/// Looks for the sockets that unix sockets are connected to.
+fn unix_sockets(descriptors: &[Descriptor<'_>], wanted: &mut Vec<Wanted>) {
+    let is_unix = |(_, descriptor): &(usize, &Descriptor<'_>)| descriptor.object.starts_with("unix ");
+    let inode = |(of, descriptor): (usize, &Descriptor<'_>)| {
+        let link = fs::read_link(format!("{}/fd/{}", descriptor.thread, descriptor.number)).ok()?;
+        let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
+        Some((of, inode))
+    };
+    let asked: Vec<(usize, u64)> = descriptors.iter().enumerate().filter(is_unix).filter_map(inode).collect();
+    let sockets: Vec<_> = asked
+        .iter()
+        .map(|(of, inode)| unix_peer::Asked { thread: descriptors[*of].thread, inode: *inode })
+        .collect();
+    for ((of, _), peer) in asked.iter().zip(unix_peer::peers(&sockets)) {
+        if let Some(inode) = peer {
+            wanted.push(Wanted { link: socket(inode), permits: READS | WRITES, of: *of });
+        }
     }
 }
 

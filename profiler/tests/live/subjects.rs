@@ -1,11 +1,13 @@
 //! What calls in flight are about: of what a call hangs, and who is at the other end.
 //!
-//! In: a writer whose reader is stopped, a client whose server says nothing, a file whose server is silent. Out: their pipe,
+//! In: a writer whose reader is stopped, clients whose servers say nothing, a file whose server is silent. Out: their pipe,
 //! connection, path and mount, in `summary.json` and in the first sentence.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up fails")]
 
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -72,7 +74,7 @@ fn who_waits_for_an_answer_is_told_with_the_process_that_has_the_connection() {
     let client = spawn(Command::new("bash").args(["-c", &script]).stdin(Stdio::null()));
     let (server, from) = listener.accept().unwrap();
     // Another process has it.
-    let server = spawn(Command::new("sleep").arg("1000").stdin(std::os::fd::OwnedFd::from(server)));
+    let server = spawn(Command::new("sleep").arg("1000").stdin(OwnedFd::from(server)));
     wait_until_in_call(&client, libc::SYS_read);
     let recorded = hanging(&client);
     let (call, sentence) = told(&recorded, &client);
@@ -80,6 +82,23 @@ fn who_waits_for_an_answer_is_told_with_the_process_that_has_the_connection() {
     let ends = call["other_ends"].as_array().unwrap();
     assert_eq!(ends.iter().map(|end| &end["pid"]).collect::<Vec<_>>(), [&server.pid()]);
     assert!(sentence.contains(&format!(", of tcp {from} → {at} with sleep[")), "{sentence}");
+}
+
+#[test]
+fn who_reads_from_a_unix_socket_is_told_with_the_process_that_has_the_other_one() {
+    if !can_run("who_reads_from_a_unix_socket_is_told_with_the_process_that_has_the_other_one", &["cat"]) {
+        return;
+    }
+    let (one, other) = UnixStream::pair().unwrap();
+    let client = spawn(Command::new("cat").stdin(OwnedFd::from(one)).stdout(Stdio::null()));
+    let server = spawn(Command::new("sleep").arg("1000").stdin(OwnedFd::from(other)));
+    wait_until_in_call(&client, libc::SYS_read);
+    let recorded = hanging(&client);
+    let (call, sentence) = told(&recorded, &client);
+    assert!(call["object"].as_str().unwrap().starts_with("unix socket:["), "{call:#}");
+    let ends = call["other_ends"].as_array().unwrap();
+    assert_eq!(ends.iter().map(|end| &end["pid"]).collect::<Vec<_>>(), [&server.pid()], "{call:#}");
+    assert!(sentence.contains("with sleep["), "{sentence}");
 }
 
 #[test]
