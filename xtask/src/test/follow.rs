@@ -14,8 +14,9 @@ use anyhow::{Context, Result, bail};
 
 use super::voice::Voice;
 
-/// The longest that any test or the compiler may be silent. The slowest test takes about a minute on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The longest that any test or the compiler may be silent. The slowest test takes about a minute on a busy machine, and some
+/// minutes with half a CPU.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Runs it to its end, without input; true when it succeeded.
 ///
