@@ -7,21 +7,23 @@ mod life;
 use aya_ebpf::macros::raw_tracepoint;
 use aya_ebpf::programs::RawTracePointContext;
 
+use crate::held::held;
+
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 fn process_exec(_ctx: RawTracePointContext) -> Result<(), ()> {
-    life::exec();
+    held(life::exec);
     Ok(())
 }
 
 #[raw_tracepoint(tracepoint = "sched_process_fork")]
 fn process_fork(ctx: RawTracePointContext) -> Result<(), ()> {
-    life::fork(&ctx);
+    held(|| life::fork(&ctx));
     Ok(())
 }
 
 #[raw_tracepoint(tracepoint = "sched_process_exit")]
 fn process_exit(_ctx: RawTracePointContext) -> Result<(), ()> {
-    life::exit();
+    held(life::exit);
     Ok(())
 }
 

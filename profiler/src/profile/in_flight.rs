@@ -70,6 +70,12 @@ pub struct Subject {
 pub const OTHER_ENDS: usize = 4;
 
 impl Subject {
+    /// Whether nobody at the other end can answer: who is known there is stopped, or dead.
+    pub fn is_unanswered(&self) -> bool {
+        let silent = |end: &OtherEnd| matches!(end.state, 'T' | 't' | 'Z' | 'X');
+        !self.other_ends.is_empty() && self.more_ends == 0 && self.other_ends.iter().all(silent)
+    }
+
     /// Whether nothing is known, not even why.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -3,7 +3,7 @@
 //! In: a thread, whose network's tables are read up to a bound. Out: `tcp HERE → PEER`, `udp HERE`,
 //! `unix PATH`; nothing for other families, and for sockets beyond the bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -13,8 +13,9 @@ use crate::machine;
 const TABLE_MAX: u64 = 4 << 20;
 /// Bytes of a path: `sun_path`.
 const PATH_MAX: usize = 108;
-/// `TCP_LISTEN` of include/net/tcp_states.h.
+/// `TCP_LISTEN`, `TCP_ESTABLISHED`, `TCP_CLOSE_WAIT` of include/net/tcp_states.h.
 const LISTENS: &str = "0A";
+const OPEN: [&str; 2] = ["01", "08"];
 
 /// The tables that were read, by network and name.
 #[derive(Default)]
@@ -65,6 +66,8 @@ struct Ends {
     here: SocketAddr,
     peer: SocketAddr,
     listens: bool,
+    /// Open at both ends, as far as this end knows.
+    is_open: bool,
 }
 
 impl fmt::Display for Ends {
@@ -82,23 +85,42 @@ impl fmt::Display for Ends {
 pub struct Connections {
     by_inode: HashMap<u64, Ends>,
     by_ends: HashMap<(SocketAddr, SocketAddr), u64>,
+    /// Open connections that no process has: nobody accepted them yet.
+    unaccepted: HashSet<(SocketAddr, SocketAddr)>,
+    /// Sockets that listen, by port.
+    listeners: HashMap<u16, Vec<(SocketAddr, u64)>>,
 }
 
 impl Connections {
     /// Of the text of `/proc/net/tcp` and its like.
     pub fn parse(table: &str) -> Self {
         let mut found = Self::default();
-        // A connection whose process is gone has no inode.
-        for (inode, ends) in table.lines().skip(1).filter_map(ends).filter(|(inode, _)| *inode != 0) {
+        for (inode, ends) in table.lines().skip(1).filter_map(ends) {
+            let pair = (ends.here, ends.peer);
+            // Without an inode it is no process's: closed by it, or not accepted yet.
+            if inode == 0 {
+                found.unaccepted.extend(ends.is_open.then_some(pair));
+                continue;
+            }
             found.by_inode.entry(inode).or_insert(ends);
-            found.by_ends.entry((ends.here, ends.peer)).or_insert(inode);
+            if ends.listens {
+                found.listeners.entry(ends.here.port()).or_default().push((ends.here, inode));
+            } else {
+                found.by_ends.entry(pair).or_insert(inode);
+            }
         }
         found
     }
 
-    /// The socket that has both addresses the other way round.
+    /// The socket that has both addresses the other way round; while nobody has accepted the connection, the
+    /// one that listens.
     pub fn facing(&self, here: SocketAddr, peer: SocketAddr) -> Option<u64> {
-        self.by_ends.get(&(peer, here)).copied()
+        let pair = (peer, here);
+        self.by_ends.get(&pair).copied().or_else(|| {
+            let listeners = self.listeners.get(&peer.port()).filter(|_| self.unaccepted.contains(&pair))?;
+            let hears = |at: &SocketAddr| at.ip() == peer.ip() || at.ip().is_unspecified();
+            listeners.iter().find(|(at, _)| hears(at)).map(|(_, inode)| *inode)
+        })
     }
 }
 
@@ -107,7 +129,8 @@ fn ends(line: &str) -> Option<(u64, Ends)> {
     let mut fields = line.split_ascii_whitespace();
     let (here, peer, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
     let inode = fields.nth(5)?.parse().ok()?;
-    Some((inode, Ends { here: address(here)?, peer: address(peer)?, listens: state == LISTENS }))
+    let (here, peer) = (address(here)?, address(peer)?);
+    Some((inode, Ends { here, peer, listens: state == LISTENS, is_open: OPEN.contains(&state) }))
 }
 
 /// An address in hexadecimal words, each as the processor keeps it in memory, and a port.
@@ -162,12 +185,14 @@ mod tests {
             0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 70 1 0 100 0\n\
             1: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000 0 0 71 1 0 20 4\n\
             2: 0100007F:D431 0100007F:1F90 01 00000000:00000000 00:00000000 00000000 0 0 72 1 0 20 4\n\
-            3: 0100007F:D432 0100007F:1F90 06 00000000:00000000 03:00000000 00000000 0 0 0 3 0\n";
+            3: 0100007F:1F90 0100007F:D432 06 00000000:00000000 03:00000000 00000000 0 0 0 3 0\n\
+            4: 0100007F:1F90 0100007F:D433 01 00000000:00000001 00:00000000 00000000 0 0 0 3 0\n";
         let found = Connections::parse(table);
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         assert_eq!(found.facing(at(0xD431), at(0x1F90)), Some(71));
         assert_eq!(found.facing(at(0x1F90), at(0xD431)), Some(72));
-        assert_eq!(found.facing(at(0x1F90), at(0xD432)), None, "its process is gone");
+        assert_eq!(found.facing(at(0xD432), at(0x1F90)), None, "closed: nobody has it any more");
+        assert_eq!(found.facing(at(0xD433), at(0x1F90)), Some(70), "not accepted: who listens has it");
         assert_eq!(found.by_inode[&70].to_string(), "127.0.0.1:8080 listening");
         assert_eq!(found.by_inode[&72].to_string(), "127.0.0.1:54321 → 127.0.0.1:8080");
     }

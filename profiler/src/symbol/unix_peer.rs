@@ -65,7 +65,15 @@ pub fn peers(asked: &[Asked<'_>]) -> Vec<Option<u64>> {
 fn in_network(network: &File, inodes: &[u64]) -> Vec<Option<u64>> {
     let entered = move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network));
     let Ok(socket) = entered.and_then(|()| diagnosis()) else { return Vec::new() };
-    inodes.iter().map(|inode| ask(&socket, u32::try_from(*inode).ok()?)).collect()
+    // An answer that does not come would be taken for the next one's: then nobody else is asked.
+    let mut answers = true;
+    let mut one = |inode: u64| {
+        let inode = u32::try_from(inode).ok().filter(|_| answers)?;
+        let answer = ask(&socket, inode);
+        answers = answer.is_ok();
+        peer(&answer.ok()?, inode)
+    };
+    inodes.iter().map(|inode| one(*inode)).collect()
 }
 
 fn diagnosis() -> io::Result<OwnedFd> {
@@ -75,11 +83,12 @@ fn diagnosis() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn ask(socket: &OwnedFd, inode: u32) -> Option<u64> {
-    send(socket, &request(inode), SendFlags::empty()).ok()?;
-    let mut answer = [0; 1024];
-    let (_, length) = recv(socket, &mut answer[..], RecvFlags::empty()).ok()?;
-    peer(answer.get(..length)?)
+fn ask(socket: &OwnedFd, inode: u32) -> io::Result<Vec<u8>> {
+    send(socket, &request(inode), SendFlags::empty())?;
+    let mut answer = vec![0; 1024];
+    let (_, length) = recv(socket, &mut answer[..], RecvFlags::empty())?;
+    answer.truncate(length);
+    Ok(answer)
 }
 
 /// `nlmsghdr`, then `unix_diag_req`: any state, this socket, whatever its cookie.
@@ -97,18 +106,18 @@ fn request(inode: u32) -> [u8; HEAD + 24] {
     message
 }
 
-/// The attribute that names the other socket; an error's message has another type.
-fn peer(message: &[u8]) -> Option<u64> {
+/// The attribute that names the other socket, in an answer about that one; an error's message has another type.
+fn peer(message: &[u8], inode: u32) -> Option<u64> {
     let half = |at: usize| Some(u16::from_ne_bytes(message.get(at..at + 2)?.try_into().ok()?));
-    if half(4)? != BY_FAMILY {
+    let word = |at: usize| Some(u32::from_ne_bytes(message.get(at..at + 4)?.try_into().ok()?));
+    if half(4)? != BY_FAMILY || word(HEAD + 4)? != inode {
         return None;
     }
     let mut at = HEAD + ANSWER;
     loop {
         let (length, kind) = (usize::from(half(at)?), half(at + 2)?);
         if kind == PEER {
-            let inode = message.get(at + 4..at + 8)?.try_into().ok()?;
-            return Some(u64::from(u32::from_ne_bytes(inode))).filter(|inode| *inode != 0);
+            return word(at + 4).filter(|peer| *peer != 0).map(u64::from);
         }
         // Lengths are rounded up to words; one that is shorter than its own head ends nothing.
         at += length.max(4).next_multiple_of(4);
@@ -147,13 +156,15 @@ mod tests {
     fn answers_that_make_no_sense_name_nobody() {
         let mut answer = vec![0; HEAD + ANSWER];
         answer[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
-        assert_eq!(peer(&answer), None);
+        answer[HEAD + 4..HEAD + 8].copy_from_slice(&7_u32.to_ne_bytes());
+        assert_eq!(peer(&answer, 7), None);
         let attribute = |length: u16, kind: u16| [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
         let with = |more: &[u8]| [answer.as_slice(), more].concat();
-        assert_eq!(peer(&with(&attribute(0, 0))), None, "a length of nothing ends");
-        assert_eq!(peer(&with(&attribute(8, PEER))), None, "cut");
+        assert_eq!(peer(&with(&attribute(0, 0)), 7), None, "a length of nothing ends");
+        assert_eq!(peer(&with(&attribute(8, PEER)), 7), None, "cut");
         let told = [attribute(5, 9), vec![1, 0, 0, 0], attribute(8, PEER), 77_u32.to_ne_bytes().to_vec()];
-        assert_eq!(peer(&with(&told.concat())), Some(77));
-        assert_eq!(peer(&[]), None);
+        assert_eq!(peer(&with(&told.concat()), 7), Some(77));
+        assert_eq!(peer(&with(&told.concat()), 8), None, "of another socket");
+        assert_eq!(peer(&[], 7), None);
     }
 }

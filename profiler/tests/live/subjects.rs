@@ -73,6 +73,10 @@ fn who_waits_for_an_answer_is_told_with_the_process_that_has_the_connection() {
     let at = listener.local_addr().unwrap();
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{}; read -u 3 line", at.port());
     let client = spawn(Command::new("bash").args(["-c", &script]).stdin(Stdio::null()));
+    wait_until_in_call(&client, libc::SYS_read);
+    // Nobody has accepted it: who listens has it.
+    let (call, _) = told(&hanging(&client), &client);
+    assert_eq!(call["other_ends"][0]["pid"], std::process::id(), "{call:#}");
     let (server, from) = listener.accept().unwrap();
     // Another process has it.
     let server = spawn(Command::new("sleep").arg("1000").stdin(OwnedFd::from(server)));

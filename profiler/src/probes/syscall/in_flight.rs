@@ -45,7 +45,7 @@ impl<'p> Waiting<'p> {
 
     /// Whether all are about the same file, pipe or connection.
     pub fn is_about_one(&self) -> bool {
-        let of = |call: &InFlightCall| (call.subject.object.clone(), call.subject.path.clone());
+        let of = |call: &'p InFlightCall| (&call.subject.object, &call.subject.path);
         self.calls.iter().all(|call| of(call) == of(self.first()))
     }
 
@@ -71,16 +71,17 @@ impl<'p> InFlightClasses<'p> {
         Self { profile, classes: Classes::new(profile) }
     }
 
-    /// Its class, by the first of these that applies. A futex is a user lock. A wait that no signal ends is
-    /// work. The stacks may decide: a lock, a request, the place where the process takes work. So may slow
-    /// calls that ended in the same place of the same process. A thread that was in a receiving call all the
-    /// time, or waits for the other end of a named pipe, is idle. Otherwise the call's name decides.
+    /// Its class, by the first of these that applies. A futex is a user lock. A wait that no signal ends, or
+    /// for another end whose processes are stopped, is work. The stacks may decide: a lock, a request, the
+    /// place where the process takes work. So may slow calls that ended in the same place of the same process.
+    /// A thread that was in a receiving call all the time, or waits for the other end of a named pipe, is idle.
+    /// Otherwise the call's name decides.
     pub fn of(&mut self, call: &InFlightCall) -> CallClass {
         let named = syscalls::class(call.nr);
         if named == CallClass::UserLock {
             return named;
         }
-        if is_held(call) {
+        if is_held(call) || call.subject.is_unanswered() {
             return CallClass::Work;
         }
         if let Some(class) = self.classes.of_in_flight((call.pid, call.nr), call.kernel, call.user) {
