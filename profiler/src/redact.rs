@@ -28,7 +28,7 @@ pub fn redact(profile: &mut Profile) {
     }
     profile.block.cgroups.values_mut().for_each(|name| *name = words.text(name));
     for call in &mut profile.slowest {
-        call.object = words.text(&call.object);
+        call.object = words.object(&call.object);
         call.peer = call.peer.map(|peer| words.peer(peer));
         if !call.path.is_empty() {
             call.path = words.word("path", &call.path);
@@ -36,8 +36,8 @@ pub fn redact(profile: &mut Profile) {
         }
         call.arguments = call.arguments.map(|argument| words.number(argument));
     }
-    for subject in profile.in_flight.iter_mut().map(|call| &mut call.subject) {
-        subject.object = words.text(&subject.object);
+    for subject in profile.in_flight.iter_mut().filter_map(|call| call.subject.as_deref_mut()) {
+        subject.object = words.object(&subject.object);
         subject.path = words.word("path", &subject.path);
         subject.mount = words.mount(&subject.mount);
     }
@@ -181,6 +181,17 @@ impl Words {
     }
 
     /// A text word by word.
+    /// A file or socket. What its owner has called it is one word, whatever is in it.
+    fn object(&mut self, object: &str) -> String {
+        for socket in ["unix → ", "unix "] {
+            if let Some(name) = object.strip_prefix(socket).filter(|name| !name.starts_with("socket:[")) {
+                return format!("{socket}{}", self.word("path", name));
+            }
+        }
+        let is_file = object.starts_with('/') && !is_system(object);
+        if is_file { self.word("path", object) } else { self.text(object) }
+    }
+
     fn text(&mut self, text: &str) -> String {
         let mut redacted = String::with_capacity(text.len());
         let mut rest = text;
@@ -203,8 +214,7 @@ impl Words {
         if let Ok(address) = word.parse::<IpAddr>() {
             return self.word("address", &address.to_string());
         }
-        let is_system = ["/proc/", "/sys/"].iter().any(|root| word.starts_with(root));
-        if word.len() > 1 && word.starts_with('/') && !is_system {
+        if word.len() > 1 && word.starts_with('/') && !is_system(word) {
             return self.word("path", word);
         }
         if word.contains('@') && word.contains('.') {
@@ -219,6 +229,11 @@ impl Words {
     }
 }
 
+/// Whether the kernel calls it so on every machine.
+fn is_system(path: &str) -> bool {
+    ["/proc/", "/sys/"].iter().any(|root| path.starts_with(root))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,7 +246,7 @@ mod tests {
         assert_eq!(words.text("10.0.0.2, again"), "address-2, again");
         let peer = Peer { host: Host::Ip(IpAddr::from([10, 0, 0, 2])), port: 5432 };
         assert_eq!(words.peer(peer).to_string(), "address-2:5432");
-        assert_eq!(words.text("unix /run/secret.sock"), "unix path-1");
+        assert_eq!(words.object("unix /run/secret.sock"), "unix path-1");
         assert_eq!(words.path("/run/secret.sock"), "path-1");
         assert_eq!(words.text("LazyCompile:~f /app/x.js:10"), "LazyCompile:~f path-2");
         assert_eq!(
@@ -239,6 +254,12 @@ mod tests {
             "std::map<a, b>::find(int) [host-1.corp]"
         );
         assert_eq!(words.text("gcc (root@build.corp) /proc/sys/kernel"), "gcc (host-2) /proc/sys/kernel");
+        assert_eq!(words.object("unix → /run/secret.sock"), "unix → path-1");
+        assert_eq!(words.object("unix → @joe smith"), "unix → path-3");
+        assert_eq!(words.object("/home/joe smith/x (deleted)"), "path-4");
+        assert_eq!(words.object("unix socket:[7]"), "unix socket:[7]");
+        assert_eq!(words.object("tcp 10.0.0.1:80 → 10.0.0.2:9003"), "tcp address-1:80 → address-2:9003");
+        assert_eq!(words.object("/proc/self/status"), "/proc/self/status");
         assert_eq!(words.argument("--container"), "--container");
         assert_eq!(
             (words.argument("web"), words.argument("--pod=shop/x")),

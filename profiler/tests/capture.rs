@@ -14,7 +14,6 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use forge::{cbor, cbor_without, cpu_time, forge, random};
 use profiler::capture::{FINISHED, PARTIAL, ReadError, Writer, read, read_from};
 use profiler::failure::Failure;
-use profiler::profile::in_flight::Subject;
 use profiler::profile::parts::{PartKey, PartRow};
 use profiler::profile::rows::{CpuKey, SlowKey, StackSource};
 use profiler::profile::stack::{Module, ModuleId, Stack, Symbols};
@@ -44,7 +43,7 @@ fn session() -> Vec<Chunk> {
         user: StackId::NONE,
         wait: None,
         held_by: None,
-        subject: Subject::default(),
+        subject: None,
     };
     let end = End { duration_ns: 2_000_000_000, in_flight: vec![in_flight], ..End::default() };
     vec![

@@ -15,7 +15,7 @@ use std::{fs, process::Command, time::Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    command, matrix, setup, soak,
+    command, dist, matrix, setup, soak,
     statics::{self, Binaries},
     story, vm,
     workspace::Workspace,
@@ -112,6 +112,7 @@ fn run_live(workspace: &Workspace, binaries: &Binaries, options: &Options, tally
     let file = options.live.as_deref().and_then(|name| live_file(&files, name));
     let mut tests = live_tests(workspace, binaries, options);
     tests.args(file.map(|file| format!("{file}::")).or_else(|| options.live.clone()));
+    dist::build(workspace, &binaries.profiler)?;
     let before = tally.selected();
     if let Some(condition) = options.live_under {
         command::run(live_program(workspace).arg("--no-run"))?;
@@ -211,7 +212,8 @@ fn live_tests(workspace: &Workspace, binaries: &Binaries, options: &Options) -> 
     cargo
         .env("PROFILER_BIN", &binaries.profiler)
         .env("PROFILER_LAB_BIN", &binaries.profiler_lab)
-        .env("WORKLOAD_BIN", &binaries.workload);
+        .env("WORKLOAD_BIN", &binaries.workload)
+        .env("PROFILER_DIST", dist::directory(workspace));
     if !setup::is_root() && command::on_path("sudo").is_some() {
         println!("xtask: live tests need root: running them through sudo");
         cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER", "sudo -E");

@@ -35,10 +35,28 @@ pub struct InFlightCall {
     /// Who holds the file lock that it waits for; 0: nobody in sight; none: it waits for none, or nobody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Pid>,
-    /// What it is about, as far as is known; older versions did not ask.
-    #[serde(default, skip_serializing_if = "Subject::is_empty")]
-    pub subject: Subject,
+    /// What it is about, of the few of which that is known; older versions did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Box<Subject>>,
 }
+
+impl InFlightCall {
+    /// What it is about, as far as is known.
+    pub fn subject(&self) -> &Subject {
+        self.subject.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+/// A call of which nothing is known.
+static NOTHING: Subject = Subject {
+    object: String::new(),
+    object_unknown: String::new(),
+    path: String::new(),
+    mount: String::new(),
+    other_ends: Vec::new(),
+    more_ends: 0,
+    other_end_unknown: String::new(),
+};
 
 /// What a call is about: the file, pipe or socket behind its descriptor, the path that it was given, and who is at the other end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,23 +1,22 @@
 //! Who has the other end of a pipe or a connection, on this machine.
 //!
 //! In: a descriptor, and what it names. Out: the processes that have the other end: of a pipe, who may do with it what the
-//! descriptor may not; of a TCP connection, who has the socket with both addresses the other way round, also in another network;
-//! of a unix socket, who has the one that it is connected to. Links and tables of procfs are read, up to a deadline.
+//! descriptor may not; of a connection, who has the other socket. Links of procfs are read, up to a deadline.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
-use super::socket::{Connections, Sockets, network, table};
-use super::unix_peer;
+use super::networks::processes;
+use super::socket::Sockets;
+use super::{tcp_peer, unix_peer};
 use crate::machine;
 use crate::profile::Pid;
 use crate::profile::in_flight::{OTHER_ENDS, OtherEnd};
 
-/// Networks whose tables are read at most, besides those that the descriptors belong to.
-const NETWORKS: usize = 64;
+/// In front of what a unix socket is being connected to.
+pub const TO: &str = "unix → ";
 /// The permissions of a descriptor's link: what may be done with it.
 const READS: u32 = 0o400;
 const WRITES: u32 = 0o200;
@@ -34,9 +33,19 @@ pub struct Descriptor<'d> {
     pub object: &'d str,
 }
 
+impl Descriptor<'_> {
+    /// The inode of a socket.
+    fn inode(&self) -> Option<u64> {
+        let link = fs::read_link(format!("{}/fd/{}", self.thread, self.number)).ok()?;
+        link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    }
+}
+
 /// Who has the other end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
+    /// What the other socket is called, if it is a unix socket: `unix PATH`.
+    pub name: Option<String>,
     /// Processes, [`OTHER_ENDS`] at most.
     pub ends: Vec<OtherEnd>,
     /// How many more.
@@ -58,23 +67,19 @@ struct Wanted {
 pub fn find(descriptors: &[Descriptor<'_>], sockets: &mut Sockets, limit: Duration) -> Vec<Found> {
     let end = Instant::now() + limit;
     let mut wanted = Vec::new();
-    let mut elsewhere = Vec::new();
     for (of, descriptor) in descriptors.iter().enumerate() {
         if descriptor.object.starts_with("pipe:[") {
             let permits = opposite(descriptor);
             wanted.push(Wanted { link: descriptor.object.to_owned(), permits, of });
-        } else if let Some((here, peer)) = connection(descriptor.object) {
-            match sockets.facing(descriptor.thread, here, peer) {
-                Some(inode) => wanted.push(Wanted { link: socket(inode), permits: READS | WRITES, of }),
-                // Each network has a loopback of its own.
-                None if peer.ip().is_loopback() => {}
-                None => elsewhere.push((of, here, peer)),
-            }
         }
     }
-    in_other_networks(&elsewhere, &mut wanted, end);
-    unix_sockets(descriptors, &mut wanted);
-    holders(descriptors, &wanted, end)
+    connections(descriptors, sockets, &mut wanted, end);
+    let names = unix_sockets(descriptors, sockets, &mut wanted, end);
+    let mut found = holders(descriptors, &wanted, end);
+    for (of, name) in names {
+        found[of].name = name;
+    }
+    found
 }
 
 /// What the other end of a pipe is for: the first of both bits that this end lacks, or both.
@@ -87,56 +92,50 @@ fn opposite(descriptor: &Descriptor<'_>) -> u32 {
     }
 }
 
-/// Looks for the sockets that unix sockets are connected to.
-fn unix_sockets(descriptors: &[Descriptor<'_>], wanted: &mut Vec<Wanted>) {
+/// Looks for the sockets at the other end of connections.
+fn connections(
+    descriptors: &[Descriptor<'_>],
+    sockets: &mut Sockets,
+    wanted: &mut Vec<Wanted>,
+    end: Instant,
+) {
+    let ends = |(of, descriptor): (usize, &Descriptor<'_>)| Some((of, tcp_peer::ends(descriptor.object)?));
+    let asked: Vec<_> = descriptors.iter().enumerate().filter_map(ends).collect();
+    let ask = |(of, ends): &(usize, _)| tcp_peer::Asked { thread: descriptors[*of].thread, ends: *ends };
+    let found = tcp_peer::find(&asked.iter().map(ask).collect::<Vec<_>>(), sockets, end);
+    for ((of, _), inode) in asked.into_iter().zip(found) {
+        wanted.extend(inode.map(|inode| socket(inode, of)));
+    }
+}
+
+/// Looks for the sockets at the other end of unix sockets; what they are called.
+fn unix_sockets(
+    descriptors: &[Descriptor<'_>],
+    sockets: &mut Sockets,
+    wanted: &mut Vec<Wanted>,
+    end: Instant,
+) -> Vec<(usize, Option<String>)> {
     let is_unix = |(_, descriptor): &(usize, &Descriptor<'_>)| descriptor.object.starts_with("unix ");
-    let inode = |(of, descriptor): (usize, &Descriptor<'_>)| {
-        let link = fs::read_link(format!("{}/fd/{}", descriptor.thread, descriptor.number)).ok()?;
-        let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
-        Some((of, inode))
-    };
+    let inode = |(of, descriptor): (usize, &Descriptor<'_>)| Some((of, descriptor.inode()?));
     let asked: Vec<(usize, u64)> = descriptors.iter().enumerate().filter(is_unix).filter_map(inode).collect();
-    let sockets: Vec<_> = asked
-        .iter()
-        .map(|(of, inode)| unix_peer::Asked { thread: descriptors[*of].thread, inode: *inode })
-        .collect();
-    for ((of, _), peer) in asked.iter().zip(unix_peer::peers(&sockets)) {
-        if let Some(inode) = peer {
-            wanted.push(Wanted { link: socket(inode), permits: READS | WRITES, of: *of });
-        }
-    }
+    let ask = |(of, inode): &(usize, u64)| unix_peer::Asked {
+        thread: descriptors[*of].thread,
+        inode: *inode,
+        to: descriptors[*of].object.strip_prefix(TO),
+        is_unnamed: descriptors[*of].object.starts_with("unix socket:["),
+    };
+    let found = unix_peer::find(&asked.iter().map(ask).collect::<Vec<_>>(), sockets, end);
+    let others = asked.into_iter().zip(found).filter_map(|((of, _), other)| Some((of, other?)));
+    let name = |(of, other): (usize, unix_peer::Other)| {
+        wanted.push(socket(other.inode, of));
+        (of, other.name)
+    };
+    others.map(name).collect()
 }
 
-/// Both addresses of `tcp HERE → PEER`.
-fn connection(object: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let (here, peer) = object.strip_prefix("tcp ")?.split_once(" → ")?;
-    Some((here.parse().ok()?, peer.parse().ok()?))
-}
-
-fn socket(inode: u64) -> String {
-    format!("socket:[{inode}]")
-}
-
-/// Looks for connections in the networks of all processes.
-fn in_other_networks(asked: &[(usize, SocketAddr, SocketAddr)], wanted: &mut Vec<Wanted>, end: Instant) {
-    let mut seen = HashSet::new();
-    for pid in if asked.is_empty() { Vec::new() } else { processes() } {
-        let process = format!("/proc/{}", pid.0);
-        if seen.len() > NETWORKS || Instant::now() >= end {
-            break;
-        }
-        if !network(&process).is_some_and(|network| seen.insert(network)) {
-            continue;
-        }
-        for name in ["tcp", "tcp6"] {
-            let connections = Connections::parse(&table(&process, name));
-            for &(of, here, peer) in asked {
-                if let Some(inode) = connections.facing(here, peer) {
-                    wanted.push(Wanted { link: socket(inode), permits: READS | WRITES, of });
-                }
-            }
-        }
-    }
+/// Who has the socket has all of it.
+fn socket(inode: u64, of: usize) -> Wanted {
+    Wanted { link: format!("socket:[{inode}]"), permits: READS | WRITES, of }
 }
 
 /// Processes that have what is wanted among their descriptors. Who asks has both ends of a pipe at times, and counts only where nobody
@@ -194,13 +193,6 @@ fn has<'w>(pid: Pid, by_link: &HashMap<&str, Vec<&'w Wanted>>, end: Instant) -> 
         found.extend(wanted.iter().filter(|one| may & one.permits != 0));
     }
     found
-}
-
-fn processes() -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid));
-    let own = Pid(std::process::id());
-    pids.filter(|pid| *pid != own).collect()
 }
 
 /// The state of a process's first thread; the name in front of it ends at the last bracket.

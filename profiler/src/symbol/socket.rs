@@ -7,15 +7,17 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::networks::{has_address, network, table};
 use crate::machine;
 
-/// Bytes read of one table: some 25,000 connections.
-const TABLE_MAX: u64 = 4 << 20;
 /// Bytes of a path: `sun_path`.
-const PATH_MAX: usize = 108;
-/// `TCP_LISTEN`, `TCP_ESTABLISHED`, `TCP_CLOSE_WAIT` of include/net/tcp_states.h.
+pub const UNIX_PATH: usize = 108;
+/// `TCP_LISTEN`, `TCP_SYN_SENT`; `TCP_ESTABLISHED`, `TCP_CLOSE_WAIT` of include/net/tcp_states.h.
 const LISTENS: &str = "0A";
+const ASKS: &str = "02";
 const OPEN: [&str; 2] = ["01", "08"];
+/// `__SO_ACCEPTCON` of include/uapi/linux/net.h, as the table of unix sockets has it.
+const LISTENS_FLAG: &str = "00010000";
 
 /// The tables that were read, by network and name.
 #[derive(Default)]
@@ -37,11 +39,31 @@ impl Sockets {
         unix(self.unix.entry(network).or_insert_with(read), inode)
     }
 
-    /// The socket that has both addresses of a TCP connection the other way round, in the thread's network.
+    /// The socket that listens at a path, in the thread's network.
+    pub fn listening_at(&mut self, thread: &str, path: &str) -> Option<u64> {
+        let network = network(thread)?;
+        let read = || table(thread, "unix");
+        listening_at(self.unix.entry(network).or_insert_with(read), path)
+    }
+
+    /// The socket that has both addresses of a TCP connection the other way round, in the thread's network; while nobody has
+    /// accepted or answered it, the one that listens.
     pub fn facing(&mut self, thread: &str, here: SocketAddr, peer: SocketAddr) -> Option<u64> {
         let network = network(thread)?;
-        let mut facing = |name| self.connections(thread, (&network, name)).facing(here, peer);
-        facing("tcp").or_else(|| facing("tcp6"))
+        let tables = ["tcp", "tcp6"];
+        let facing = |name| self.connections(thread, (&network, name)).facing(here, peer);
+        if let Some(inode) = tables.into_iter().find_map(facing) {
+            return Some(inode);
+        }
+        let can_answer = self.is_asking(thread, (here, peer)) && has_address(thread, peer.ip());
+        let listening = |name| self.connections(thread, (&network, name)).listening(peer);
+        tables.into_iter().filter(|_| can_answer).find_map(listening)
+    }
+
+    /// Whether a connection is being asked for, and not answered yet.
+    pub fn is_asking(&mut self, thread: &str, ends: (SocketAddr, SocketAddr)) -> bool {
+        let Some(network) = network(thread) else { return false };
+        ["tcp", "tcp6"].iter().any(|name| self.connections(thread, (&network, name)).asking.contains(&ends))
     }
 
     fn connections(&mut self, thread: &str, (network, name): (&str, &'static str)) -> &Connections {
@@ -50,22 +72,14 @@ impl Sockets {
     }
 }
 
-/// The network that a thread or process is in, as its link says.
-pub fn network(thread: &str) -> Option<String> {
-    Some(std::fs::read_link(format!("{thread}/ns/net")).ok()?.to_string_lossy().into_owned())
-}
-
-/// A table of the network that a thread or process is in.
-pub fn table(thread: &str, name: &str) -> String {
-    machine::read(&format!("{thread}/net/{name}"), TABLE_MAX).unwrap_or_default()
-}
-
 /// Both ends of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ends {
     here: SocketAddr,
     peer: SocketAddr,
     listens: bool,
+    /// Asked for, and not answered yet.
+    asks: bool,
     /// Open at both ends, as far as this end knows.
     is_open: bool,
 }
@@ -87,6 +101,8 @@ pub struct Connections {
     by_ends: HashMap<(SocketAddr, SocketAddr), u64>,
     /// Open connections that no process has: nobody accepted them yet.
     unaccepted: HashSet<(SocketAddr, SocketAddr)>,
+    /// Connections that are asked for, and not answered yet.
+    asking: HashSet<(SocketAddr, SocketAddr)>,
     /// Sockets that listen, by port.
     listeners: HashMap<u16, Vec<(SocketAddr, u64)>>,
 }
@@ -103,6 +119,7 @@ impl Connections {
                 continue;
             }
             found.by_inode.entry(inode).or_insert(ends);
+            found.asking.extend(ends.asks.then_some(pair));
             if ends.listens {
                 found.listeners.entry(ends.here.port()).or_default().push((ends.here, inode));
             } else {
@@ -116,11 +133,14 @@ impl Connections {
     /// one that listens.
     pub fn facing(&self, here: SocketAddr, peer: SocketAddr) -> Option<u64> {
         let pair = (peer, here);
-        self.by_ends.get(&pair).copied().or_else(|| {
-            let listeners = self.listeners.get(&peer.port()).filter(|_| self.unaccepted.contains(&pair))?;
-            let hears = |at: &SocketAddr| at.ip() == peer.ip() || at.ip().is_unspecified();
-            listeners.iter().find(|(at, _)| hears(at)).map(|(_, inode)| *inode)
-        })
+        let unaccepted = || self.listening(peer).filter(|_| self.unaccepted.contains(&pair));
+        self.by_ends.get(&pair).copied().or_else(unaccepted)
+    }
+
+    /// The socket that listens at this address, or at all of its network.
+    pub fn listening(&self, at: SocketAddr) -> Option<u64> {
+        let hears = |own: &SocketAddr| own.ip() == at.ip() || own.ip().is_unspecified();
+        self.listeners.get(&at.port())?.iter().find(|(own, _)| hears(own)).map(|(_, inode)| *inode)
     }
 }
 
@@ -130,7 +150,8 @@ fn ends(line: &str) -> Option<(u64, Ends)> {
     let (here, peer, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
     let inode = fields.nth(5)?.parse().ok()?;
     let (here, peer) = (address(here)?, address(peer)?);
-    Some((inode, Ends { here, peer, listens: state == LISTENS, is_open: OPEN.contains(&state) }))
+    let [listens, asks] = [LISTENS, ASKS].map(|wanted| state == wanted);
+    Some((inode, Ends { here, peer, listens, asks, is_open: OPEN.contains(&state) }))
 }
 
 /// An address in hexadecimal words, each as the processor keeps it in memory, and a port.
@@ -154,11 +175,24 @@ pub(super) fn unix(table: &str, inode: u64) -> Option<String> {
     let is_own = |line: &&str| line.split_ascii_whitespace().nth(6) == Some(&own);
     let mut lines = table.lines().skip(1).filter(is_own);
     let (line, another) = (lines.next()?, lines.next());
-    let path = line.split_once(&format!(" {own} ")).map(|(_, path)| machine::line(path, PATH_MAX));
+    let path = line.split_once(&format!(" {own} ")).map(|(_, path)| machine::line(path, UNIX_PATH));
     Some(match path {
         Some(path) if another.is_none() => format!("unix {path}"),
         _ => format!("unix socket:[{own}]"),
     })
+}
+
+/// The socket that listens at a path. What several say is nobody's: a path may hold the end of a line.
+fn listening_at(table: &str, path: &str) -> Option<u64> {
+    let inode = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let (flags, inode) = (fields.nth(3)?, fields.nth(2)?);
+        let own = line.split_once(&format!(" {inode} "))?.1;
+        if flags == LISTENS_FLAG && own == path { inode.parse().ok() } else { None }
+    };
+    let mut inodes = table.lines().skip(1).filter_map(inode);
+    let (one, another) = (inodes.next()?, inodes.next());
+    another.is_none().then_some(one)
 }
 
 #[cfg(test)]
@@ -170,6 +204,17 @@ mod tests {
         0000000000000000: 00000003 00000000 00000000 0001 03 17002\n\
         0000000000000000: 00000002 00000000 00010000 0001 01 17003 /run/x\n\
         0000000000000000: 00000002 00000000 00010000 0001 01 17003 /run/forged\n";
+
+    #[test]
+    fn who_listens_at_a_path_is_found_unless_two_say_so() {
+        assert_eq!(listening_at(UNIX, "/run/a b.sock"), Some(7001));
+        assert_eq!(listening_at(UNIX, "/run/x"), Some(17003));
+        assert_eq!(listening_at(UNIX, "/run"), None);
+        let twice = format!("{UNIX}0000000000000000: 00000002 00000000 00010000 0001 01 9 /run/x\n");
+        assert_eq!(listening_at(&twice, "/run/x"), None);
+        let open = UNIX.replace("00010000", "00000000");
+        assert_eq!(listening_at(&open, "/run/x"), None, "it does not listen");
+    }
 
     #[test]
     fn a_path_is_whole_and_a_forged_line_names_nobody() {
@@ -186,13 +231,17 @@ mod tests {
             1: 0100007F:1F90 0100007F:D431 01 00000000:00000000 00:00000000 00000000 0 0 71 1 0 20 4\n\
             2: 0100007F:D431 0100007F:1F90 01 00000000:00000000 00:00000000 00000000 0 0 72 1 0 20 4\n\
             3: 0100007F:1F90 0100007F:D432 06 00000000:00000000 03:00000000 00000000 0 0 0 3 0\n\
-            4: 0100007F:1F90 0100007F:D433 01 00000000:00000001 00:00000000 00000000 0 0 0 3 0\n";
+            4: 0100007F:1F90 0100007F:D433 01 00000000:00000001 00:00000000 00000000 0 0 0 3 0\n\
+            5: 0100007F:D434 0100007F:1F90 02 00000000:00000001 00:00000000 00000000 0 0 73 3 0\n";
         let found = Connections::parse(table);
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         assert_eq!(found.facing(at(0xD431), at(0x1F90)), Some(71));
         assert_eq!(found.facing(at(0x1F90), at(0xD431)), Some(72));
         assert_eq!(found.facing(at(0xD432), at(0x1F90)), None, "closed: nobody has it any more");
         assert_eq!(found.facing(at(0xD433), at(0x1F90)), Some(70), "not accepted: who listens has it");
+        assert_eq!(found.facing(at(0xD434), at(0x1F90)), None, "not answered: it may be elsewhere");
+        assert_eq!(found.asking, HashSet::from([(at(0xD434), at(0x1F90))]));
+        assert_eq!((found.listening(at(0x1F90)), found.listening(at(0x1F91))), (Some(70), None));
         assert_eq!(found.by_inode[&70].to_string(), "127.0.0.1:8080 listening");
         assert_eq!(found.by_inode[&72].to_string(), "127.0.0.1:54321 → 127.0.0.1:8080");
     }

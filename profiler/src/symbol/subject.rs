@@ -10,9 +10,10 @@ use profiler_common::slowest::{NO_PATH, PATH, path_argument, takes_descriptor};
 
 use super::asleep;
 use super::object::name_with;
-use super::other_end::{self, Descriptor};
+use super::other_end::{self, Descriptor, TO};
 use super::served::{At, Tables};
-use super::socket::Sockets;
+use super::socket::{Sockets, UNIX_PATH};
+use crate::machine;
 use crate::profile::call::CallNumber;
 use crate::profile::in_flight::Subject;
 use crate::profile::slowest::SlowestCall;
@@ -22,6 +23,8 @@ use crate::profile::{Pid, Tid};
 const WITHIN: Duration = Duration::from_millis(300);
 /// A call that has not returned has not succeeded, so that an `execve` is no new program yet.
 const NOT_RETURNED: i64 = -1;
+/// Bytes in front of the path in `sockaddr_un`.
+const FAMILY: u64 = 2;
 
 /// A call in flight.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +61,7 @@ pub fn of(asked: &[Asked]) -> Vec<Subject> {
     let mut calls = calls(asked);
     let mut sockets = Sockets::default();
     name_with(calls.iter_mut(), &mut sockets);
+    name_where_to(&mut calls);
     let threads: Vec<String> =
         asked.iter().map(|call| format!("/proc/{}/task/{}", call.pid.0, call.tid.0)).collect();
     let descriptors: Vec<_> =
@@ -67,7 +71,7 @@ pub fn of(asked: &[Asked]) -> Vec<Subject> {
     let mounts: Vec<_> =
         calls.iter().zip(&threads).map(|(call, thread)| mount(call, thread, &mut tables)).collect();
     let subject = |((call, found), mount): ((SlowestCall, other_end::Found), String)| Subject {
-        object: call.object,
+        object: with_other_name(call.object, found.name.as_deref()),
         object_unknown: call.object_unknown,
         path: call.path,
         mount,
@@ -96,6 +100,38 @@ fn calls(asked: &[Asked]) -> Vec<SlowestCall> {
         ..SlowestCall::default()
     };
     asked.iter().map(call).collect()
+}
+
+/// Unix sockets that are being connected are about where to: the path behind their second argument, without which
+/// it is an abstract name.
+fn name_where_to(calls: &mut [SlowestCall]) {
+    let asks = |call: &SlowestCall| {
+        i64::from(narrow(call.nr)) == libc::SYS_connect && call.object.starts_with("unix ")
+    };
+    let places: Vec<usize> = (0..calls.len()).filter(|place| asks(&calls[*place])).collect();
+    let texts = |offset| {
+        let at = |place: &usize| (calls[*place].pid, calls[*place].arguments[1].wrapping_add(offset));
+        asleep::texts(&places.iter().map(at).collect::<Vec<_>>(), UNIX_PATH, WITHIN)
+    };
+    let (paths, names) = (texts(FAMILY), texts(FAMILY + 1));
+    for ((place, path), name) in places.into_iter().zip(paths).zip(names) {
+        let text = |bytes: &[u8]| machine::line(&String::from_utf8_lossy(bytes), UNIX_PATH);
+        calls[place].object = match (path.is_empty(), name.is_empty()) {
+            (false, _) => format!("{TO}{}", text(&path)),
+            (true, false) => format!("{TO}@{}", text(&name)),
+            (true, true) => continue,
+        };
+    }
+}
+
+/// A unix socket without a path of its own is called by the other one's.
+fn with_other_name(object: String, other: Option<&str>) -> String {
+    match other.and_then(|other| other.strip_prefix("unix ")) {
+        Some(path) if object.starts_with("unix socket:[") && !path.starts_with("socket:[") => {
+            format!("{TO}{path}")
+        }
+        _ => object,
+    }
 }
 
 fn descriptor<'d>(call: &'d SlowestCall, thread: &'d str) -> Descriptor<'d> {

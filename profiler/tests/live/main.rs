@@ -13,6 +13,7 @@ mod bounds;
 mod counters;
 mod cpu;
 mod crash;
+mod dist;
 mod hostile;
 mod identity;
 mod limits;

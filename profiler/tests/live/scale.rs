@@ -12,13 +12,11 @@
 
 use std::fs;
 
-use crate::support::limits::{PidMax, memory};
+use crate::support::limits::{CROWD, PidMax, crowd, memory};
 use crate::support::live::{Recorded, Recording, Workload, number};
 use crate::support::{can_run, skipped};
 use serde_json::Value;
 
-/// Threads that shall live at once.
-const CROWD: u64 = 100_000;
 /// Processes that shall come and go.
 const PROCESSES: u64 = 10_000;
 /// What a thread of the crowd takes of the machine's memory, bytes: stacks and kernel records.
@@ -36,13 +34,11 @@ const RSS_PER_CALL: u64 = 1 << 10;
 const MAPS: u64 = 72 << 20;
 const MAPS_PER_CPU: u64 = 128 << 10;
 
-/// How many threads this machine has room for; says when they are fewer than they should be. `LIVE_CROWD` is for conditions under
-/// which so many threads would take a quarter of an hour.
-fn crowd(test: &str) -> u64 {
-    let asked = std::env::var("LIVE_CROWD").ok().and_then(|count| count.parse().ok()).unwrap_or(CROWD);
+/// How many threads this machine has room for; says when they are fewer than they should be.
+fn room_for_crowd(test: &str) -> u64 {
     let threads: u64 = fs::read_to_string("/proc/sys/kernel/threads-max").unwrap().trim().parse().unwrap();
     let room = memory("MemAvailable").saturating_sub(SPARED) / BYTES_PER_THREAD;
-    let count = asked.min(threads.saturating_sub(10_000)).min(room);
+    let count = crowd().min(threads.saturating_sub(10_000)).min(room);
     if count < CROWD {
         skipped(test, &format!("with {CROWD} threads: there is room or time for {count}, done with these"));
     }
@@ -82,7 +78,7 @@ fn slow_a_hundred_thousand_threads_are_counted_to_the_call() {
     if !can_run(test, &[]) {
         return;
     }
-    let (threads, _pid_max) = (crowd(test), PidMax::raise(4 * CROWD));
+    let (threads, _pid_max) = (room_for_crowd(test), PidMax::raise(4 * CROWD));
     let mut workload = Workload::start(&["crowd", &threads.to_string()]);
     let pid = workload.pid();
     let recording = Recording::start(&["--pid", &pid.to_string()]);
@@ -115,7 +111,7 @@ fn slow_a_hundred_thousand_waiting_threads_take_the_memory_that_is_stated() {
     if !can_run(test, &[]) {
         return;
     }
-    let (threads, _pid_max) = (crowd(test), PidMax::raise(4 * CROWD));
+    let (threads, _pid_max) = (room_for_crowd(test), PidMax::raise(4 * CROWD));
     let mut workload = Workload::start(&["crowd", &threads.to_string()]);
     workload.go();
     assert_eq!(number(&workload.report(), "threads"), threads);

@@ -12,12 +12,11 @@
     reason = "a test that cannot set up fails, and its figures are worth reading"
 )]
 
-use crate::support::limits::PidMax;
+use crate::support::limits::{CROWD, PidMax, crowd};
 use crate::support::live::{Recording, Workload, assert_within, number};
 use crate::support::{can_run, has_two_cpus, skipped};
 
-/// Sleepers behind one futex, at most: as many as make a visit to all of them last this long.
-const SLEEPERS: u64 = 100_000;
+/// As many sleepers behind one futex as make a visit to all of them last this long, or as many as may be.
 const VISIT_MS: u64 = 6;
 /// Calls that spin for long.
 const CALLS: u64 = 60;
@@ -35,7 +34,7 @@ fn long_spins_are_told_within_two_percent() {
     if !has_two_cpus(test) {
         return;
     }
-    let _pid_max = PidMax::raise(4 * SLEEPERS);
+    let _pid_max = PidMax::raise(4 * CROWD);
     let widths: Vec<u64> = (0..RUNS).map_while(|_| Some(spins()).filter(|width| *width > TOLD)).collect();
     if widths.len() == RUNS {
         skipped(test, &format!("the host took so much of a CPU that spins were held to {widths:?} % only"));
@@ -45,7 +44,7 @@ fn long_spins_are_told_within_two_percent() {
 /// Measures once; how much of the calls the witness cannot place, in percent: while the host has the CPU, no clock of the
 /// thread's but the wall's runs, and whether that was within the calls nobody here knows.
 fn spins() -> u64 {
-    let words = [CALLS, VISIT_MS, SLEEPERS].map(|number| number.to_string());
+    let words = [CALLS, VISIT_MS, crowd()].map(|number| number.to_string());
     let workload = Workload::start(&["futex-spins", &words[0], &words[1], &words[2]]);
     let (pid, slow) = (workload.pid(), workload.slow());
     let recording = Recording::start(&["--pid", &pid.to_string(), &slow[0], &slow[1]]);

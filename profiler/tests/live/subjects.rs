@@ -5,11 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up fails")]
 
-use std::net::TcpListener;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -104,6 +105,69 @@ fn who_reads_from_a_unix_socket_is_told_with_the_process_that_has_the_other_one(
     let ends = call["other_ends"].as_array().unwrap();
     assert_eq!(ends.iter().map(|end| &end["pid"]).collect::<Vec<_>>(), [&server.pid()], "{call:#}");
     assert!(sentence.contains("with sleep["), "{sentence}");
+}
+
+#[test]
+fn who_reads_from_a_unix_socket_that_nobody_accepted_is_told_with_who_listens_and_where() {
+    if !can_run(
+        "who_reads_from_a_unix_socket_that_nobody_accepted_is_told_with_who_listens_and_where",
+        &["cat"],
+    ) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("service.sock");
+    let _listener = UnixListener::bind(&path).unwrap();
+    let asked = UnixStream::connect(&path).unwrap();
+    let client = spawn(Command::new("cat").stdin(OwnedFd::from(asked)).stdout(Stdio::null()));
+    wait_until_in_call(&client, libc::SYS_read);
+    let recorded = hanging(&client);
+    is_told_with_this_process(&recorded, &client, &format!("unix → {}", path.display()));
+}
+
+/// Its one call in flight is about this, and this process has the other end.
+fn is_told_with_this_process(recorded: &Recorded, client: &Process, object: &str) {
+    let (call, sentence) = told(recorded, client);
+    assert_eq!(call["object"], object, "{call:#}");
+    let ends = call["other_ends"].as_array().unwrap();
+    assert_eq!(ends.iter().map(|end| &end["pid"]).collect::<Vec<_>>(), [&std::process::id()], "{call:#}");
+    assert!(sentence.contains(&format!(", of {object} with ")), "{sentence}");
+}
+
+/// Makes a socket hold one connection that nobody has accepted, and no more.
+fn hold_one(listener: &impl AsFd) {
+    rustix::net::listen(listener, 0).unwrap();
+}
+
+#[test]
+fn who_asks_for_a_connection_behind_a_full_queue_is_told_with_who_listens() {
+    if !can_run("who_asks_for_a_connection_behind_a_full_queue_is_told_with_who_listens", &["bash", "perl"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("full.sock");
+    let by_path = UnixListener::bind(&path).unwrap();
+    hold_one(&by_path);
+    let _first = UnixStream::connect(&path).unwrap();
+    let ask = "use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un($ARGV[0]));";
+    let asks_by_path = spawn(Command::new("perl").args(["-e", ask]).arg(&path));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    hold_one(&listener);
+    let at = listener.local_addr().unwrap();
+    // Until one is not answered.
+    let asks = || TcpStream::connect_timeout(&at, Duration::from_millis(200));
+    let _held: Vec<_> = std::iter::from_fn(|| asks().ok()).collect();
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{}", at.port());
+    let asks_by_address = spawn(Command::new("bash").args(["-c", &script]));
+    for client in [&asks_by_path, &asks_by_address] {
+        wait_until_in_call(client, libc::SYS_connect);
+    }
+    is_told_with_this_process(&hanging(&asks_by_path), &asks_by_path, &format!("unix → {}", path.display()));
+    let recorded = hanging(&asks_by_address);
+    let (call, _) = told(&recorded, &asks_by_address);
+    let object = call["object"].as_str().unwrap();
+    assert!(object.starts_with("tcp 127.0.0.1:") && object.ends_with(&format!(" → {at}")), "{object}");
+    is_told_with_this_process(&recorded, &asks_by_address, object);
 }
 
 #[test]

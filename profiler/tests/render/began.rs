@@ -3,7 +3,6 @@
 //! In: a lock wait of that kind, made by hand. Out: `≥` at its times in tables, lists and sentences, `at_least` in the JSON.
 
 use profiler::profile::chunk::{Chunk, End};
-use profiler::profile::in_flight::Subject;
 use profiler::profile::parts::Parts;
 use profiler::profile::rows::{InFlightCall, SlowKey, StackSource};
 use profiler::profile::slowest::SlowestCall;
@@ -55,7 +54,7 @@ fn profile() -> Profile {
         user: StackId::NONE,
         wait: Some(Wait::Sleep),
         held_by: None,
-        subject: Subject::default(),
+        subject: None,
     };
     let mut profile = Profile::default();
     profile.apply(Chunk::Header(Box::new(header())));

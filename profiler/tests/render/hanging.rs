@@ -22,31 +22,31 @@ fn call(
         user: StackId::NONE,
         wait: None,
         held_by: None,
-        subject: Subject::default(),
+        subject: None,
     }
 }
 
 pub fn calls() -> Vec<InFlightCall> {
     let end = |pid, state| OtherEnd { pid: Pid(pid), state };
     let mut read = call((812, 815, "api-io"), (0, 35_000 * MS), (true, 1));
-    read.subject = Subject {
+    read.subject = Some(Box::new(Subject {
         object: "pipe:[4711]".into(),
         other_ends: vec![end(33, 'T'), end(813, 'S')],
         more_ends: 2,
         ..Subject::default()
-    };
+    }));
     let mut sync = call((813, 814, HOSTILE), (74, 40 * MS), (false, 2));
-    sync.subject = Subject {
+    sync.subject = Some(Box::new(Subject {
         object: "/srv".into(),
         path: HOSTILE.into(),
         mount: "fuse.sshfs at /srv, of web1:/srv".into(),
         ..Subject::default()
-    };
+    }));
     let mut write = call((813, 816, "api"), (1, 30 * MS), (false, 2));
-    write.subject = Subject {
+    write.subject = Some(Box::new(Subject {
         object_unknown: "closed by now".into(),
         other_end_unknown: "no process has it".into(),
         ..Subject::default()
-    };
+    }));
     vec![read, call((33, 40, "GC Thread"), (202, 9_000 * MS), (true, 3)), sync, write]
 }

@@ -6,6 +6,14 @@
 
 use std::fs;
 
+/// Threads of the tests that need very many.
+pub const CROWD: u64 = 100_000;
+
+/// How many threads those tests may start. `LIVE_CROWD` is for conditions under which so many would take a quarter of an hour.
+pub fn crowd() -> u64 {
+    std::env::var("LIVE_CROWD").ok().and_then(|count| count.parse().ok()).unwrap_or(CROWD)
+}
+
 /// The kernel's highest id, raised.
 pub struct PidMax(String);
 

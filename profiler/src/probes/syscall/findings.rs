@@ -140,7 +140,7 @@ fn where_it_waits(profile: &Profile, group: &Waiting<'_>) -> String {
             profile.processes.pid_text(oldest.pid)
         ),
     };
-    let about = match subject::words(profile, &oldest.subject) {
+    let about = match subject::words(profile, oldest.subject()) {
         words if words.is_empty() => words,
         words => format!(", of {words}"),
     };

@@ -45,7 +45,7 @@ impl<'p> Waiting<'p> {
 
     /// Whether all are about the same file, pipe or connection.
     pub fn is_about_one(&self) -> bool {
-        let of = |call: &'p InFlightCall| (&call.subject.object, &call.subject.path);
+        let of = |call: &'p InFlightCall| (&call.subject().object, &call.subject().path);
         self.calls.iter().all(|call| of(call) == of(self.first()))
     }
 
@@ -81,7 +81,7 @@ impl<'p> InFlightClasses<'p> {
         if named == CallClass::UserLock {
             return named;
         }
-        if is_held(call) || call.subject.is_unanswered() {
+        if is_held(call) || call.subject().is_unanswered() {
             return CallClass::Work;
         }
         if let Some(class) = self.classes.of_in_flight((call.pid, call.nr), call.kernel, call.user) {
@@ -148,7 +148,6 @@ pub fn groups(profile: &Profile) -> Vec<Waiting<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::in_flight::Subject;
     use crate::profile::{Process, Tid};
 
     const READ: u32 = 0;
@@ -167,7 +166,7 @@ mod tests {
             user: StackId::NONE,
             wait: Some(wait),
             held_by: None,
-            subject: Subject::default(),
+            subject: None,
         }
     }
 

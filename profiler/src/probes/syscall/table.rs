@@ -230,7 +230,7 @@ fn open_calls(page: &mut Page<'_>, scene: &Scene<'_>) -> io::Result<()> {
         let rows: Vec<_> =
             groups[..busy.min(ROWS)].iter().map(|group| in_flight_row(profile, group)).collect();
         page.table(&columns, &rows)?;
-        if groups[..busy.min(ROWS)].iter().any(|group| !group.first().subject.path.is_empty()) {
+        if groups[..busy.min(ROWS)].iter().any(|group| !group.first().subject().path.is_empty()) {
             page.line(subject::QUOTED)?;
         }
     }
@@ -251,7 +251,7 @@ fn open_calls(page: &mut Page<'_>, scene: &Scene<'_>) -> io::Result<()> {
 
 /// `pipe:[4711] with logger[812] at the other end; the others of others`: what the oldest is about.
 fn about(profile: &Profile, group: &Waiting<'_>) -> String {
-    let words = subject::words(profile, &group.first().subject);
+    let words = subject::words(profile, group.first().subject());
     if words.is_empty() || group.is_about_one() { words } else { format!("{words}; the others of others") }
 }
 

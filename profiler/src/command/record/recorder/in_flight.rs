@@ -14,7 +14,6 @@ use super::{Recorder, identity};
 use crate::collect::{Found, FoundStack, parse_in_flight, running};
 use crate::machine::file_locks;
 use crate::probes::offcpu::picture::stacks_from_ns;
-use crate::profile::in_flight::Subject;
 use crate::profile::ledger::Population;
 use crate::profile::waits::{QueueKey, WaitKey, WaitStackKey, WaitStackRow, Waker};
 use crate::profile::{Class, InFlightCall, Pid, StackId, Wait};
@@ -98,7 +97,7 @@ impl Recorder {
             user: StackId::NONE,
             wait: call.wait,
             held_by: None,
-            subject: Subject::default(),
+            subject: None,
         })
     }
 

@@ -45,13 +45,13 @@ impl Recorder {
         for (place, subject) in subjects.places.iter().zip(subject::of(&subjects.asked)) {
             subject.other_ends.iter().for_each(|end| self.see_met(end.pid));
             if let Some(call) = calls.get_mut(*place) {
-                call.subject = subject;
+                call.subject = Some(Box::new(subject));
             }
         }
         for place in &subjects.left_out {
             if let Some(call) = calls.get_mut(*place) {
                 let object_unknown = format!("not asked: more than {THREADS} calls in flight");
-                call.subject = Subject { object_unknown, ..Subject::default() };
+                call.subject = Some(Box::new(Subject { object_unknown, ..Subject::default() }));
             }
         }
     }
