@@ -1,5 +1,7 @@
 //! In: the sources of the kernel side, a toolchain. Out: its objects: `target/bpf/profiler.bpf.o` and the lab's.
 
+mod strip;
+
 use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
@@ -38,7 +40,8 @@ fn compile(
     let output = workspace.target().join("bpf/build");
     command::run(cargo(workspace, toolchain, &output).args(features))?;
     let built = output.join(BPF_TARGET).join("release/profiler");
-    let bytes = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
+    let linked = fs::read(&built).with_context(|| format!("reading {}", built.display()))?;
+    let bytes = strip::debug_info(&linked)?;
     // Left alone when equal, so that the tool is not built again for nothing.
     if fs::read(&object).is_ok_and(|before| before == bytes) {
         return Ok(object);
