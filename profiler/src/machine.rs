@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod file_locks;
+pub mod frozen;
 pub mod heap;
 pub mod limit;
 pub mod mounts;

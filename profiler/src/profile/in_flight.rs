@@ -56,6 +56,7 @@ static NOTHING: Subject = Subject {
     other_ends: Vec::new(),
     more_ends: 0,
     other_end_unknown: String::new(),
+    serves: false,
 };
 
 /// What a call is about: the file, pipe or socket behind its descriptor, the path that it was given, and who is at the other end.
@@ -82,16 +83,27 @@ pub struct Subject {
     /// Why `other_ends` is empty, where there must be an other end.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub other_end_unknown: String,
+    /// The other end asked for the connection: it owes no answer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub serves: bool,
+}
+
+/// The state of a process whose cgroup is frozen; the kernel has no letter for it.
+pub const FROZEN: char = 'F';
+
+/// Whether a process in this state answers nothing.
+pub const fn is_silent(state: char) -> bool {
+    matches!(state, 'T' | 't' | 'Z' | 'X' | FROZEN)
 }
 
 /// Processes named at the other end of a pipe or connection, at most.
 pub const OTHER_ENDS: usize = 4;
 
 impl Subject {
-    /// Whether nobody at the other end can answer: who is known there is stopped, or dead.
+    /// Whether nobody at the other end can answer, who should: who is known there is stopped, frozen or dead.
     pub fn is_unanswered(&self) -> bool {
-        let silent = |end: &OtherEnd| matches!(end.state, 'T' | 't' | 'Z' | 'X');
-        !self.other_ends.is_empty() && self.more_ends == 0 && self.other_ends.iter().all(silent)
+        let silent = self.other_ends.iter().all(|end| is_silent(end.state));
+        silent && !self.serves && !self.other_ends.is_empty() && self.more_ends == 0
     }
 
     /// Whether nothing is known, not even why.
@@ -105,8 +117,14 @@ impl Subject {
 pub struct OtherEnd {
     /// Process.
     pub pid: Pid,
-    /// The state of its first thread, as `/proc/PID/stat` has it: `R`, `S`, `D`, `T`, `t`, `Z` …; `?`: unknown.
+    /// The state of its first thread, as `/proc/PID/stat` has it: `R`, `S`, `D`, `T`, `t`, `Z` …, or
+    /// [`FROZEN`]; `?`: unknown.
     pub state: char,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_false(answer: &bool) -> bool {
+    !*answer
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]

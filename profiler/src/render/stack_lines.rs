@@ -63,7 +63,7 @@ pub fn pushed_line(folder: &mut Folder<'_>, of: impl Fn(&str) -> &str) -> String
 /// lines are one chance in billions.
 pub fn line_hash(line: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
-    cut_at_function(line).hash(&mut hasher);
+    shown(line).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -73,10 +73,15 @@ pub fn labelled(page: &mut Page<'_>, label: &str, line: &str) -> io::Result<()> 
 
 /// Cuts a line of functions after a whole one.
 pub fn cut_at_function(line: &str) -> String {
-    let room = WIDTH - 16;
-    if line.chars().count() <= room {
-        return line.to_owned();
+    match shown(line) {
+        (head, true) => format!("{head} …"),
+        (whole, false) => whole.to_owned(),
     }
-    let short: String = line.chars().take(room).collect();
-    short.rsplit_once(" < ").map_or_else(|| short.clone(), |(head, _)| format!("{head} …"))
+}
+
+/// What there is room for, and whether functions are missing behind it.
+fn shown(line: &str) -> (&str, bool) {
+    let Some((end, _)) = line.char_indices().nth(WIDTH - 16) else { return (line, false) };
+    let short = &line[..end];
+    short.rsplit_once(" < ").map_or((short, false), |(head, _)| (head, true))
 }

@@ -49,13 +49,22 @@ pub fn stacks(threads: &[(Pid, UserCode)], bytes: usize, limit: Duration) -> Vec
 /// What stands at addresses of processes, up to the first NUL, `bytes` at most; nothing of what could not be read in time, and
 /// of what is behind the first [`THREADS`].
 pub fn texts(places: &[(Pid, u64)], bytes: usize, limit: Duration) -> Vec<Vec<u8>> {
-    within(places, limit, move |(pid, address)| {
-        let mut text = vec![0; bytes];
-        let length = read(pid, address, &mut text);
-        text.truncate(length);
+    let mut texts = memory(places, bytes, limit);
+    for text in &mut texts {
         let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
         text.truncate(end);
-        text
+    }
+    texts
+}
+
+/// What stands at addresses of processes, up to the first page that is not there, `bytes` at most; nothing of what could not be
+/// read in time, and of what is behind the first [`THREADS`].
+pub fn memory(places: &[(Pid, u64)], bytes: usize, limit: Duration) -> Vec<Vec<u8>> {
+    within(places, limit, move |(pid, address)| {
+        let mut memory = vec![0; bytes];
+        let length = read(pid, address, &mut memory);
+        memory.truncate(length);
+        memory
     })
 }
 

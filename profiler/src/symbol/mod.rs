@@ -34,6 +34,7 @@ mod other_end;
 mod perf_map;
 mod pin;
 mod plain;
+mod polled;
 mod process;
 mod reading;
 mod role;
@@ -46,6 +47,7 @@ mod unsettled;
 pub mod unwind;
 mod vdso;
 mod walks;
+mod watched;
 mod worker;
 
 #[cfg(test)]

@@ -6,14 +6,16 @@
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Instant;
 
 use super::networks::processes;
 use super::socket::Sockets;
 use super::{tcp_peer, unix_peer};
 use crate::machine;
+use crate::machine::frozen::Freezers;
 use crate::profile::Pid;
-use crate::profile::in_flight::{OTHER_ENDS, OtherEnd};
+use crate::profile::in_flight::{FROZEN, OTHER_ENDS, OtherEnd};
 
 /// In front of what a unix socket is being connected to.
 pub const TO: &str = "unix → ";
@@ -33,12 +35,13 @@ pub struct Descriptor<'d> {
     pub object: &'d str,
 }
 
-impl Descriptor<'_> {
-    /// The inode of a socket.
-    fn inode(&self) -> Option<u64> {
-        let link = fs::read_link(format!("{}/fd/{}", self.thread, self.number)).ok()?;
-        link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-    }
+/// The inode of the socket behind a descriptor.
+pub fn inode(thread: &str, number: i32) -> Option<u64> {
+    inode_of(&fs::read_link(format!("{thread}/fd/{number}")).ok()?)
+}
+
+fn inode_of(link: &Path) -> Option<u64> {
+    link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// Who has the other end.
@@ -52,6 +55,19 @@ pub struct Found {
     pub more: u64,
     /// Why there are none, where there must be an other end.
     pub unknown: &'static str,
+    /// The other end asked for the connection, this one serves it.
+    pub serves: bool,
+}
+
+impl Found {
+    /// Adds a process and its state.
+    pub fn add(&mut self, pid: Pid, state: char) {
+        if self.ends.len() < OTHER_ENDS {
+            self.ends.push(OtherEnd { pid, state });
+        } else {
+            self.more += 1;
+        }
+    }
 }
 
 /// What a holder of the other end has among its descriptors.
@@ -64,8 +80,7 @@ struct Wanted {
 }
 
 /// The other ends of all of them, in their order.
-pub fn find(descriptors: &[Descriptor<'_>], sockets: &mut Sockets, limit: Duration) -> Vec<Found> {
-    let end = Instant::now() + limit;
+pub fn find(descriptors: &[Descriptor<'_>], sockets: &mut Sockets, end: Instant) -> Vec<Found> {
     let mut wanted = Vec::new();
     for (of, descriptor) in descriptors.iter().enumerate() {
         if descriptor.object.starts_with("pipe:[") {
@@ -76,6 +91,9 @@ pub fn find(descriptors: &[Descriptor<'_>], sockets: &mut Sockets, limit: Durati
     connections(descriptors, sockets, &mut wanted, end);
     let names = unix_sockets(descriptors, sockets, &mut wanted, end);
     let mut found = holders(descriptors, &wanted, end);
+    for (found, descriptor) in found.iter_mut().zip(descriptors) {
+        found.serves = serves(descriptor, sockets);
+    }
     for (of, name) in names {
         found[of].name = name;
     }
@@ -90,6 +108,19 @@ fn opposite(descriptor: &Descriptor<'_>) -> u32 {
         WRITES => READS,
         _ => READS | WRITES,
     }
+}
+
+/// Whether the other end asked for the connection: this one has the address that somebody listens at.
+fn serves(descriptor: &Descriptor<'_>, sockets: &mut Sockets) -> bool {
+    match tcp_peer::ends(descriptor.object) {
+        Some((here, _)) => sockets.listens_at(descriptor.thread, here),
+        None => descriptor.object.starts_with("unix ") && !is_unnamed(descriptor.object),
+    }
+}
+
+/// Whether a unix socket has no path of its own, as who connects has none.
+pub fn is_unnamed(object: &str) -> bool {
+    object.starts_with("unix socket:[") || object.starts_with(TO)
 }
 
 /// Looks for the sockets at the other end of connections.
@@ -116,13 +147,15 @@ fn unix_sockets(
     end: Instant,
 ) -> Vec<(usize, Option<String>)> {
     let is_unix = |(_, descriptor): &(usize, &Descriptor<'_>)| descriptor.object.starts_with("unix ");
-    let inode = |(of, descriptor): (usize, &Descriptor<'_>)| Some((of, descriptor.inode()?));
-    let asked: Vec<(usize, u64)> = descriptors.iter().enumerate().filter(is_unix).filter_map(inode).collect();
+    let with_inode =
+        |(of, descriptor): (usize, &Descriptor<'_>)| Some((of, inode(descriptor.thread, descriptor.number)?));
+    let asked: Vec<(usize, u64)> =
+        descriptors.iter().enumerate().filter(is_unix).filter_map(with_inode).collect();
     let ask = |(of, inode): &(usize, u64)| unix_peer::Asked {
         thread: descriptors[*of].thread,
         inode: *inode,
         to: descriptors[*of].object.strip_prefix(TO),
-        is_unnamed: descriptors[*of].object.starts_with("unix socket:["),
+        is_unnamed: is_unnamed(descriptors[*of].object),
     };
     let found = unix_peer::find(&asked.iter().map(ask).collect::<Vec<_>>(), sockets, end);
     let others = asked.into_iter().zip(found).filter_map(|((of, _), other)| Some((of, other?)));
@@ -147,7 +180,7 @@ fn holders(descriptors: &[Descriptor<'_>], wanted: &[Wanted], end: Instant) -> V
     }
     let mut by_link: HashMap<&str, Vec<&Wanted>> = HashMap::new();
     wanted.iter().for_each(|one| by_link.entry(&one.link).or_default().push(one));
-    let mut own = vec![None; descriptors.len()];
+    let (mut own, mut freezers) = (vec![None; descriptors.len()], Freezers::default());
     for pid in processes() {
         let mut told = HashSet::new();
         for one in has(pid, &by_link, end) {
@@ -155,7 +188,7 @@ fn holders(descriptors: &[Descriptor<'_>], wanted: &[Wanted], end: Instant) -> V
             if descriptor.pid == pid {
                 own[one.of] = Some(pid);
             } else if let Some(found) = found.get_mut(one.of) {
-                add(found, pid);
+                found.add(pid, state(pid, &mut freezers));
             }
         }
     }
@@ -164,19 +197,11 @@ fn holders(descriptors: &[Descriptor<'_>], wanted: &[Wanted], end: Instant) -> V
         let Some(found) = found.get_mut(one.of).filter(|found| found.ends.is_empty()) else { continue };
         match own[one.of] {
             _ if !whole => found.unknown = "not all processes could be looked at in time",
-            Some(pid) => add(found, pid),
+            Some(pid) => found.add(pid, state(pid, &mut freezers)),
             None => found.unknown = "no process has it",
         }
     }
     found
-}
-
-fn add(found: &mut Found, pid: Pid) {
-    if found.ends.len() < OTHER_ENDS {
-        found.ends.push(OtherEnd { pid, state: state(pid) });
-    } else {
-        found.more += 1;
-    }
 }
 
 /// What of that a process has, as far as there is time: some have a million descriptors.
@@ -195,10 +220,18 @@ fn has<'w>(pid: Pid, by_link: &HashMap<&str, Vec<&'w Wanted>>, end: Instant) -> 
     found
 }
 
-/// The state of a process's first thread; the name in front of it ends at the last bracket.
-fn state(pid: Pid) -> char {
+/// The sockets that a process has, as far as there is time.
+pub fn sockets(pid: Pid, end: Instant) -> Vec<u64> {
+    let entries = fs::read_dir(format!("/proc/{}/fd", pid.0)).into_iter().flatten().flatten();
+    let entries = entries.take_while(|_| Instant::now() < end);
+    entries.filter_map(|entry| inode_of(&fs::read_link(entry.path()).ok()?)).collect()
+}
+
+/// The state of a process's first thread, [`FROZEN`] where its cgroup is; the name in front of it ends at the last bracket.
+pub fn state(pid: Pid, freezers: &mut Freezers) -> char {
     let stat = machine::read(&format!("/proc/{}/stat", pid.0), 4096).unwrap_or_default();
-    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?')
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');
+    if matches!(state, 'S' | 'D' | 'R') && freezers.freeze(pid.0) { FROZEN } else { state }
 }
 
 #[cfg(test)]
@@ -207,10 +240,14 @@ mod tests {
     use std::os::fd::AsRawFd as _;
     use std::process::{Command, Stdio};
 
+    use std::time::Duration;
+
     use super::*;
 
     /// Long enough for any machine.
-    const LONG: Duration = Duration::from_secs(60);
+    fn long() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
 
     fn of_child(child: &std::process::Child, number: i32) -> (String, String) {
         let thread = format!("/proc/{0}/task/{0}", child.id());
@@ -226,7 +263,7 @@ mod tests {
         let ends = |child: &std::process::Child, number| {
             let (thread, object) = of_child(child, number);
             let descriptor = Descriptor { pid: Pid(child.id()), thread: &thread, number, object: &object };
-            find(&[descriptor], &mut Sockets::default(), LONG).remove(0)
+            find(&[descriptor], &mut Sockets::default(), long()).remove(0)
         };
         let pids = |found: &Found| found.ends.iter().map(|end| end.pid.0).collect::<Vec<_>>();
         let (of_source, of_sink) = (ends(&source, 1), ends(&sink, 0));
@@ -247,7 +284,7 @@ mod tests {
         let mut sink = Command::new("sleep").arg("1000").stdin(reader).stdout(Stdio::null()).spawn().unwrap();
         let (thread, object) = of_child(&sink, 0);
         let descriptor = Descriptor { pid: Pid(sink.id()), thread: &thread, number: 0, object: &object };
-        let found = find(&[descriptor], &mut Sockets::default(), Duration::ZERO);
+        let found = find(&[descriptor], &mut Sockets::default(), Instant::now());
         assert_eq!(found[0].unknown, "not all processes could be looked at in time");
         sink.kill().unwrap();
         sink.wait().unwrap();
@@ -266,7 +303,7 @@ mod tests {
         let thread = format!("/proc/{0}/task/{0}", own.0);
         let number = client.as_raw_fd();
         let descriptor = Descriptor { pid: own, thread: &thread, number, object: &object };
-        let found = find(&[descriptor], &mut Sockets::default(), LONG).remove(0);
+        let found = find(&[descriptor], &mut Sockets::default(), long()).remove(0);
         assert_eq!(found.ends.iter().map(|end| end.pid.0).collect::<Vec<_>>(), [child.id()]);
         child.kill().unwrap();
         child.wait().unwrap();
@@ -280,7 +317,7 @@ mod tests {
             ["tcp 192.0.2.1:1 → 192.0.2.2:2", "tcp 127.0.0.1:9 listening", "/dev/null", "", "tcp x → y"]
         {
             let descriptor = Descriptor { pid: own, thread: &thread, number: 0, object };
-            assert_eq!(find(&[descriptor], &mut Sockets::default(), LONG), [Found::default()], "{object}");
+            assert_eq!(find(&[descriptor], &mut Sockets::default(), long()), [Found::default()], "{object}");
         }
     }
 }

@@ -60,6 +60,12 @@ impl Sockets {
         tables.into_iter().filter(|_| can_answer).find_map(listening)
     }
 
+    /// Whether somebody listens at this address, in the thread's network.
+    pub fn listens_at(&mut self, thread: &str, at: SocketAddr) -> bool {
+        let Some(network) = network(thread) else { return false };
+        ["tcp", "tcp6"].iter().any(|name| self.connections(thread, (&network, name)).listening(at).is_some())
+    }
+
     /// Whether a connection is being asked for, and not answered yet.
     pub fn is_asking(&mut self, thread: &str, ends: (SocketAddr, SocketAddr)) -> bool {
         let Some(network) = network(thread) else { return false };

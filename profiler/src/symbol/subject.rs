@@ -1,9 +1,10 @@
 //! What calls in flight are about: who hangs in `read` is no answer, of what is one.
 //!
-//! In: threads inside calls, with the arguments in their registers. Out: for each, what its descriptor names now, the path that it was
-//! given (from its memory, which may have changed since), the mount that this is on, and who has the other end.
+//! In: threads inside calls, with the arguments in their registers. Out: for each, what its descriptor names now (who polls one
+//! connection waits for that), the path that it was given (from its memory, which may have changed since), the mount that this is on,
+//! and who has the other end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use profiler_common::abi::{BEGAN_BEFORE, narrow};
 use profiler_common::slowest::{NO_PATH, PATH, path_argument, takes_descriptor};
@@ -11,18 +12,24 @@ use profiler_common::slowest::{NO_PATH, PATH, path_argument, takes_descriptor};
 use super::asleep;
 use super::object::name_with;
 use super::other_end::{self, Descriptor, TO};
+use super::polled::Place;
 use super::served::{At, Tables};
 use super::socket::{Sockets, UNIX_PATH};
+use super::watched::{self, Set, Silent};
 use crate::machine;
 use crate::profile::call::CallNumber;
 use crate::profile::in_flight::Subject;
 use crate::profile::slowest::SlowestCall;
 use crate::profile::{Pid, Tid};
 
-/// Time for reading paths from memory, and again for other ends.
+/// Time for all that is read from memory, and again for all other ends.
 const WITHIN: Duration = Duration::from_millis(300);
 /// A call that has not returned has not succeeded, so that an `execve` is no new program yet.
 const NOT_RETURNED: i64 = -1;
+/// `read`.
+const READ: CallNumber = libc::SYS_read as CallNumber;
+/// `epoll_pwait2`.
+const EPOLL_PWAIT2: i64 = 441;
 /// Bytes in front of the path in `sockaddr_un`.
 const FAMILY: u64 = 2;
 
@@ -46,7 +53,20 @@ impl Asked {
 
     /// Whether it is about something that has a name.
     pub fn has_subject(&self) -> bool {
-        takes_descriptor(self.short()) || path_argument(self.short()) != NO_PATH
+        takes_descriptor(self.short())
+            || path_argument(self.short()) != NO_PATH
+            || self.polled().is_some()
+            || self.watches()
+    }
+
+    /// Whether it waits for a set of descriptors.
+    fn watches(&self) -> bool {
+        matches!(i64::from(self.short()), libc::SYS_epoll_wait | libc::SYS_epoll_pwait | EPOLL_PWAIT2)
+    }
+
+    /// Where the descriptors stand that it polls.
+    fn polled(&self) -> Option<Place> {
+        Place::of(self.short(), self.arguments)
     }
 
     /// Where the path stands in memory that it was given.
@@ -58,15 +78,19 @@ impl Asked {
 
 /// What they are about, in their order.
 pub fn of(asked: &[Asked]) -> Vec<Subject> {
-    let mut calls = calls(asked);
+    let memory = Instant::now() + WITHIN;
+    let mut calls = calls(asked, memory);
     let mut sockets = Sockets::default();
     name_with(calls.iter_mut(), &mut sockets);
-    name_where_to(&mut calls);
+    name_where_to(&mut calls, memory);
+    name_polled(asked, &mut calls, &mut sockets, memory);
     let threads: Vec<String> =
         asked.iter().map(|call| format!("/proc/{}/task/{}", call.pid.0, call.tid.0)).collect();
     let descriptors: Vec<_> =
         calls.iter().zip(&threads).map(|(call, thread)| descriptor(call, thread)).collect();
-    let other_ends = other_end::find(&descriptors, &mut sockets, WITHIN);
+    let ends = Instant::now() + WITHIN;
+    let silent = silent(asked, &threads, &mut sockets, ends);
+    let other_ends = other_end::find(&descriptors, &mut sockets, ends);
     let mut tables = Tables::default();
     let mounts: Vec<_> =
         calls.iter().zip(&threads).map(|(call, thread)| mount(call, thread, &mut tables)).collect();
@@ -78,14 +102,34 @@ pub fn of(asked: &[Asked]) -> Vec<Subject> {
         other_ends: found.ends,
         more_ends: found.more,
         other_end_unknown: found.unknown.to_owned(),
+        serves: found.serves,
     };
-    calls.into_iter().zip(other_ends).zip(mounts).map(subject).collect()
+    let mut subjects: Vec<Subject> = calls.into_iter().zip(other_ends).zip(mounts).map(subject).collect();
+    for (at, Silent { object, found }) in silent {
+        let (other_ends, more_ends) = (found.ends, found.more);
+        subjects[at] = Subject { object, other_ends, more_ends, ..Subject::default() };
+    }
+    subjects
+}
+
+/// Calls of event loops, by their place, of which a connection cannot be answered.
+fn silent(asked: &[Asked], threads: &[String], sockets: &mut Sockets, end: Instant) -> Vec<(usize, Silent)> {
+    let watches: Vec<usize> = (0..asked.len()).filter(|at| asked[*at].watches()).collect();
+    let set = |at: &usize| Set { thread: &threads[*at], number: asked[*at].arguments[0] as u32 as i32 };
+    let sets: Vec<Set<'_>> = watches.iter().map(set).collect();
+    let found = watched::silent(&sets, sockets, end);
+    watches.into_iter().zip(found).filter_map(|(at, silent)| Some((at, silent?))).collect()
+}
+
+/// Time until then.
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
 }
 
 /// As calls that have ended are asked, with their paths.
-fn calls(asked: &[Asked]) -> Vec<SlowestCall> {
+fn calls(asked: &[Asked], end: Instant) -> Vec<SlowestCall> {
     let places: Vec<_> = asked.iter().filter_map(Asked::path).collect();
-    let mut texts = asleep::texts(&places, PATH, WITHIN).into_iter();
+    let mut texts = asleep::texts(&places, PATH, left(end)).into_iter();
     let call = |call: &Asked| SlowestCall {
         pid: call.pid,
         tid: call.tid,
@@ -102,16 +146,51 @@ fn calls(asked: &[Asked]) -> Vec<SlowestCall> {
     asked.iter().map(call).collect()
 }
 
+/// A call that polls is about the one connection among what it polls, or about the one descriptor.
+fn name_polled(asked: &[Asked], calls: &mut [SlowestCall], sockets: &mut Sockets, end: Instant) {
+    let polls = asked.iter().enumerate().filter_map(|(at, call)| Some((at, call.polled()?)));
+    let polls: Vec<(usize, Place)> = polls.collect();
+    let places: Vec<_> = polls.iter().map(|(at, place)| (asked[*at].pid, place.address())).collect();
+    let memory = asleep::memory(&places, Place::BYTES, left(end));
+    for ((at, place), memory) in polls.into_iter().zip(memory) {
+        // As a read of it is asked.
+        let reads = |descriptor: i32| {
+            let arguments = [u64::from(descriptor as u32), 0, 0];
+            SlowestCall { nr: READ, arguments, ret: NOT_RETURNED, ..calls[at].clone() }
+        };
+        let mut polled: Vec<SlowestCall> = place.descriptors(&memory).into_iter().map(reads).collect();
+        name_with(polled.iter_mut(), sockets);
+        if let Some(one) = the_one(polled) {
+            calls[at] = one;
+        }
+    }
+}
+
+/// The only TCP connection, else the only unix socket, else what is alone.
+fn the_one(mut polled: Vec<SlowestCall>) -> Option<SlowestCall> {
+    let kinds: [fn(&SlowestCall) -> bool; 3] = [
+        |call| call.object.starts_with("tcp ") && call.object.contains(" → "),
+        |call| call.object.starts_with("unix "),
+        |_| true,
+    ];
+    let only = |kind: fn(&SlowestCall) -> bool| {
+        let mut of_kind = (0..polled.len()).filter(|at| kind(&polled[*at]));
+        of_kind.next().filter(|_| of_kind.next().is_none())
+    };
+    let at = kinds.into_iter().find_map(only)?;
+    Some(polled.swap_remove(at))
+}
+
 /// Unix sockets that are being connected are about where to: the path behind their second argument, without which
 /// it is an abstract name.
-fn name_where_to(calls: &mut [SlowestCall]) {
+fn name_where_to(calls: &mut [SlowestCall], end: Instant) {
     let asks = |call: &SlowestCall| {
         i64::from(narrow(call.nr)) == libc::SYS_connect && call.object.starts_with("unix ")
     };
     let places: Vec<usize> = (0..calls.len()).filter(|place| asks(&calls[*place])).collect();
     let texts = |offset| {
         let at = |place: &usize| (calls[*place].pid, calls[*place].arguments[1].wrapping_add(offset));
-        asleep::texts(&places.iter().map(at).collect::<Vec<_>>(), UNIX_PATH, WITHIN)
+        asleep::texts(&places.iter().map(at).collect::<Vec<_>>(), UNIX_PATH, left(end))
     };
     let (paths, names) = (texts(FAMILY), texts(FAMILY + 1));
     for ((place, path), name) in places.into_iter().zip(paths).zip(names) {
@@ -157,11 +236,13 @@ fn mount(call: &SlowestCall, thread: &str, tables: &mut Tables) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd as _;
+    use std::os::unix::net::UnixStream;
 
     use super::*;
 
-    const READ: u32 = 0;
+    const POLL: u32 = 7;
     const STAT: u32 = 4;
     const GETPID: u32 = 39;
 
@@ -178,7 +259,7 @@ mod tests {
         let asked = [
             ask(STAT, [path.as_ptr() as u64, 0, 0]),
             ask(GETPID, [0; 3]),
-            ask(READ, [reader.as_raw_fd() as u64, 0, 0]),
+            ask(libc::SYS_read as u32, [reader.as_raw_fd() as u64, 0, 0]),
         ];
         assert_eq!(asked.map(|call| call.has_subject()), [true, false, true]);
         let found = of(&asked);
@@ -187,5 +268,26 @@ mod tests {
         assert!(found[2].object.starts_with("pipe:["), "{:?}", found[2]);
         writes.kill().unwrap();
         writes.wait().unwrap();
+    }
+
+    #[test]
+    fn who_polls_a_connection_beside_others_waits_for_that() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (wakes, _) = UnixStream::pair().unwrap();
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let all = [reader.as_raw_fd(), wakes.as_raw_fd(), client.as_raw_fd()];
+        let polled = all.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        let of_first = |count: u64| {
+            let asked = ask(POLL, [polled.as_ptr() as u64, count, 0]);
+            assert!(asked.has_subject());
+            of(&[asked]).remove(0).object
+        };
+        assert!(of_first(1).starts_with("pipe:["), "{}", of_first(1));
+        assert!(of_first(2).starts_with("unix "), "{}", of_first(2));
+        assert!(of_first(3).starts_with("tcp 127.0.0.1:"), "{}", of_first(3));
+        let twice = [polled[0], polled[0]];
+        let none = of(&[ask(POLL, [twice.as_ptr() as u64, 2, 0])]).remove(0);
+        assert_eq!(none.object, "", "of several nothing is said");
     }
 }

@@ -5,10 +5,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set up fails")]
 
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use serde_json::Value;
 
 use crate::support::fuse::Fuse;
 use crate::support::live::{Recorded, Recording, send};
-use crate::support::{Process, can_run, skipped, wait_for};
+use crate::support::{Cgroup, Process, can_run, skipped, wait_for};
 
 /// Waits until a process is blocked in a call, by the kernel's own word.
 fn wait_until_in_call(process: &Process, nr: i64) {
@@ -168,6 +169,173 @@ fn who_asks_for_a_connection_behind_a_full_queue_is_told_with_who_listens() {
     let object = call["object"].as_str().unwrap();
     assert!(object.starts_with("tcp 127.0.0.1:") && object.ends_with(&format!(" → {at}")), "{object}");
     is_told_with_this_process(&recorded, &asks_by_address, object);
+}
+
+#[test]
+fn who_polls_a_connection_to_a_stopped_server_is_told_with_it_and_is_at_work() {
+    if !can_run(
+        "who_polls_a_connection_to_a_stopped_server_is_told_with_it_and_is_at_work",
+        &["perl", "sleep"],
+    ) {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    // With a time limit, as clients do it.
+    let script = "use Socket; socket(S, PF_INET, SOCK_STREAM, 0); \
+        connect(S, sockaddr_in($ARGV[0], inet_aton('127.0.0.1'))); \
+        my $set = ''; vec($set, fileno(S), 1) = 1; select($set, undef, undef, 1000);";
+    let client = spawn(Command::new("perl").args(["-e", script, &at.port().to_string()]));
+    let (connection, from) = listener.accept().unwrap();
+    let server = spawn(Command::new("sleep").arg("1000").stdin(OwnedFd::from(connection)));
+    send(server.pid(), "STOP");
+    wait_for("the client to poll", || {
+        let call = std::fs::read_to_string(format!("/proc/{}/syscall", client.pid())).unwrap();
+        let polls = [libc::SYS_select, libc::SYS_pselect6].map(|nr| format!("{nr} "));
+        polls.iter().any(|nr| call.starts_with(nr)).then_some(())
+    });
+    let recorded = hanging(&client);
+    let (call, sentence) = told(&recorded, &client);
+    assert_eq!(
+        (call["object"].as_str().unwrap(), &call["class"]),
+        (&*format!("tcp {from} → {at}"), &"work".into())
+    );
+    let words = format!("of tcp {from} → {at} with sleep[{}] (stopped) at the other end", server.pid());
+    assert!(sentence.contains(&words), "{sentence}");
+}
+
+/// A client that reads from a connection which another process has.
+fn reads_from(listener: &TcpListener) -> (Process, Process) {
+    let script =
+        format!("exec 3<>/dev/tcp/127.0.0.1/{}; read -u 3 line", listener.local_addr().unwrap().port());
+    let client = spawn(Command::new("bash").args(["-c", &script]).stdin(Stdio::null()));
+    let (connection, _) = listener.accept().unwrap();
+    let server = spawn(Command::new("sleep").arg("1000").stdin(OwnedFd::from(connection)));
+    wait_until_in_call(&client, libc::SYS_read);
+    (client, server)
+}
+
+/// Who is frozen cannot even be killed: thaws when it drops.
+struct Thaws(PathBuf, &'static str);
+
+impl Drop for Thaws {
+    fn drop(&mut self) {
+        std::fs::write(&self.0, self.1).unwrap();
+    }
+}
+
+#[test]
+fn a_server_whose_cgroup_is_frozen_is_told_so() {
+    let test = "a_server_whose_cgroup_is_frozen_is_told_so";
+    if !can_run(test, &["bash", "sleep"]) {
+        return;
+    }
+    let name = format!("profiler-frozen-{}", std::process::id());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (client, server) = reads_from(&listener);
+    let cgroups = [("freezer", "freezer.state", "FROZEN", "THAWED"), ("", "cgroup.freeze", "1", "0")];
+    let made = cgroups.into_iter().find_map(|(controller, file, freeze, thaw)| {
+        let cgroup = Cgroup::make(controller, &name)?;
+        let file = cgroup.dir.join(file);
+        file.exists().then_some((cgroup, file, freeze, thaw))
+    });
+    let Some((cgroup, file, freeze, thaw)) = made else {
+        return skipped(test, "no cgroup can be frozen here");
+    };
+    cgroup.adopt(server.pid());
+    std::fs::write(&file, freeze).unwrap();
+    let thaws = Thaws(file.clone(), thaw);
+    let told_so = |file: &Path| std::fs::read_to_string(file).is_ok_and(|text| text.contains(freeze));
+    wait_for("the cgroup to freeze", || told_so(&file).then_some(()));
+    let recorded = hanging(&client);
+    drop(thaws);
+    let (call, sentence) = told(&recorded, &client);
+    assert_eq!(
+        (&call["other_ends"][0]["state"], &call["class"]),
+        (&"frozen".into(), &"work".into()),
+        "{call:#}"
+    );
+    assert!(
+        sentence.contains(&format!("with sleep[{}] (frozen) at the other end", server.pid())),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_stopped_client_is_no_reason_for_its_server_to_be_at_work() {
+    if !can_run("a_stopped_client_is_no_reason_for_its_server_to_be_at_work", &["sleep", "cat"]) {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let asks = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let client = spawn(Command::new("sleep").arg("1000").stdin(OwnedFd::from(asks)));
+    let (connection, _) = listener.accept().unwrap();
+    let server = spawn(Command::new("cat").stdin(OwnedFd::from(connection)).stdout(Stdio::null()));
+    wait_until_in_call(&server, libc::SYS_read);
+    send(client.pid(), "STOP");
+    let recorded = hanging(&server);
+    let (call, sentence) = told(&recorded, &server);
+    assert_eq!(
+        (&call["other_ends"][0]["state"], &call["class"]),
+        (&"stopped".into(), &"idle".into()),
+        "{call:#}"
+    );
+    assert!(sentence.starts_with("Nothing else was at work"), "{sentence}");
+}
+
+/// An nginx that asks a server behind it.
+fn nginx(directory: &Path, behind: u16) -> (Process, u16) {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = directory.display();
+    let paths: Vec<String> = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|kind| format!("{kind}_temp_path {at}/{kind};"))
+        .collect();
+    let configuration = format!(
+        "pid {at}/pid; daemon off; master_process off; events {{ worker_connections 64; }} \
+         http {{ access_log off; {} server {{ listen 127.0.0.1:{free}; \
+         location / {{ proxy_pass http://127.0.0.1:{behind}; proxy_read_timeout 600s; }} }} }}",
+        paths.join(" ")
+    );
+    let file = directory.join("nginx.conf");
+    std::fs::write(&file, configuration).unwrap();
+    let mut command = Command::new("nginx");
+    command.arg("-e").arg(directory.join("errors")).arg("-c").arg(&file);
+    let server = spawn(&mut command);
+    wait_for("nginx", || TcpStream::connect(("127.0.0.1", free)).ok());
+    (server, free)
+}
+
+#[test]
+fn an_event_loop_behind_which_a_server_is_stopped_is_told_with_it() {
+    if !can_run("an_event_loop_behind_which_a_server_is_stopped_is_told_with_it", &["nginx", "sleep"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let behind = listener.local_addr().unwrap();
+    let (loops, port) = nginx(directory.path(), behind.port());
+    let mut asks = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    asks.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let (connection, from) = listener.accept().unwrap();
+    let server = spawn(Command::new("sleep").arg("1000").stdin(OwnedFd::from(connection)));
+    send(server.pid(), "STOP");
+    wait_until_in_call(&loops, libc::SYS_epoll_wait);
+    let recorded = hanging(&loops);
+    let (waits, sentence) = told(&recorded, &loops);
+    assert_eq!(
+        (&waits["object"], &waits["class"]),
+        (&format!("tcp {from} → {behind}").into(), &"work".into())
+    );
+    let ends = waits["other_ends"].as_array().unwrap();
+    assert_eq!(
+        ends.iter().map(|end| (&end["pid"], &end["state"])).collect::<Vec<_>>(),
+        [(&server.pid().into(), &"stopped".into())]
+    );
+    assert!(
+        sentence.contains(&format!("with sleep[{}] (stopped) at the other end", server.pid())),
+        "{sentence}"
+    );
 }
 
 #[test]

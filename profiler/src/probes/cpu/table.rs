@@ -8,7 +8,7 @@ use std::io;
 
 use super::lines::{cpu_by_process, top_function};
 use crate::profile::rows::CpuKey;
-use crate::profile::{Pid, Profile};
+use crate::profile::{Pid, Profile, StackId};
 use crate::render::fold::Folder;
 use crate::render::group::{self, Group};
 use crate::render::humane;
@@ -59,8 +59,11 @@ fn processes(page: &mut Page<'_>, profile: &Profile, ranked: &Ranked<'_>) -> io:
 fn stacks(page: &mut Page<'_>, profile: &Profile, folder: &mut Folder<'_>) -> io::Result<()> {
     // The lines stand in it by their hashes: there may be a million.
     let mut sums: HashMap<(Pid, u64, u64), (CpuKey, u64)> = HashMap::new();
+    // Many rows have one of few kernel stacks.
+    let mut kernels: HashMap<StackId, u64> = HashMap::new();
     for (key, row) in &profile.cpu.rows {
-        let kernel = line_hash(&whole_kernel_line(profile, key.kernel));
+        let hash = || line_hash(&whole_kernel_line(profile, key.kernel));
+        let kernel = *kernels.entry(key.kernel).or_insert_with(hash);
         let (_, sum) =
             sums.entry((key.pid, kernel, line_hash(&stack_line(folder, key.user)))).or_insert((*key, 0));
         *sum = sum.saturating_add(row.samples);

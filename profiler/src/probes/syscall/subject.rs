@@ -3,7 +3,7 @@
 //! In: a call in flight. Out: `pipe:[4711] with logger[812] (stopped) at the other end`, `"/srv/x" on fuse.sshfs at /srv, of web1:/srv`.
 
 use crate::profile::Profile;
-use crate::profile::in_flight::{OtherEnd, Subject};
+use crate::profile::in_flight::{FROZEN, OtherEnd, Subject};
 use crate::render::who::with_pid;
 use crate::render::{clean, humane};
 
@@ -57,7 +57,7 @@ fn other_ends(profile: &Profile, subject: &Subject) -> Option<String> {
 fn one_end(profile: &Profile, end: &OtherEnd) -> String {
     let who = with_pid(profile, end.pid);
     match state(end.state) {
-        Some(state @ ("stopped" | "traced" | "dead")) => format!("{who} ({state})"),
+        Some(state @ ("stopped" | "traced" | "frozen" | "dead")) => format!("{who} ({state})"),
         _ => who,
     }
 }
@@ -70,6 +70,7 @@ pub const fn state(letter: char) -> Option<&'static str> {
         'D' => "uninterruptible",
         'T' => "stopped",
         't' => "traced",
+        FROZEN => "frozen",
         'Z' | 'X' => "dead",
         'I' => "idle",
         _ => return None,
