@@ -46,6 +46,9 @@ fn report(directory: &Path, capture: &Path, flags: &[&str]) -> PathBuf {
     if let Some(keep) = std::env::var_os("PAGE_KEEP") {
         std::fs::copy(out.join("report.html"), keep).unwrap();
     }
+    if let Some(keep) = std::env::var_os("CAPTURE_KEEP") {
+        std::fs::copy(capture, keep).unwrap();
+    }
     out.join("report.html")
 }
 

@@ -57,9 +57,11 @@ pub fn stacks(count: u64) -> Vec<Chunk> {
         }
         path[DEPTH - 1] = (id % u64::from(NAMES)) as u32;
         let frames = path.iter().rev().map(|name| FrameId(*name)).collect();
-        intervals[0].stacks.push(Stack { id: StackId(id), frames, truncated: false });
+        // All in one interval would be more than a chunk may take.
+        let first = (id - 1) * SECONDS / count;
+        intervals[first as usize].stacks.push(Stack { id: StackId(id), frames, truncated: false });
         for _ in 0..CELLS {
-            let second = random.below(SECONDS) as usize;
+            let second = (first + random.below(SECONDS - first)) as usize;
             let key = CpuKey { pid: Pid(7), kernel: StackId(id), user: StackId::NONE };
             intervals[second].cpu.rows.entry(key).or_insert(CpuRow { samples: 0 }).samples +=
                 1 + random.below(9);
