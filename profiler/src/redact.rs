@@ -180,11 +180,10 @@ impl Words {
         if number < ADDRESS { number } else { self.place("number", &number.to_string()) as u64 }
     }
 
-    /// A text word by word.
     /// A file or socket. What its owner has called it is one word, whatever is in it.
     fn object(&mut self, object: &str) -> String {
         for socket in ["unix → ", "unix "] {
-            if let Some(name) = object.strip_prefix(socket).filter(|name| !name.starts_with("socket:[")) {
+            if let Some(name) = object.strip_prefix(socket).filter(|name| !is_number(name)) {
                 return format!("{socket}{}", self.word("path", name));
             }
         }
@@ -192,6 +191,7 @@ impl Words {
         if is_file { self.word("path", object) } else { self.text(object) }
     }
 
+    /// A text word by word.
     fn text(&mut self, text: &str) -> String {
         let mut redacted = String::with_capacity(text.len());
         let mut rest = text;
@@ -229,6 +229,12 @@ impl Words {
     }
 }
 
+/// Whether the kernel made it up: `socket:[7]`.
+fn is_number(name: &str) -> bool {
+    let number = name.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+    number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
 /// Whether the kernel calls it so on every machine.
 fn is_system(path: &str) -> bool {
     ["/proc/", "/sys/"].iter().any(|root| path.starts_with(root))
@@ -258,6 +264,7 @@ mod tests {
         assert_eq!(words.object("unix → @joe smith"), "unix → path-3");
         assert_eq!(words.object("/home/joe smith/x (deleted)"), "path-4");
         assert_eq!(words.object("unix socket:[7]"), "unix socket:[7]");
+        assert_eq!(words.object("unix → socket:[joe smith"), "unix → path-5");
         assert_eq!(words.object("tcp 10.0.0.1:80 → 10.0.0.2:9003"), "tcp address-1:80 → address-2:9003");
         assert_eq!(words.object("/proc/self/status"), "/proc/self/status");
         assert_eq!(words.argument("--container"), "--container");

@@ -32,8 +32,8 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 /// # Errors
 /// When it asks for a dynamic loader or does not start, or an archive cannot be written.
 pub fn build(workspace: &Workspace, built: &Path) -> Result<Vec<PathBuf>> {
-    let output = directory(workspace);
-    fs::create_dir_all(&output).with_context(|| format!("creating {}", output.display()))?;
+    // Nothing of another version, or of a tool that is gone by now.
+    let output = fresh(&workspace.target(), "dist")?;
     let binary = output.join("profiler");
     fs::copy(built, &binary).with_context(|| format!("copying {}", built.display()))?;
     require_static(&binary)?;
@@ -66,6 +66,7 @@ fn fresh(parent: &Path, name: &str) -> Result<PathBuf> {
         fs::remove_dir_all(&directory).with_context(|| format!("removing {}", directory.display()))?;
     }
     fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+    tree::open_to_all(&directory)?;
     Ok(directory)
 }
 
@@ -98,7 +99,8 @@ fn package(workspace: &Workspace, binary: &Path, time: &str) -> Result<PathBuf> 
     tree::installed(workspace, binary, &root)?;
     let control = root.join("DEBIAN");
     fs::create_dir(&control)?;
-    fs::write(control.join("control"), fields(size_kib(&root)?))?;
+    tree::open_to_all(&control)?;
+    tree::put(&control, "control", fields(size_kib(&root)?).as_bytes(), 0o644)?;
     let archive = output.join(format!("profiler_{VERSION}_amd64.deb"));
     let mut build = Command::new("dpkg-deb");
     build.args([OsStr::new("--root-owner-group"), OsStr::new("-Zgzip"), OsStr::new("--build")]);

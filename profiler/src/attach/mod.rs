@@ -10,6 +10,7 @@ mod copies;
 mod follow;
 mod globals;
 mod kernel_function;
+mod load;
 mod log;
 mod lsm;
 mod mappings;

@@ -5,11 +5,10 @@
 //! seeding of in-flight calls follow.
 
 use std::fs::File;
-use std::panic::resume_unwind;
-use std::thread::{self, JoinHandle, ScopedJoinHandle};
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, anyhow};
-use aya::programs::{BtfTracePoint, Iter, PerfEvent, Program, ProgramError, RawTracePoint};
+use aya::programs::{BtfTracePoint, Iter, PerfEvent, RawTracePoint};
 use aya::{Btf, BtfError, Ebpf, VerifierLogLevel};
 
 use super::clock::now_ns;
@@ -19,7 +18,7 @@ use super::lsm::{self, Lsm, LsmRequest};
 use super::refusal::{one_line, unload};
 use super::request::Request;
 use super::sampling::Sampling;
-use super::{follow, log, object, sizes};
+use super::{follow, load, log, object, sizes};
 use crate::failure::Failure;
 use crate::machine::limit;
 use crate::plan::Assessment;
@@ -270,21 +269,21 @@ impl Attached {
         self.attach_raw(&missing)
     }
 
-    /// Side by side: the kernel takes longest for these, and verifies each on the CPU that asks for it.
     fn load_raw(&mut self, pairs: &[(&str, &str)]) -> Result<(), Failure> {
         for (program, _) in pairs {
             self.raw_tracepoint(program)?;
         }
         let is_wanted = |name: &str| pairs.iter().any(|(program, _)| *program == name);
         let wanted = self.ebpf.programs_mut().filter(|(name, _)| is_wanted(name));
-        let load = |program: &mut Program| <&mut RawTracePoint>::try_from(program)?.load();
-        let loaded: Vec<Result<(), ProgramError>> = thread::scope(|scope| {
-            let loads: Vec<_> = wanted.map(|(_, program)| scope.spawn(|| load(program))).collect();
-            let end =
-                |load: ScopedJoinHandle<'_, _>| load.join().unwrap_or_else(|broke| resume_unwind(broke));
-            loads.into_iter().map(end).collect()
-        });
-        loaded.into_iter().collect::<Result<(), _>>().map_err(|error| object::refusal(&error))
+        load::side_by_side(wanted.map(|(_, program)| program)).map_err(|error| object::refusal(&error))?;
+        // Those for which no thread was to be had.
+        for (program, _) in pairs {
+            let program = self.raw_tracepoint(program)?;
+            if program.fd().is_err() {
+                program.load().map_err(|error| object::refusal(&error))?;
+            }
+        }
+        Ok(())
     }
 
     fn attach_raw(&mut self, pairs: &[(&str, &str)]) -> Result<(), Failure> {

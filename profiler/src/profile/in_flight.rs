@@ -83,7 +83,7 @@ pub struct Subject {
     /// Why `other_ends` is empty, where there must be an other end.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub other_end_unknown: String,
-    /// The other end asked for the connection: it owes no answer.
+    /// No answer is owed: the other end asked for the connection, or neither did.
     #[serde(default, skip_serializing_if = "is_false")]
     pub serves: bool,
 }
@@ -100,10 +100,11 @@ pub const fn is_silent(state: char) -> bool {
 pub const OTHER_ENDS: usize = 4;
 
 impl Subject {
-    /// Whether nobody at the other end can answer, who should: who is known there is stopped, frozen or dead.
+    /// Whether nobody at the other end can answer, who should: all are stopped, frozen or dead. Of more than [`OTHER_ENDS`]
+    /// those that are not come first.
     pub fn is_unanswered(&self) -> bool {
         let silent = self.other_ends.iter().all(|end| is_silent(end.state));
-        silent && !self.serves && !self.other_ends.is_empty() && self.more_ends == 0
+        silent && !self.serves && !self.other_ends.is_empty()
     }
 
     /// Whether nothing is known, not even why.

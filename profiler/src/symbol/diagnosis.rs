@@ -22,7 +22,10 @@ const ONE: u16 = 1;
 const ALL: u16 = 0x301;
 /// `AF_UNIX`.
 const UNIX: u8 = 1;
-/// `UDIAG_SHOW_PEER`, `UDIAG_SHOW_ICONS`; `UNIX_DIAG_PEER`, `UNIX_DIAG_ICONS` (include/uapi/linux/unix_diag.h).
+/// `UDIAG_SHOW_NAME`, `UDIAG_SHOW_PEER`, `UDIAG_SHOW_ICONS`; `UNIX_DIAG_NAME`, `UNIX_DIAG_PEER`, `UNIX_DIAG_ICONS`
+/// (include/uapi/linux/unix_diag.h).
+const SHOW_NAME: u32 = 1;
+const NAME: u16 = 0;
 const SHOW_PEER: u32 = 4;
 const SHOW_WAITING: u32 = 8;
 const PEER: u16 = 2;
@@ -53,7 +56,7 @@ impl Diagnosis {
             set_socket_timeout(&socket, Timeout::Recv, Some(WITHIN)).ok()?;
             Some(Self(socket))
         };
-        std::thread::spawn(open).join().ok()?
+        std::thread::Builder::new().spawn(open).ok()?.join().ok()?
     }
 
     /// The sockets that these are connected to, in their order.
@@ -69,15 +72,15 @@ impl Diagnosis {
         inodes.iter().map(|inode| one(*inode)).collect()
     }
 
-    /// Connections that nobody has accepted: by the socket that asked for it, the one that listens.
-    pub fn unaccepted(&self) -> HashMap<u64, u64> {
-        let mut found = HashMap::new();
-        if self.ask(&request(ALL, LISTENS, 0, SHOW_WAITING)).is_err() {
+    /// The sockets that listen.
+    pub fn listening(&self) -> Listening {
+        let mut found = Listening::default();
+        if self.ask(&request(ALL, LISTENS, 0, SHOW_WAITING | SHOW_NAME)).is_err() {
             return found;
         }
         for _ in 0..READS {
             let Ok(answer) = self.read(AT_ONCE) else { break };
-            if !messages(&answer).all(|message| add_waiting(message, &mut found)) {
+            if !messages(&answer).all(|message| found.add(message)) {
                 break;
             }
         }
@@ -128,13 +131,46 @@ fn peer(message: &[u8], inode: u32) -> Option<u64> {
     Some(u64::from(peer)).filter(|peer| *peer != 0)
 }
 
-/// Adds who waits for the socket that this message is about; whether it is about one, and not the end.
-fn add_waiting(message: &[u8], found: &mut HashMap<u64, u64>) -> bool {
-    let Some(listens) = socket(message) else { return false };
-    let waiting = attribute(message, WAITING).unwrap_or_default();
-    let inodes = (0..waiting.len()).step_by(4).filter_map(|at| word(waiting, at));
-    found.extend(inodes.filter(|inode| *inode != 0).map(|inode| (u64::from(inode), u64::from(listens))));
-    true
+/// The unix sockets of a network that listen.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// By the socket that asks, the one that has not accepted it yet.
+    unaccepted: HashMap<u64, u64>,
+    /// By name, in the kernel's own bytes; none of a name that two have.
+    by_name: HashMap<Vec<u8>, Option<u64>>,
+}
+
+impl Listening {
+    /// The one that has not accepted this socket's connection yet.
+    pub fn for_asker(&self, inode: u64) -> Option<u64> {
+        self.unaccepted.get(&inode).copied()
+    }
+
+    /// The one at a path, or at an abstract name behind `@`. A path that begins elsewhere means another file for each process.
+    pub fn at(&self, to: &str) -> Option<u64> {
+        let name = match to.as_bytes() {
+            [b'@', name @ ..] => [&[0], name].concat(),
+            [b'/', ..] => to.as_bytes().to_vec(),
+            _ => return None,
+        };
+        *self.by_name.get(&name)?
+    }
+
+    /// Adds the socket that this message is about; whether it is about one, and not the end.
+    fn add(&mut self, message: &[u8]) -> bool {
+        let Some(listens) = socket(message).map(u64::from) else { return false };
+        let waiting = attribute(message, WAITING).unwrap_or_default();
+        let inodes = (0..waiting.len()).step_by(4).filter_map(|at| word(waiting, at));
+        self.unaccepted.extend(inodes.filter(|inode| *inode != 0).map(|inode| (u64::from(inode), listens)));
+        let name = attribute(message, NAME).unwrap_or_default();
+        // Of a path the kernel's bytes may end with a NUL, or not.
+        let name = if name.starts_with(b"/") { name.strip_suffix(&[0]).unwrap_or(name) } else { name };
+        if !name.is_empty() {
+            let others = self.by_name.entry(name.to_vec());
+            others.and_modify(|one| *one = None).or_insert(Some(listens));
+        }
+        true
+    }
 }
 
 /// The socket that an answer is about; an error's message and the last one have another type.
@@ -194,6 +230,23 @@ mod tests {
     }
 
     #[test]
+    fn who_listens_at_a_name_is_found_unless_two_do() {
+        let named = |name: &[u8]| {
+            let length = u16::try_from(4 + name.len()).unwrap();
+            let padded = name.len().next_multiple_of(4);
+            let mut attribute = [head(length, NAME), name.to_vec()].concat();
+            attribute.resize(4 + padded, 0);
+            about_seven(&attribute)
+        };
+        let mut found = Listening::default();
+        for name in [&b"/run/a.sock"[..], b"/run/b\0", b"\0abstract", b"relative", b"/twice", b"/twice"] {
+            assert!(found.add(&named(name)));
+        }
+        assert_eq!(["/run/a.sock", "/run/b", "@abstract"].map(|to| found.at(to)), [Some(7); 3]);
+        assert_eq!(["/twice", "relative", "/run", "@a", ""].map(|to| found.at(to)), [None; 5]);
+    }
+
+    #[test]
     fn an_answer_of_several_messages_names_who_waits_until_its_end() {
         let waiting = |inodes: [u32; 2]| {
             about_seven(&[head(12, WAITING), inodes.map(u32::to_ne_bytes).concat()].concat())
@@ -202,9 +255,10 @@ mod tests {
         last[4..6].copy_from_slice(&3_u16.to_ne_bytes());
         let answer =
             [waiting([11, 0]), about_seven(&[]), waiting([12, 13]), last, waiting([14, 15])].concat();
-        let mut found = HashMap::new();
-        assert!(!messages(&answer).all(|message| add_waiting(message, &mut found)), "the end is found");
-        assert_eq!(found, HashMap::from([(11, 7), (12, 7), (13, 7)]));
+        let mut found = Listening::default();
+        assert!(!messages(&answer).all(|message| found.add(message)), "the end is found");
+        assert_eq!(found.unaccepted, HashMap::from([(11, 7), (12, 7), (13, 7)]));
+        assert_eq!((found.for_asker(12), found.for_asker(14)), (Some(7), None));
         assert_eq!(messages(&answer[..answer.len() - 1]).count(), 4, "a cut message is none");
         assert_eq!(messages(&[0; 64]).count(), 0, "a message of no length ends it");
     }

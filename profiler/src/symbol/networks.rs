@@ -12,7 +12,7 @@ use crate::profile::Pid;
 /// Bytes read of one table: some 25,000 connections.
 const TABLE_MAX: u64 = 4 << 20;
 /// How many networks are looked at, at most.
-const NETWORKS: usize = 64;
+const NETWORKS: usize = 512;
 
 /// The network that a thread or process is in, as its link says.
 pub fn network(thread: &str) -> Option<String> {

@@ -15,7 +15,7 @@ use super::{tcp_peer, unix_peer};
 use crate::machine;
 use crate::machine::frozen::Freezers;
 use crate::profile::Pid;
-use crate::profile::in_flight::{FROZEN, OTHER_ENDS, OtherEnd};
+use crate::profile::in_flight::{FROZEN, OTHER_ENDS, OtherEnd, is_silent};
 
 /// In front of what a unix socket is being connected to.
 pub const TO: &str = "unix → ";
@@ -55,17 +55,21 @@ pub struct Found {
     pub more: u64,
     /// Why there are none, where there must be an other end.
     pub unknown: &'static str,
-    /// The other end asked for the connection, this one serves it.
+    /// No answer is owed: the other end asked for the connection, or neither did.
     pub serves: bool,
 }
 
 impl Found {
-    /// Adds a process and its state.
+    /// Adds a process and its state. All that are kept answer nothing only if none of the others does either.
     pub fn add(&mut self, pid: Pid, state: char) {
+        let end = OtherEnd { pid, state };
         if self.ends.len() < OTHER_ENDS {
-            self.ends.push(OtherEnd { pid, state });
-        } else {
-            self.more += 1;
+            return self.ends.push(end);
+        }
+        self.more += 1;
+        let silent = self.ends.iter_mut().find(|kept| is_silent(kept.state)).filter(|_| !is_silent(state));
+        if let Some(silent) = silent {
+            *silent = end;
         }
     }
 }
@@ -88,16 +92,34 @@ pub fn find(descriptors: &[Descriptor<'_>], sockets: &mut Sockets, end: Instant)
             wanted.push(Wanted { link: descriptor.object.to_owned(), permits, of });
         }
     }
-    connections(descriptors, sockets, &mut wanted, end);
-    let names = unix_sockets(descriptors, sockets, &mut wanted, end);
-    let mut found = holders(descriptors, &wanted, end);
-    for (found, descriptor) in found.iter_mut().zip(descriptors) {
-        found.serves = serves(descriptor, sockets);
+    let tcp = connections(descriptors, sockets, &mut wanted, end);
+    let unix = unix_sockets(descriptors, sockets, &mut wanted, end);
+    let own: Vec<Pid> = descriptors.iter().map(|descriptor| descriptor.pid).collect();
+    let mut found = holders(&own, &wanted, end);
+    for (of, answer) in tcp {
+        match answer {
+            Some(other) => found[of].serves = !other.listens,
+            None => found[of].unknown = "not all networks could be looked at in time",
+        }
     }
-    for (of, name) in names {
-        found[of].name = name;
+    for (of, other) in unix {
+        found[of].serves = !is_asked_for(descriptors[of].object, &other);
+        found[of].name = other.name;
     }
     found
+}
+
+/// Whether this end of a unix socket is the client's: it has no path, and the other one has.
+pub fn is_asked_for(object: &str, other: &unix_peer::Other) -> bool {
+    let is_named = |name: &String| !name.starts_with("unix socket:[");
+    is_unnamed(object) && other.name.as_ref().is_some_and(is_named)
+}
+
+/// Who has these sockets, each asked for by a process: in their order.
+pub fn of_sockets(asked: &[(Pid, u64)], end: Instant) -> Vec<Found> {
+    let own: Vec<Pid> = asked.iter().map(|(pid, _)| *pid).collect();
+    let wanted: Vec<Wanted> = asked.iter().enumerate().map(|(of, (_, inode))| socket(*inode, of)).collect();
+    holders(&own, &wanted, end)
 }
 
 /// What the other end of a pipe is for: the first of both bits that this end lacks, or both.
@@ -110,42 +132,38 @@ fn opposite(descriptor: &Descriptor<'_>) -> u32 {
     }
 }
 
-/// Whether the other end asked for the connection: this one has the address that somebody listens at.
-fn serves(descriptor: &Descriptor<'_>, sockets: &mut Sockets) -> bool {
-    match tcp_peer::ends(descriptor.object) {
-        Some((here, _)) => sockets.listens_at(descriptor.thread, here),
-        None => descriptor.object.starts_with("unix ") && !is_unnamed(descriptor.object),
-    }
-}
-
 /// Whether a unix socket has no path of its own, as who connects has none.
 pub fn is_unnamed(object: &str) -> bool {
     object.starts_with("unix socket:[") || object.starts_with(TO)
 }
 
-/// Looks for the sockets at the other end of connections.
+/// Looks for the sockets at the other end of connections; none of one whose network may not have been looked at.
 fn connections(
     descriptors: &[Descriptor<'_>],
     sockets: &mut Sockets,
     wanted: &mut Vec<Wanted>,
     end: Instant,
-) {
+) -> Vec<(usize, Option<tcp_peer::Other>)> {
     let ends = |(of, descriptor): (usize, &Descriptor<'_>)| Some((of, tcp_peer::ends(descriptor.object)?));
     let asked: Vec<_> = descriptors.iter().enumerate().filter_map(ends).collect();
     let ask = |(of, ends): &(usize, _)| tcp_peer::Asked { thread: descriptors[*of].thread, ends: *ends };
-    let found = tcp_peer::find(&asked.iter().map(ask).collect::<Vec<_>>(), sockets, end);
-    for ((of, _), inode) in asked.into_iter().zip(found) {
-        wanted.extend(inode.map(|inode| socket(inode, of)));
+    let answers = tcp_peer::find(&asked.iter().map(ask).collect::<Vec<_>>(), sockets, end);
+    let cut = answers.cut.iter().map(|place| (asked[*place].0, None));
+    let mut told: Vec<_> = cut.collect();
+    for ((of, _), other) in asked.iter().zip(answers.others) {
+        wanted.extend(other.map(|other| socket(other.inode, *of)));
+        told.extend(other.map(|other| (*of, Some(other))));
     }
+    told
 }
 
-/// Looks for the sockets at the other end of unix sockets; what they are called.
+/// Looks for the sockets at the other end of unix sockets.
 fn unix_sockets(
     descriptors: &[Descriptor<'_>],
     sockets: &mut Sockets,
     wanted: &mut Vec<Wanted>,
     end: Instant,
-) -> Vec<(usize, Option<String>)> {
+) -> Vec<(usize, unix_peer::Other)> {
     let is_unix = |(_, descriptor): &(usize, &Descriptor<'_>)| descriptor.object.starts_with("unix ");
     let with_inode =
         |(of, descriptor): (usize, &Descriptor<'_>)| Some((of, inode(descriptor.thread, descriptor.number)?));
@@ -158,12 +176,10 @@ fn unix_sockets(
         is_unnamed: is_unnamed(descriptors[*of].object),
     };
     let found = unix_peer::find(&asked.iter().map(ask).collect::<Vec<_>>(), sockets, end);
-    let others = asked.into_iter().zip(found).filter_map(|((of, _), other)| Some((of, other?)));
-    let name = |(of, other): (usize, unix_peer::Other)| {
-        wanted.push(socket(other.inode, of));
-        (of, other.name)
-    };
-    others.map(name).collect()
+    let others: Vec<_> =
+        asked.into_iter().zip(found).filter_map(|((of, _), other)| Some((of, other?))).collect();
+    wanted.extend(others.iter().map(|(of, other)| socket(other.inode, *of)));
+    others
 }
 
 /// Who has the socket has all of it.
@@ -173,19 +189,19 @@ fn socket(inode: u64, of: usize) -> Wanted {
 
 /// Processes that have what is wanted among their descriptors. Who asks has both ends of a pipe at times, and counts only where nobody
 /// else has it.
-fn holders(descriptors: &[Descriptor<'_>], wanted: &[Wanted], end: Instant) -> Vec<Found> {
-    let mut found = vec![Found::default(); descriptors.len()];
+fn holders(askers: &[Pid], wanted: &[Wanted], end: Instant) -> Vec<Found> {
+    let mut found = vec![Found::default(); askers.len()];
     if wanted.is_empty() {
         return found;
     }
     let mut by_link: HashMap<&str, Vec<&Wanted>> = HashMap::new();
     wanted.iter().for_each(|one| by_link.entry(&one.link).or_default().push(one));
-    let (mut own, mut freezers) = (vec![None; descriptors.len()], Freezers::default());
+    let (mut own, mut freezers) = (vec![None; askers.len()], Freezers::default());
     for pid in processes() {
         let mut told = HashSet::new();
         for one in has(pid, &by_link, end) {
-            let Some(descriptor) = descriptors.get(one.of).filter(|_| told.insert(one.of)) else { continue };
-            if descriptor.pid == pid {
+            let Some(asker) = askers.get(one.of).filter(|_| told.insert(one.of)) else { continue };
+            if *asker == pid {
                 own[one.of] = Some(pid);
             } else if let Some(found) = found.get_mut(one.of) {
                 found.add(pid, state(pid, &mut freezers));

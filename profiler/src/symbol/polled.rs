@@ -54,10 +54,11 @@ impl Place {
                 // The kernel passes over negative ones.
                 words.map(descriptor).filter(|descriptor| *descriptor >= 0).collect()
             }
-            Self::Set(_, bits) => {
+            Self::Set(_, bits) if memory.len() >= bits.div_ceil(8) => {
                 let is_in = |bit: &usize| memory.get(bit / 8).is_some_and(|byte| byte >> (bit % 8) & 1 == 1);
                 (0..bits).filter(is_in).map(|bit| bit as i32).collect()
             }
+            Self::Set(..) => Vec::new(),
         };
         if found.len() > DESCRIPTORS { Vec::new() } else { found }
     }

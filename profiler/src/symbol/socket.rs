@@ -16,14 +16,12 @@ pub const UNIX_PATH: usize = 108;
 const LISTENS: &str = "0A";
 const ASKS: &str = "02";
 const OPEN: [&str; 2] = ["01", "08"];
-/// `__SO_ACCEPTCON` of include/uapi/linux/net.h, as the table of unix sockets has it.
-const LISTENS_FLAG: &str = "00010000";
 
 /// The tables that were read, by network and name.
 #[derive(Default)]
 pub struct Sockets {
     connections: HashMap<(String, &'static str), Connections>,
-    unix: HashMap<String, String>,
+    unix: HashMap<String, UnixNames>,
 }
 
 impl Sockets {
@@ -35,15 +33,8 @@ impl Sockets {
                 return Some(format!("{} {ends}", name.trim_end_matches('6')));
             }
         }
-        let read = || table(thread, "unix");
-        unix(self.unix.entry(network).or_insert_with(read), inode)
-    }
-
-    /// The socket that listens at a path, in the thread's network.
-    pub fn listening_at(&mut self, thread: &str, path: &str) -> Option<u64> {
-        let network = network(thread)?;
-        let read = || table(thread, "unix");
-        listening_at(self.unix.entry(network).or_insert_with(read), path)
+        let read = || UnixNames::parse(&table(thread, "unix"));
+        self.unix.entry(network).or_insert_with(read).name(inode)
     }
 
     /// The socket that has both addresses of a TCP connection the other way round, in the thread's network; while nobody has
@@ -55,9 +46,10 @@ impl Sockets {
         if let Some(inode) = tables.into_iter().find_map(facing) {
             return Some(inode);
         }
-        let can_answer = self.is_asking(thread, (here, peer)) && has_address(thread, peer.ip());
         let listening = |name| self.connections(thread, (&network, name)).listening(peer);
-        tables.into_iter().filter(|_| can_answer).find_map(listening)
+        let listens = tables.into_iter().find_map(listening)?;
+        let answers = self.is_asking(thread, (here, peer)) && has_address(thread, peer.ip());
+        answers.then_some(listens)
     }
 
     /// Whether somebody listens at this address, in the thread's network.
@@ -174,31 +166,29 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.to_canonical(), u16::from_str_radix(port, 16).ok()?))
 }
 
-/// `Num RefCount Protocol Flags Type St Inode Path`. A path is what its owner wants, lines that look like
-/// another socket's too: what is there twice is nobody's.
-pub(super) fn unix(table: &str, inode: u64) -> Option<String> {
-    let own = inode.to_string();
-    let is_own = |line: &&str| line.split_ascii_whitespace().nth(6) == Some(&own);
-    let mut lines = table.lines().skip(1).filter(is_own);
-    let (line, another) = (lines.next()?, lines.next());
-    let path = line.split_once(&format!(" {own} ")).map(|(_, path)| machine::line(path, UNIX_PATH));
-    Some(match path {
-        Some(path) if another.is_none() => format!("unix {path}"),
-        _ => format!("unix socket:[{own}]"),
-    })
-}
+/// The unix sockets of a network.
+pub(super) struct UnixNames(HashMap<u64, Option<String>>);
 
-/// The socket that listens at a path. What several say is nobody's: a path may hold the end of a line.
-fn listening_at(table: &str, path: &str) -> Option<u64> {
-    let inode = |line: &str| {
-        let mut fields = line.split_ascii_whitespace();
-        let (flags, inode) = (fields.nth(3)?, fields.nth(2)?);
-        let own = line.split_once(&format!(" {inode} "))?.1;
-        if flags == LISTENS_FLAG && own == path { inode.parse().ok() } else { None }
-    };
-    let mut inodes = table.lines().skip(1).filter_map(inode);
-    let (one, another) = (inodes.next()?, inodes.next());
-    another.is_none().then_some(one)
+impl UnixNames {
+    /// `Num RefCount Protocol Flags Type St Inode Path`. A path is what its owner wants, lines that look like
+    /// another socket's too: what is there twice is nobody's.
+    pub(super) fn parse(table: &str) -> Self {
+        let mut names = HashMap::new();
+        for line in table.lines().skip(1) {
+            let Some(own) = line.split_ascii_whitespace().nth(6) else { continue };
+            let Ok(inode) = own.parse::<u64>() else { continue };
+            let path = line.split_once(&format!(" {own} ")).map(|(_, path)| machine::line(path, UNIX_PATH));
+            names.entry(inode).and_modify(|name| *name = None).or_insert(path);
+        }
+        Self(names)
+    }
+
+    pub(super) fn name(&self, inode: u64) -> Option<String> {
+        Some(match self.0.get(&inode)? {
+            Some(path) => format!("unix {path}"),
+            None => format!("unix socket:[{inode}]"),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -212,22 +202,11 @@ mod tests {
         0000000000000000: 00000002 00000000 00010000 0001 01 17003 /run/forged\n";
 
     #[test]
-    fn who_listens_at_a_path_is_found_unless_two_say_so() {
-        assert_eq!(listening_at(UNIX, "/run/a b.sock"), Some(7001));
-        assert_eq!(listening_at(UNIX, "/run/x"), Some(17003));
-        assert_eq!(listening_at(UNIX, "/run"), None);
-        let twice = format!("{UNIX}0000000000000000: 00000002 00000000 00010000 0001 01 9 /run/x\n");
-        assert_eq!(listening_at(&twice, "/run/x"), None);
-        let open = UNIX.replace("00010000", "00000000");
-        assert_eq!(listening_at(&open, "/run/x"), None, "it does not listen");
-    }
-
-    #[test]
     fn a_path_is_whole_and_a_forged_line_names_nobody() {
-        assert_eq!(unix(UNIX, 7001).unwrap(), "unix /run/a b.sock");
-        assert_eq!(unix(UNIX, 17002).unwrap(), "unix socket:[17002]");
-        assert_eq!(unix(UNIX, 17003).unwrap(), "unix socket:[17003]");
-        assert_eq!(unix(UNIX, 3), None);
+        assert_eq!(UnixNames::parse(UNIX).name(7001).unwrap(), "unix /run/a b.sock");
+        assert_eq!(UnixNames::parse(UNIX).name(17002).unwrap(), "unix socket:[17002]");
+        assert_eq!(UnixNames::parse(UNIX).name(17003).unwrap(), "unix socket:[17003]");
+        assert_eq!(UnixNames::parse(UNIX).name(3), None);
     }
 
     #[test]

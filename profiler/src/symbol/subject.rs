@@ -22,7 +22,7 @@ use crate::profile::in_flight::Subject;
 use crate::profile::slowest::SlowestCall;
 use crate::profile::{Pid, Tid};
 
-/// Time for all that is read from memory, and again for all other ends.
+/// Time for all that is read from memory, again for all other ends, and half of it for event loops.
 const WITHIN: Duration = Duration::from_millis(300);
 /// A call that has not returned has not succeeded, so that an `execve` is no new program yet.
 const NOT_RETURNED: i64 = -1;
@@ -53,10 +53,13 @@ impl Asked {
 
     /// Whether it is about something that has a name.
     pub fn has_subject(&self) -> bool {
-        takes_descriptor(self.short())
-            || path_argument(self.short()) != NO_PATH
-            || self.polled().is_some()
-            || self.watches()
+        let is_about_one = takes_descriptor(self.short()) || path_argument(self.short()) != NO_PATH;
+        is_about_one || self.waits_for_several()
+    }
+
+    /// Whether it waits for several descriptors, as idle threads do.
+    pub fn waits_for_several(&self) -> bool {
+        self.polled().is_some() || self.watches()
     }
 
     /// Whether it waits for a set of descriptors.
@@ -88,9 +91,8 @@ pub fn of(asked: &[Asked]) -> Vec<Subject> {
         asked.iter().map(|call| format!("/proc/{}/task/{}", call.pid.0, call.tid.0)).collect();
     let descriptors: Vec<_> =
         calls.iter().zip(&threads).map(|(call, thread)| descriptor(call, thread)).collect();
-    let ends = Instant::now() + WITHIN;
-    let silent = silent(asked, &threads, &mut sockets, ends);
-    let other_ends = other_end::find(&descriptors, &mut sockets, ends);
+    let silent = silent(asked, &threads, &mut sockets, Instant::now() + WITHIN / 2);
+    let other_ends = other_end::find(&descriptors, &mut sockets, Instant::now() + WITHIN);
     let mut tables = Tables::default();
     let mounts: Vec<_> =
         calls.iter().zip(&threads).map(|(call, thread)| mount(call, thread, &mut tables)).collect();
@@ -105,9 +107,9 @@ pub fn of(asked: &[Asked]) -> Vec<Subject> {
         serves: found.serves,
     };
     let mut subjects: Vec<Subject> = calls.into_iter().zip(other_ends).zip(mounts).map(subject).collect();
-    for (at, Silent { object, found }) in silent {
-        let (other_ends, more_ends) = (found.ends, found.more);
-        subjects[at] = Subject { object, other_ends, more_ends, ..Subject::default() };
+    for (at, Silent { object, unknown, found }) in silent {
+        let (object_unknown, other_ends, more_ends) = (unknown.to_owned(), found.ends, found.more);
+        subjects[at] = Subject { object, object_unknown, other_ends, more_ends, ..Subject::default() };
     }
     subjects
 }
@@ -115,7 +117,11 @@ pub fn of(asked: &[Asked]) -> Vec<Subject> {
 /// Calls of event loops, by their place, of which a connection cannot be answered.
 fn silent(asked: &[Asked], threads: &[String], sockets: &mut Sockets, end: Instant) -> Vec<(usize, Silent)> {
     let watches: Vec<usize> = (0..asked.len()).filter(|at| asked[*at].watches()).collect();
-    let set = |at: &usize| Set { thread: &threads[*at], number: asked[*at].arguments[0] as u32 as i32 };
+    let set = |at: &usize| Set {
+        pid: asked[*at].pid,
+        thread: &threads[*at],
+        number: asked[*at].arguments[0] as u32 as i32,
+    };
     let sets: Vec<Set<'_>> = watches.iter().map(set).collect();
     let found = watched::silent(&sets, sockets, end);
     watches.into_iter().zip(found).filter_map(|(at, silent)| Some((at, silent?))).collect()
@@ -166,18 +172,17 @@ fn name_polled(asked: &[Asked], calls: &mut [SlowestCall], sockets: &mut Sockets
     }
 }
 
-/// The only TCP connection, else the only unix socket, else what is alone.
+/// The TCP connection, else the unix socket, else the descriptor; nothing if there are two of these.
 fn the_one(mut polled: Vec<SlowestCall>) -> Option<SlowestCall> {
     let kinds: [fn(&SlowestCall) -> bool; 3] = [
         |call| call.object.starts_with("tcp ") && call.object.contains(" → "),
         |call| call.object.starts_with("unix "),
         |_| true,
     ];
-    let only = |kind: fn(&SlowestCall) -> bool| {
-        let mut of_kind = (0..polled.len()).filter(|at| kind(&polled[*at]));
-        of_kind.next().filter(|_| of_kind.next().is_none())
-    };
-    let at = kinds.into_iter().find_map(only)?;
+    let is_there = |kind: &fn(&SlowestCall) -> bool| polled.iter().any(kind);
+    let kind = kinds.into_iter().find(is_there)?;
+    let mut of_kind = (0..polled.len()).filter(|at| kind(&polled[*at]));
+    let at = of_kind.next().filter(|_| of_kind.next().is_none())?;
     Some(polled.swap_remove(at))
 }
 
@@ -289,5 +294,8 @@ mod tests {
         let twice = [polled[0], polled[0]];
         let none = of(&[ask(POLL, [twice.as_ptr() as u64, 2, 0])]).remove(0);
         assert_eq!(none.object, "", "of several nothing is said");
+        let two_connections = [polled[2], polled[1], polled[2]];
+        let none = of(&[ask(POLL, [two_connections.as_ptr() as u64, 3, 0])]).remove(0);
+        assert_eq!(none.object, "", "nor of what is beside them");
     }
 }

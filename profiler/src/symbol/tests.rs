@@ -147,8 +147,9 @@ fn fuzz_tables_of_sockets() {
         |input| {
             let table = String::from_utf8_lossy(input);
             let _ = socket::Connections::parse(&table);
+            let names = socket::UnixNames::parse(&table);
             for inode in [0, 7001, 7002, 17002, u64::MAX] {
-                let _ = socket::unix(&table, inode);
+                let _ = names.name(inode);
             }
             role::read_tables(&table);
         },

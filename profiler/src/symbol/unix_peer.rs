@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use super::diagnosis::Diagnosis;
+use super::diagnosis::{Diagnosis, Listening};
 use super::networks::{self, network};
 use super::socket::Sockets;
 
@@ -37,9 +37,9 @@ pub fn find(asked: &[Asked<'_>], sockets: &mut Sockets, end: Instant) -> Vec<Opt
     for (place, inode) in connected(asked) {
         found[place] = Some(Other { inode, name: sockets.find(asked[place].thread, inode) });
     }
-    for (found, one) in found.iter_mut().zip(asked).filter(|(found, _)| found.is_none()) {
-        let inode = one.to.and_then(|to| sockets.listening_at(one.thread, to));
-        *found = inode.map(|inode| Other { inode, name: sockets.find(one.thread, inode) });
+    for (place, inode) in asked_for(asked, &found) {
+        let name = asked[place].to.map(|to| format!("unix {to}"));
+        found[place] = Some(Other { inode, name });
     }
     let is_unknown = |place: &usize| found[*place].is_none() && asked[*place].is_unnamed;
     let unknown: Vec<usize> = (0..asked.len()).filter(is_unknown).collect();
@@ -69,6 +69,18 @@ fn connected(asked: &[Asked<'_>]) -> Vec<(usize, u64)> {
     found
 }
 
+/// By place, who listens where a connection is asked for, in the asker's own network.
+fn asked_for(asked: &[Asked<'_>], found: &[Option<Other>]) -> Vec<(usize, u64)> {
+    let mut by_network: HashMap<String, Listening> = HashMap::new();
+    let listens = |place: usize| {
+        let (one, to) = (&asked[place], asked[place].to?);
+        let read = || Diagnosis::of(one.thread).map(|diagnosis| diagnosis.listening()).unwrap_or_default();
+        let inode = by_network.entry(network(one.thread)?).or_insert_with(read).at(to)?;
+        Some((place, inode))
+    };
+    (0..asked.len()).filter(|place| found[*place].is_none()).filter_map(listens).collect()
+}
+
 /// By place, who listens for those that nobody has accepted yet: any network may have it, as a path leads across them.
 fn unaccepted(
     asked: &[Asked<'_>],
@@ -82,12 +94,14 @@ fn unaccepted(
         return found;
     }
     for process in networks::each(end) {
-        let waiting = Diagnosis::of(&process).map(|diagnosis| diagnosis.unaccepted()).unwrap_or_default();
-        for (asks, inode) in waiting {
-            if let Some(place) = left.remove(&asks) {
-                found.push((place, Other { inode, name: sockets.find(&process, inode) }));
-            }
-        }
+        let Some(listening) = Diagnosis::of(&process).map(|diagnosis| diagnosis.listening()) else {
+            continue;
+        };
+        left.retain(|asks, place| {
+            let Some(inode) = listening.for_asker(*asks) else { return true };
+            found.push((*place, Other { inode, name: sockets.find(&process, inode) }));
+            false
+        });
         if left.is_empty() {
             break;
         }

@@ -4,7 +4,7 @@
 //! In: threads that wait for a set of descriptors (`epoll`). Out: for each, its connections to processes of this machine that are
 //! stopped or frozen, if it asked for them; a server's clients may be stopped, and it is none the worse for it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use super::networks::processes;
@@ -24,7 +24,9 @@ const SET_BYTES: u64 = 256 << 10;
 
 /// A set of descriptors.
 pub struct Set<'a> {
-    /// `/proc/PID/task/TID` of who waits for it.
+    /// Process of who waits for it.
+    pub pid: Pid,
+    /// `/proc/PID/task/TID`.
     pub thread: &'a str,
     /// Its descriptor.
     pub number: i32,
@@ -35,12 +37,11 @@ pub struct Set<'a> {
 pub struct Silent {
     /// One of the connections, and how many more: `tcp HERE → PEER and 2 more`.
     pub object: String,
+    /// Why it is not known whether there is one.
+    pub unknown: &'static str,
     /// Who has their other ends.
     pub found: Found,
 }
-
-/// Processes that have a socket, with their states.
-type Holders = [(Pid, char)];
 
 /// A connection in one of the sets.
 struct Connection<'a> {
@@ -52,76 +53,106 @@ struct Connection<'a> {
 
 /// What of each of these sets cannot be answered, in their order.
 pub fn silent(sets: &[Set<'_>], sockets: &mut Sockets, end: Instant) -> Vec<Option<Silent>> {
-    let mut found = vec![None; sets.len()];
-    let holders = if sets.is_empty() { HashMap::new() } else { silent_holders(end) };
-    if holders.is_empty() {
-        return found;
-    }
-    let connections = connections(sets, sockets, end);
-    let mut by_set: HashMap<usize, Vec<(&str, &Holders)>> = HashMap::new();
-    for (connection, inode) in connections.iter().zip(others(&connections, sockets, end)) {
-        let Some(holders) = inode.and_then(|inode| holders.get(&inode)) else { continue };
-        by_set.entry(connection.of).or_default().push((&connection.object, holders));
-    }
-    for (of, silent) in by_set {
-        found[of] = Some(told(&silent));
+    let silent = if sets.is_empty() { HashSet::new() } else { silent_sockets(end) };
+    // Most machines have none.
+    let mut found =
+        if silent.is_empty() { vec![None; sets.len()] } else { by_set(sets, &silent, sockets, end) };
+    if Instant::now() >= end {
+        let unknown = "not all of its connections could be looked at in time";
+        for found in found.iter_mut().filter(|found| found.is_none()) {
+            *found = Some(Silent { unknown, ..Silent::default() });
+        }
     }
     found
 }
 
-/// The sockets of processes that are stopped or frozen, by inode.
-fn silent_holders(end: Instant) -> HashMap<u64, Vec<(Pid, char)>> {
+/// The sockets that a process has which is stopped or frozen, and perhaps another one, too.
+fn silent_sockets(end: Instant) -> HashSet<u64> {
     let mut freezers = Freezers::default();
-    let mut holders: HashMap<u64, Vec<(Pid, char)>> = HashMap::new();
-    for pid in processes().into_iter().take_while(|_| Instant::now() < end) {
-        let state = other_end::state(pid, &mut freezers);
-        if !is_silent(state) {
-            continue;
-        }
-        for inode in other_end::sockets(pid, end) {
-            holders.entry(inode).or_default().push((pid, state));
-        }
-    }
-    holders
+    let running = |_: &Pid| Instant::now() < end;
+    let silent = processes().into_iter().take_while(running);
+    let silent = silent.filter(|pid| is_silent(other_end::state(*pid, &mut freezers)));
+    silent.flat_map(|pid| other_end::sockets(pid, end)).collect()
 }
 
-/// The connections that are asked for, in all sets; a set that several threads wait for is looked at once.
-fn connections<'a>(sets: &[Set<'a>], sockets: &mut Sockets, end: Instant) -> Vec<Connection<'a>> {
-    let mut seen = HashSet::new();
-    let mut found = Vec::new();
+fn by_set(
+    sets: &[Set<'_>],
+    silent: &HashSet<u64>,
+    sockets: &mut Sockets,
+    end: Instant,
+) -> Vec<Option<Silent>> {
+    let (connections, mut found) = connections(sets, sockets, end);
+    let others = others(&connections, sockets, end);
+    let candidates =
+        connections.iter().zip(others).filter_map(|(connection, other)| Some((connection, other?)));
+    let candidates: Vec<(&Connection<'_>, u64)> =
+        candidates.filter(|(_, inode)| silent.contains(inode)).collect();
+    let asked: Vec<(Pid, u64)> =
+        candidates.iter().map(|(connection, inode)| (sets[connection.of].pid, *inode)).collect();
+    let mut by_set: BTreeMap<usize, Vec<(&str, Found)>> = BTreeMap::new();
+    for ((connection, _), holders) in candidates.iter().zip(other_end::of_sockets(&asked, end)) {
+        // Who was not looked at may answer.
+        let whole = Instant::now() < end && !holders.ends.is_empty();
+        if whole && holders.ends.iter().all(|end| is_silent(end.state)) {
+            by_set.entry(connection.of).or_default().push((&connection.object, holders));
+        }
+    }
+    for (of, silent) in by_set {
+        found[of] = Some(told(silent));
+    }
+    // Threads that wait for one set wait for the same.
+    for at in 0..sets.len() {
+        let first = sets.iter().position(|set| (set.pid, set.number) == (sets[at].pid, sets[at].number));
+        found[at] = first.and_then(|first| found[first].clone());
+    }
+    found
+}
+
+/// The connections in all sets, and what is to be said of sets of which not all could be looked at. A set that several threads
+/// wait for is looked at once.
+fn connections<'a>(
+    sets: &[Set<'a>],
+    sockets: &mut Sockets,
+    end: Instant,
+) -> (Vec<Connection<'a>>, Vec<Option<Silent>>) {
+    let (mut seen, mut found) = (HashSet::new(), Vec::new());
+    let mut untold = vec![None; sets.len()];
     for (of, set) in sets.iter().enumerate() {
-        let link = std::fs::read_link(format!("{}/fd/{}", set.thread, set.number));
-        let process = set.thread.split("/task/").next().unwrap_or_default();
-        if link.is_err() || seen.len() >= SETS || !seen.insert((process, set.number)) {
+        if !seen.insert((set.pid, set.number)) {
             continue;
         }
         let told = machine::read(&format!("{}/fdinfo/{}", set.thread, set.number), SET_BYTES);
-        for number in watched(&told.unwrap_or_default()).take_while(|_| Instant::now() < end) {
-            let Some(inode) = other_end::inode(set.thread, number) else { continue };
-            let Some(object) = sockets.find(set.thread, inode) else { continue };
-            if is_asked_for(&object, set.thread, sockets) {
-                found.push(Connection { of, thread: set.thread, inode, object });
-            }
+        let watched = watched(&told.unwrap_or_default());
+        if seen.len() > SETS || watched.len() > DESCRIPTORS {
+            let unknown = "only some of its connections were looked at";
+            untold[of] = Some(Silent { unknown, ..Silent::default() });
+        }
+        let looked = if seen.len() > SETS { 0 } else { DESCRIPTORS };
+        for (number, told) in watched.into_iter().take(looked).take_while(|_| Instant::now() < end) {
+            // The number may mean another file by now.
+            let inode = other_end::inode(set.thread, number).filter(|inode| *inode == told);
+            let Some((inode, object)) =
+                inode.and_then(|inode| Some((inode, sockets.find(set.thread, inode)?)))
+            else {
+                continue;
+            };
+            found.push(Connection { of, thread: set.thread, inode, object });
         }
     }
-    found
+    (found, untold)
 }
 
-/// `tfd: NUMBER events: … data: … pos:…`, a line for each descriptor.
-fn watched(told: &str) -> impl Iterator<Item = i32> {
-    let number = |line: &str| line.strip_prefix("tfd:")?.split_ascii_whitespace().next()?.parse().ok();
-    told.lines().filter_map(number).take(DESCRIPTORS)
+/// `tfd: NUMBER events: … data: … pos:… ino:INODE …`, a line for each descriptor; the inode in hexadecimal.
+fn watched(told: &str) -> Vec<(i32, u64)> {
+    let one = |line: &str| {
+        let number = line.strip_prefix("tfd:")?.split_ascii_whitespace().next()?.parse().ok()?;
+        let inode = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("ino:"))?;
+        Some((number, u64::from_str_radix(inode, 16).ok()?))
+    };
+    told.lines().filter_map(one).collect()
 }
 
-/// Whether this end is the client's.
-fn is_asked_for(object: &str, thread: &str, sockets: &mut Sockets) -> bool {
-    match tcp_peer::ends(object) {
-        Some((here, _)) => !sockets.listens_at(thread, here),
-        None => other_end::is_unnamed(object),
-    }
-}
-
-/// The sockets at the other ends, in the order of the connections.
+/// The sockets at the other ends of those that were asked for, in the order of the connections.
 fn others(connections: &[Connection<'_>], sockets: &mut Sockets, end: Instant) -> Vec<Option<u64>> {
     let mut found = vec![None; connections.len()];
     let all = || connections.iter().enumerate();
@@ -130,32 +161,36 @@ fn others(connections: &[Connection<'_>], sockets: &mut Sockets, end: Instant) -
         .iter()
         .map(|(at, ends)| tcp_peer::Asked { thread: connections[*at].thread, ends: *ends })
         .collect();
-    for ((at, _), inode) in tcp.iter().zip(tcp_peer::find(&asked, sockets, end)) {
-        found[*at] = inode;
+    for ((at, _), other) in tcp.iter().zip(tcp_peer::find(&asked, sockets, end).others) {
+        found[*at] = other.filter(|other| other.listens).map(|other| other.inode);
     }
-    let unix: Vec<_> = all().filter(|(_, one)| one.object.starts_with("unix ")).collect();
+    let unix: Vec<_> = all().filter(|(_, one)| other_end::is_unnamed(&one.object)).collect();
     let asked: Vec<_> = unix
         .iter()
         .map(|(_, one)| unix_peer::Asked { thread: one.thread, inode: one.inode, to: None, is_unnamed: true })
         .collect();
-    for ((at, _), other) in unix.iter().zip(unix_peer::find(&asked, sockets, end)) {
+    for ((at, one), other) in unix.iter().zip(unix_peer::find(&asked, sockets, end)) {
+        let other = other.filter(|other| other_end::is_asked_for(&one.object, other));
         found[*at] = other.map(|other| other.inode);
     }
     found
 }
 
-fn told(silent: &[(&str, &Holders)]) -> Silent {
-    let mut ends: Vec<(Pid, char)> = silent.iter().flat_map(|(_, holders)| *holders).copied().collect();
-    ends.sort_unstable();
-    ends.dedup();
-    let mut found = Found::default();
-    ends.into_iter().for_each(|(pid, state)| found.add(pid, state));
-    let first = silent.first().map_or("", |(object, _)| object);
-    let object = match silent.len() {
-        0 | 1 => first.to_owned(),
-        count => format!("{first} and {} more", count - 1),
+fn told(silent: Vec<(&str, Found)>) -> Silent {
+    let object = match silent.as_slice() {
+        [] => String::new(),
+        [(object, _)] => (*object).to_owned(),
+        [(object, _), more @ ..] => format!("{object} and {} more", more.len()),
     };
-    Silent { object, found }
+    let mut found = Found::default();
+    let mut seen = HashSet::new();
+    for (_, holders) in silent {
+        found.more += holders.more;
+        for end in holders.ends.into_iter().filter(|end| seen.insert(end.pid)) {
+            found.add(end.pid, end.state);
+        }
+    }
+    Silent { object, unknown: "", found }
 }
 
 #[cfg(test)]
@@ -164,19 +199,40 @@ mod tests {
 
     #[test]
     fn a_set_names_its_descriptors() {
-        let told = "pos:\t0\nflags:\t02\ntfd:        5 events:       19 data: 5  pos:0 ino:4 sdev:9\n\
-            tfd:       12 events: 1 data: 0\ntfd: x\n";
-        assert_eq!(watched(told).collect::<Vec<_>>(), [5, 12]);
-        let many: String = (0..2000).map(|number| format!("tfd: {number}\n")).collect();
-        assert_eq!(watched(&many).count(), DESCRIPTORS);
+        let told = "pos:\t0\nflags:\t02\ntfd:        5 events:       19 data: 5  pos:0 ino:1f sdev:9\n\
+            tfd:       12 events: 1 data: 0\ntfd: x ino:4\n";
+        assert_eq!(watched(told), [(5, 0x1f)]);
+    }
+
+    #[test]
+    fn without_time_it_is_said_that_not_all_were_looked_at() {
+        let set = Set { pid: Pid(0), thread: "/proc/0/task/0", number: 0 };
+        let found = silent(&[set], &mut Sockets::default(), Instant::now());
+        assert!(found[0].as_ref().unwrap().unknown.ends_with("in time"), "{found:?}");
+        assert!(silent(&[], &mut Sockets::default(), Instant::now()).is_empty());
     }
 
     #[test]
     fn several_connections_are_told_by_one_and_their_processes_once() {
-        let (one, both) = ([(Pid(7), 'T')], [(Pid(7), 'T'), (Pid(3), 'F')]);
-        let silent = told(&[("tcp a → b", &one[..]), ("tcp c → d", &both[..])]);
+        let holders = |ends: &[(u32, char)]| {
+            let mut found = Found::default();
+            ends.iter().for_each(|(pid, state)| found.add(Pid(*pid), *state));
+            found
+        };
+        let (one, both) = (holders(&[(7, 'T')]), holders(&[(7, 'T'), (3, 'F')]));
+        let silent = told(vec![("tcp a → b", one.clone()), ("tcp c → d", both)]);
         assert_eq!(silent.object, "tcp a → b and 1 more");
-        assert_eq!(silent.found.ends.iter().map(|end| end.pid.0).collect::<Vec<_>>(), [3, 7]);
-        assert_eq!(told(&[("tcp a → b", &one)]).object, "tcp a → b");
+        assert_eq!(silent.found.ends.iter().map(|end| end.pid.0).collect::<Vec<_>>(), [7, 3]);
+        assert_eq!(told(vec![("tcp a → b", one)]).object, "tcp a → b");
+    }
+
+    #[test]
+    fn of_many_holders_those_that_answer_are_kept() {
+        let mut found = Found::default();
+        (0..6).for_each(|pid| found.add(Pid(pid), 'F'));
+        assert_eq!((found.ends.len(), found.more), (4, 2));
+        assert!(found.ends.iter().all(|end| is_silent(end.state)));
+        found.add(Pid(9), 'S');
+        assert!(found.more == 3 && found.ends.iter().any(|end| end.pid == Pid(9)), "{found:?}");
     }
 }

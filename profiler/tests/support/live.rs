@@ -165,6 +165,18 @@ impl Recorded {
         rows
     }
 
+    /// Those of them that have a kernel stack. A thread that came to its CPU behind one that this kernel shows to nobody is made
+    /// up for, without a stack: more have none only if something is wrong.
+    pub fn slow_seen(&self, pid: u32, syscall: &str) -> Vec<&Value> {
+        let is_blind =
+            |row: &&Value| stack(row).last().is_some_and(|end| end.starts_with("[no kernel stack"));
+        let (blind, seen): (Vec<_>, Vec<_>) = self.slow(pid, syscall).into_iter().partition(is_blind);
+        let blind: u64 = blind.into_iter().map(|row| number(row, "count")).sum();
+        let recovered = self.counted("switch_recovered");
+        assert!(blind <= recovered, "{blind} calls have no kernel stack, {recovered} switches went unseen");
+        seen
+    }
+
     /// Calls in flight of one process at the end.
     pub fn in_flight(&self, pid: u32) -> Vec<&Value> {
         summary::of_pid(&self.summary["in_flight"], pid)

@@ -57,14 +57,25 @@ fn said(binary: &Path, words: &[&str]) -> Result<Vec<u8>> {
     Ok(command::read(Command::new(binary).args(words))?.into_bytes())
 }
 
-/// Whatever this user's mask is, others may read it.
-fn put(root: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+/// Whatever this user's mask is, others may enter it.
+///
+/// # Errors
+/// When it is not this user's.
+pub fn open_to_all(directory: &Path) -> Result<()> {
+    Ok(fs::set_permissions(directory, fs::Permissions::from_mode(0o755))?)
+}
+
+/// Writes a file; whatever this user's mask is, others may read it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn put(root: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
     let path = root.join(name);
     let mut directory = root.to_owned();
     for part in Path::new(name).parent().into_iter().flatten() {
         directory.push(part);
         fs::create_dir_all(&directory)?;
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
+        open_to_all(&directory)?;
     }
     fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
     fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;

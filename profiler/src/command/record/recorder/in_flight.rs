@@ -53,7 +53,7 @@ impl Recorder {
                 call.user = user;
             }
         }
-        self.subjects(&subjects, &mut calls);
+        self.subjects(subjects, &mut calls);
         self.file_locks(&mut calls);
         calls
     }

@@ -17,6 +17,8 @@ use crate::symbol::subject::{self, Asked};
 pub struct Subjects {
     places: Vec<usize>,
     asked: Vec<Asked>,
+    /// Those that wait for several descriptors: asked about if there is room.
+    later: Vec<(usize, Asked)>,
     /// Places of those that are more than are asked about.
     left_out: Vec<usize>,
 }
@@ -30,6 +32,14 @@ impl Subjects {
         if !asked.has_subject() {
             return;
         }
+        if asked.waits_for_several() && self.later.len() < THREADS {
+            self.later.push((place, asked));
+        } else {
+            self.ask(place, asked);
+        }
+    }
+
+    fn ask(&mut self, place: usize, asked: Asked) {
         if self.asked.len() >= THREADS {
             self.left_out.push(place);
             return;
@@ -41,7 +51,10 @@ impl Subjects {
 
 impl Recorder {
     /// Says of each what it is about.
-    pub(super) fn subjects(&mut self, subjects: &Subjects, calls: &mut [InFlightCall]) {
+    pub(super) fn subjects(&mut self, mut subjects: Subjects, calls: &mut [InFlightCall]) {
+        for (place, asked) in std::mem::take(&mut subjects.later) {
+            subjects.ask(place, asked);
+        }
         for (place, subject) in subjects.places.iter().zip(subject::of(&subjects.asked)) {
             subject.other_ends.iter().for_each(|end| self.see_met(end.pid));
             if let Some(call) = calls.get_mut(*place) {
