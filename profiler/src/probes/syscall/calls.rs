@@ -175,9 +175,25 @@ fn ended_inside(profile: &Profile, ranked: &Ranked<'_>, group: &Calls<'_, '_>) -
 
 /// `ProcSleep < LockAcquire < heap_update`: the functions that made a call, the innermost first; empty without names.
 pub fn below(profile: &Profile, user: StackId) -> String {
-    // The leaf is the wrapper of the call.
-    let functions = user_functions(&profile.stacks, user).skip(1).take(FUNCTIONS);
-    functions.map(clean::name).collect::<Vec<_>>().join(" < ")
+    let all: Vec<&str> = user_functions(&profile.stacks, user).collect();
+    telling(&all).into_iter().take(FUNCTIONS).map(clean::name).collect::<Vec<_>>().join(" < ")
+}
+
+/// Those that made the call, of the functions of a stack, leaf first.
+fn telling<'n>(functions: &[&'n str]) -> Vec<&'n str> {
+    // The leaf is the C library's wrapper of the call, unless the compiler put that into a function of the program.
+    let made = match functions.split_first() {
+        Some((leaf, callers)) if !leaf.contains("::") => callers,
+        _ => functions,
+    };
+    let told: Vec<&str> = made.iter().copied().filter(|name| !is_plumbing(name)).collect();
+    if told.is_empty() { made.to_vec() } else { told }
+}
+
+/// Whether a function is of Rust's own library: iterators and closures say nothing of who called.
+fn is_plumbing(name: &str) -> bool {
+    let name = name.strip_prefix('<').unwrap_or(name);
+    ["core::", "alloc::", "std::"].iter().any(|library| name.starts_with(library))
 }
 
 /// `, 98 % of that below ProcSleep < LockAcquire`: the functions that made most of these waits, if one stack has most.
@@ -198,5 +214,23 @@ fn made_by(profile: &Profile, group: &Calls<'_, '_>) -> String {
             format!(", {} of that below {functions}", humane::part(ns, all))
         }
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rusts_own_library_and_the_wrapper_of_the_call_tell_nothing() {
+        assert_eq!(telling(&["__read", "ProcSleep", "LockAcquire"]), ["ProcSleep", "LockAcquire"]);
+        let inlined = ["web::answer", "<core::iter::Map<I,F> as core::iter::Iterator>::fold", "web::main"];
+        assert_eq!(telling(&inlined), ["web::answer", "web::main"]);
+        assert_eq!(
+            telling(&["read", "std::io::Read::read"]),
+            ["std::io::Read::read"],
+            "nothing else is known"
+        );
+        assert_eq!(telling(&["read"]), [""; 0]);
     }
 }
