@@ -7,7 +7,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::live::{Recording, send};
+use crate::support::live::{Recording, profiler, send};
 use crate::support::{Process, can_run, skipped, wait_for};
 
 #[test]
@@ -49,20 +49,21 @@ fn a_pid_that_is_given_again_is_counted() {
     let first = Process(Command::new("sh").args(["-c", "read -r _"]).stdin(Stdio::piped()).spawn().unwrap());
     let pid = first.pid();
     let capture = recording.output().join("capture.partial");
-    // Two more chunks: its announcement is in by then.
-    let grown = |by: u64, from: u64| {
-        wait_for("an interval", || (std::fs::metadata(&capture).unwrap().len() > from + by).then_some(()));
+    let is_in = |comm: &str| {
+        let report =
+            Command::new(profiler()).arg("report").arg(&capture).args(["--format", "json"]).output().unwrap();
+        let summary: serde_json::Value = serde_json::from_slice(&report.stdout).ok()?;
+        let mut rows = summary["probes"]["syscall"]["rows"].as_array()?.iter();
+        rows.any(|row| row["pid"] == pid && row["comm"] == comm).then_some(())
     };
-    let length = std::fs::metadata(&capture).unwrap().len();
-    grown(100, length);
+    wait_for("its calls in the capture", || is_in("sh"));
     send(pid, "KILL");
     drop(first);
     let Some(second) = sleeper_with(pid) else {
         skipped(test, "this kernel lets nobody choose the next pid, or the machine is too busy");
         return;
     };
-    let length = std::fs::metadata(&capture).unwrap().len();
-    grown(100, length);
+    wait_for("the other's calls in the capture", || is_in("sleep"));
     let recorded = recording.stop();
     drop(second);
     assert!(recorded.counted("pid_reused") >= 1, "{:#}", recorded.summary["classes"]);
