@@ -1,6 +1,6 @@
 //! The kernel's socket diagnosis: of unix sockets it tells what no table of procfs has.
 //!
-//! In: a network. Out: the socket that one of its sockets is connected to; the connections that nobody accepted yet.
+//! In: a network. Out: the socket that one of its sockets is connected to; the sockets that listen, by name and by who waits for them.
 //! Each socket is told by its inode.
 
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! What calls in flight are about: who hangs in `read` is no answer, of what is one.
 //!
-//! In: threads inside calls, with the arguments in their registers. Out: for each, what its descriptor names now (who polls one
-//! connection waits for that), the path that it was given (from its memory, which may have changed since), the mount that this is on,
-//! and who has the other end.
+//! In: threads inside calls, with the arguments in their registers. Out: for each, what its descriptor names now, the path that it
+//! was given, the mount that this is on, and who has the other end. A path is read from the thread's memory, which may have changed
+//! since. Who polls one connection waits for that.
 
 use std::time::{Duration, Instant};
 
